@@ -1,0 +1,362 @@
+"""AMOS conversion: every gate of a trained network becomes a circuit of at-most-once neurons.
+
+Stöckl and Maass (2019), arXiv 2001.01682. A gate is a chain of K threshold neurons that all see
+the same drive x (weighted sum of the previous layer); neuron i also sees the spikes of the
+earlier neurons of its own gate::
+
+    u_i = x - sum_{j<i} h_ij s_j - T_i          s_i = 1 if u_i > 0 (ReLU: u_i >= 0)
+    y   = sum_i d_i s_i                         an estimate of the activation f(x)
+
+The form of these equations is recalled, not read in the paper; unit sizes and depth counting
+agree with the authors' published logs. Timing is derived: neuron i (from 1) of layer l decides
+in slot o_l + i - 1 after the image's onset, o_1 = 0 and o_{l+1} = o_l + K_l. A slot is one
+simulation step.
+
+Units: one unit of the trained network is 2**-10 V = 0.977 mV (see :mod:`models.spiking`). Own extensions, marked ``DIFFERS`` below: pixels and
+signed input are coded as spikes (the authors feed analogue values to the first convolution), a
+gate may have a resting output, and a new image may enter in every slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .dyadic import power_of_two_at_least, round_to
+from .gate_fits import fitted_gate
+from .gates import Gate, alpha_for, pixel_gate, relu_gate, signed_gate
+from .network import INPUT, Activation, Network
+from .paths import LinearPath, bias_map, linear_paths
+from .spiking import (
+    READOUT,
+    NeuronType,
+    Population,
+    Projection,
+    Readout,
+    SpikingNetwork,
+    largest_sum,
+)
+
+Array = NDArray[np.float64]
+
+AMOS_NEURON = NeuronType(
+    name="amos",
+    equations="""
+        v : volt                 # membrane potential; u_i + T_i of arXiv 2001.01682 (recalled)
+        theta : volt (constant)  # threshold T_i less the unit's bias
+        drive : volt             # weighted sum x; reaches one neuron of the gate after the other
+        inhibition : volt        # sum of h_ij s_j that is due in this slot
+        clocked : boolean        # a decision is due; not biological: a global clock
+    """,
+    every_step="v = drive - inhibition",  # not biological: the potential is renewed every slot
+    threshold="v > theta and clocked",
+    reset="v = 0*volt",
+)
+
+BITS = {"single": 23, "double": 44}  # mantissa bits for sums; one more for half a grid step
+OUTPUT_BITS = 10  # output weights d_i of fitted gates are rounded to max|d| / 2^10
+WEIGHT_BITS = 9  # fewest bits for the largest weight of a kernel before "auto" takes double
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmosOptions:
+    """How to convert.
+
+    Parameters
+    ----------
+    neurons_per_gate : int
+        K of every gate; the input has as many neurons as its pixels have bits.
+    range_percentile : float
+        Percentile of a ReLU's calibration outputs that its largest code stands for; 100 is the
+        maximum.
+    half_step : bool
+        Lower the thresholds of ReLU gates by half a quantisation step, which removes the bias of
+        the floor (an option of this project; the authors do not do it).
+    inhibition : str
+        ``"amos"`` for free h_ij, ``"fs"`` for the restricted h_j (few-spike neurons unrolled).
+    input_neurons : int
+        Neurons for a signed real input value; unused for pixels.
+    precision : str
+        ``"single"``, ``"double"``, or ``"auto"``: single where its grid leaves every kernel at
+        least nine bits.
+    slot_ms : float
+        Biological length of a slot in ms.
+    """
+
+    neurons_per_gate: int = 8
+    range_percentile: float = 100.0
+    half_step: bool = False
+    inhibition: str = "amos"
+    input_neurons: int = 8
+    precision: str = "auto"
+    slot_ms: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        for name in ("neurons_per_gate", "input_neurons"):
+            value = getattr(self, name)
+            if not (isinstance(value, int) and 1 <= value <= 16):
+                raise ValueError(f"{name} must be a whole number from 1 to 16, got {value!r}")
+        if not 0 < self.range_percentile <= 100:
+            raise ValueError(
+                f"range_percentile must be above 0 and at most 100, got {self.range_percentile!r}"
+            )
+        if self.inhibition not in ("amos", "fs"):
+            raise ValueError(f"inhibition must be 'amos' or 'fs', got {self.inhibition!r}")
+        if self.precision not in ("auto", *BITS):
+            raise ValueError(
+                f"precision must be 'auto', 'single' or 'double', got {self.precision!r}"
+            )
+        if not self.slot_ms > 0:
+            raise ValueError(f"slot_ms must be > 0, got {self.slot_ms!r}")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conversion:
+    """A converted network and the gates that it is made of.
+
+    Parameters
+    ----------
+    spiking : SpikingNetwork
+        What runs.
+    gates : dict of str to Gate
+        By population: the gate as it runs, on the dyadic grid.
+    out_of_range : dict of str to float
+        By population: fraction of calibration drives outside the range of the gate.
+    weight_error : float
+        Largest relative root-mean-square rounding error of a kernel.
+    precision : str
+        ``"single"`` or ``"double"``.
+    """
+
+    spiking: SpikingNetwork
+    gates: dict[str, Gate]
+    out_of_range: dict[str, float]
+    weight_error: float
+    precision: str
+
+
+def convert(network: Network, calibration: Array, options: AmosOptions | None = None) -> Conversion:
+    """Convert a trained network.
+
+    Parameters
+    ----------
+    network : Network
+        ReLU, SiLU, sigmoid, tanh or GELU activations; average pooling only.
+    calibration : ndarray, shape (n, height, width, channels)
+        Training images from which the range of each layer is read.
+    options : AmosOptions, optional
+        Defaults as stated there.
+
+    Returns
+    -------
+    Conversion
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot be converted; the message names it.
+    """
+    options = options or AmosOptions()
+    network = network.fold_batch_norm()
+    if options.precision != "auto":
+        return _convert(network, calibration, options, options.precision)[0]
+    conversion, fewest_bits = _convert(network, calibration, options, "single")
+    if fewest_bits < WEIGHT_BITS:
+        conversion, _ = _convert(network, calibration, options, "double")
+    return conversion
+
+
+def output_unit(gate: Gate) -> float:
+    """Size of the output weights' unit: they are whole multiples of it once on the grid.
+
+    The unit itself goes into the next layer's kernel, so that a binary code costs as many bits
+    as it has neurons whatever its scale.
+    """
+    if gate.function in ("relu", INPUT):
+        return float(gate.outputs[-1])
+    return float(np.abs(gate.outputs).max() / 2**OUTPUT_BITS)
+
+
+def _convert(
+    network: Network, calibration: Array, options: AmosOptions, precision: str
+) -> tuple[Conversion, float]:
+    """Convert at one precision; also the bits left to the coarsest kernel's largest weight."""
+    layers = [layer for layer in network.layers if isinstance(layer, Activation)]
+    values = network.activations(calibration)
+    coding = network.input
+    # DIFFERS: the input is coded as spikes too, with the standardisation in the first kernel.
+    if coding.signed:
+        gates = {INPUT: signed_gate(options.input_neurons, coding.maximum)}
+    else:
+        gates = {INPUT: pixel_gate(int(np.ceil(np.log2(coding.maximum + 1))))}
+    onsets = {INPUT: 0}
+    resting: dict[str, Array | float] = {
+        INPUT: gates[INPUT].offset * coding.gain + coding.offset,
+    }
+    quietest = _Quality()
+    populations = [_population(INPUT, coding.shape, gates[INPUT], 0, np.zeros(coding.shape), 0.0)]
+    projections: list[Projection] = []
+    out_of_range: dict[str, float] = {}
+
+    for layer in layers:
+        drives = values[layer.inputs[0]]
+        gate, out_of_range[layer.name] = _gate(layer, drives, options)
+        paths = linear_paths(network, layer.inputs[0])
+        onset = max(onsets[path.source] + gates[path.source].n_neurons for path in paths)
+        incoming = _projections(paths, layer.name, onset, onsets, gates, coding.gain)
+        step = _grid(incoming, gate, BITS[precision])
+        projections += [quietest.rounded(p, step) for p in incoming]
+        gate = _on_grid(gate, step)
+        bias = round_to(bias_map(network, layer.inputs[0], resting), step)
+        populations.append(
+            _population(layer.name, network.shapes[layer.name], gate, onset, bias, step)
+        )
+        gates[layer.name], onsets[layer.name] = gate, onset
+        resting[layer.name] = gate.offset
+
+    output = network.layers[-1].name
+    paths = linear_paths(network, output)
+    first = min(onsets[path.source] for path in paths)
+    last = max(onsets[path.source] + gates[path.source].n_neurons for path in paths)
+    incoming = _projections(paths, READOUT, None, onsets, gates, coding.gain)
+    step = _grid(incoming, None, BITS[precision])
+    projections += [quietest.rounded(p, step) for p in incoming]
+    bias = round_to(bias_map(network, output, resting), step).reshape(-1)
+    spiking = SpikingNetwork(
+        scheme="amos",
+        name=network.name,
+        neurons=AMOS_NEURON,
+        populations=tuple(populations),
+        projections=tuple(projections),
+        readout=Readout(bias=bias, onset=first, n_steps=last - first),
+        dt_ms=options.slot_ms,
+    )
+    conversion = Conversion(
+        spiking=spiking,
+        gates=gates,
+        out_of_range=out_of_range,
+        weight_error=quietest.error,
+        precision=precision,
+    )
+    return conversion, quietest.bits
+
+
+def _gate(layer: Activation, drives: Array, options: AmosOptions) -> tuple[Gate, float]:
+    """Gate of one activation layer and the fraction of drives that it cannot represent."""
+    n_neurons = options.neurons_per_gate
+    if layer.function == "relu":
+        largest = float(np.percentile(np.maximum(drives, 0.0), options.range_percentile))
+        if largest <= 0:
+            raise ValueError(
+                f"layer {layer.name!r}: no calibration image drives it above 0, so its range is "
+                "unknown; calibrate with more images or a higher percentile"
+            )
+        gate = relu_gate(n_neurons, alpha_for(largest, n_neurons), half_step=options.half_step)
+        return gate, float(np.mean(drives > largest))
+    gate = fitted_gate(layer.function, n_neurons, kind=options.inhibition)
+    low, high = gate.domain
+    return gate, float(np.mean((drives < low) | (drives > high)))
+
+
+def _projections(
+    paths: list[LinearPath],
+    target: str,
+    onset: int | None,
+    onsets: dict[str, int],
+    gates: dict[str, Gate],
+    input_gain: Array,
+) -> list[Projection]:
+    """Projections with exact real weights, the source's output unit inside the kernel."""
+    projections = []
+    for path in paths:
+        gate = gates[path.source]
+        unit = output_unit(gate)
+        kernel = path.scaled(input_gain) if path.source == INPUT else path.kernel
+        positions = np.arange(gate.n_neurons)
+        # All spikes of an image reach a gate's dendrite in the step before its first decision;
+        # the read-out takes each spike in the slot of its own.
+        delays = (
+            np.zeros(gate.n_neurons, dtype=np.int64)
+            if onset is None
+            else onset - 1 - onsets[path.source] - positions
+        )
+        projections.append(
+            Projection(
+                source=path.source,
+                target=target,
+                kernel=kernel * unit,
+                gains=np.round(gate.outputs / unit),
+                delays=delays,
+                **path.geometry(),
+            )
+        )
+    return projections
+
+
+def _grid(incoming: list[Projection], gate: Gate | None, bits: int) -> float:
+    """Finest dyadic step on which every sum into one target fits `bits` bits."""
+    largest = largest_sum(incoming)
+    if gate is not None:
+        largest += np.abs(gate.inhibition).sum(axis=1).max() + np.abs(gate.thresholds).max()
+    # Rounding the weights may enlarge the sum: one bit of room.
+    return power_of_two_at_least(largest) / 2 ** (bits - 1)
+
+
+class _Quality:
+    """Keeps the worst rounding seen while kernels are put on their grids."""
+
+    def __init__(self) -> None:
+        self.error = 0.0
+        self.bits = float("inf")
+
+    def rounded(self, projection: Projection, step: float) -> Projection:
+        kernel = round_to(projection.kernel, step)
+        scale = np.sqrt(np.mean(projection.kernel**2))
+        if scale > 0:
+            error = np.sqrt(np.mean((kernel - projection.kernel) ** 2)) / scale
+            self.error = max(self.error, float(error))
+            self.bits = min(self.bits, float(np.log2(np.abs(projection.kernel).max() / step)))
+        return replace(projection, kernel=kernel)
+
+
+def _on_grid(gate: Gate, step: float) -> Gate:
+    """Gate with thresholds and inhibition on the grid of its drive, outputs on their own."""
+    unit = output_unit(gate)
+    if gate.function == "relu":
+        unit = step * np.ceil(unit / step)  # thresholds must be whole steps; never lose range
+        scale = unit / output_unit(gate)
+        return replace(
+            gate,
+            thresholds=round_to(gate.thresholds * scale, step),
+            outputs=round_to(gate.outputs * scale, unit),
+            inhibition=round_to(gate.inhibition * scale, step),
+        )
+    return replace(
+        gate,
+        thresholds=round_to(gate.thresholds, step),
+        outputs=round_to(gate.outputs, unit),
+        inhibition=round_to(gate.inhibition, step),
+    )
+
+
+def _population(
+    name: str, shape: tuple[int, int, int], gate: Gate, onset: int, bias: Array, step: float
+) -> Population:
+    """Neurons of one layer; the bias lowers the thresholds.
+
+    A decision at equality counts as a spike for inclusive gates: all drives lie on the grid, so
+    half a step below the threshold says the same with Brian2's strict comparison.
+    """
+    margin = 0.5 * (step or 1.0) if gate.inclusive else 0.0
+    thresholds = gate.thresholds[:, None, None, None] - bias[None] - margin
+    return Population(
+        name=name,
+        shape=shape,
+        n_positions=gate.n_neurons,
+        onset=onset,
+        parameters={"theta": np.broadcast_to(thresholds, (gate.n_neurons, *shape)).copy()},
+        inhibition=gate.inhibition,
+    )

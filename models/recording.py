@@ -1,0 +1,165 @@
+"""What a run leaves behind: counts, class scores over time, and spike trains where asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Spikes:
+    """Spike trains as integers, one entry per spike, sorted by image, layer, step and neuron.
+
+    Parameters
+    ----------
+    image : ndarray of int, shape (n_spikes,)
+        Index of the image.
+    layer : ndarray of int, shape (n_spikes,)
+        Index into the recording's ``layers``.
+    neuron : ndarray of int, shape (n_spikes,)
+        Index in the layer: position in the gate times units of the layer plus unit.
+    step : ndarray of int, shape (n_spikes,)
+        Steps since the onset of that image; times ``dt_ms`` it is the spike time in ms.
+    """
+
+    image: Integers
+    layer: Integers
+    neuron: Integers
+    step: Integers
+
+    def __len__(self) -> int:
+        """Number of spikes."""
+        return len(self.image)
+
+    @classmethod
+    def of(cls, parts: Sequence[Spikes]) -> Spikes:
+        """Join several, in the one order that does not depend on how they were simulated."""
+        names = ("image", "layer", "neuron", "step")
+        joined = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
+        order = np.lexsort([joined[n] for n in ("neuron", "step", "layer", "image")])
+        return cls(**{n: joined[n][order] for n in names})
+
+    def where(self, chosen: NDArray[np.bool_]) -> Spikes:
+        """Those of a boolean mask, shape (n_spikes,)."""
+        return Spikes(
+            image=self.image[chosen],
+            layer=self.layer[chosen],
+            neuron=self.neuron[chosen],
+            step=self.step[chosen],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedLayer:
+    """Shape and timing of a recorded population.
+
+    Parameters
+    ----------
+    name : str
+        Layer of the trained network.
+    shape : (int, int, int)
+        Units: height, width, channels.
+    n_positions : int
+        Neurons of a unit.
+    onset : int
+        Step in which position 0 decides.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    n_positions: int
+    onset: int
+
+    @property
+    def n_units(self) -> int:
+        """Units of the map."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Recording:
+    """Result of a simulation, as plain arrays.
+
+    Parameters
+    ----------
+    scheme, network : str
+        Conversion scheme and trained network.
+    layers : tuple of RecordedLayer
+        Populations in order.
+    n_images : int
+        Images presented.
+    dt_ms : float
+        Length of a step.
+    period : int
+        Steps between the onsets of successive images of one copy.
+    scores : ndarray, shape (n_images, n_steps, n_classes)
+        Class scores as they stand after each step of the read-out window, bias included.
+    readout_onset : int
+        Step, from the image's onset, of the first entry of `scores`.
+    spike_counts : tuple of ndarray, shape (n_positions, n_units)
+        Per layer: spikes of each neuron over all images.
+    most_spikes : int
+        Largest number of spikes that any neuron fired for one image.
+    synaptic_events : dict of str to int
+        Per connection: target neurons reached by all spikes.
+    spikes : Spikes or None
+        Spike trains of the layers that were recorded.
+    traces : dict of str to ndarray, shape (n_traced_neurons, n_steps)
+        Membrane potential in mV of the neurons asked for, by layer.
+    build_s, run_s : float
+        Wall time of code generation and compilation, and of everything after it.
+    """
+
+    scheme: str
+    network: str
+    layers: tuple[RecordedLayer, ...]
+    n_images: int
+    dt_ms: float
+    period: int
+    scores: NDArray[np.float64]
+    readout_onset: int
+    spike_counts: tuple[Integers, ...]
+    most_spikes: int
+    synaptic_events: dict[str, int]
+    spikes: Spikes | None
+    traces: dict[str, NDArray[np.float64]]
+    build_s: float
+    run_s: float
+
+    @property
+    def predictions(self) -> Integers:
+        """Class with the largest final score, shape (n_images,); the first one on a tie."""
+        return self.scores[:, -1].argmax(axis=1)
+
+    @property
+    def spikes_per_image(self) -> float:
+        """Spikes of all neurons, input included, for one image."""
+        return float(sum(counts.sum() for counts in self.spike_counts)) / self.n_images
+
+    @property
+    def events_per_image(self) -> float:
+        """Synaptic events of all connections for one image."""
+        return sum(self.synaptic_events.values()) / self.n_images
+
+    @property
+    def latency_steps(self) -> int:
+        """Steps from the onset of an image until its scores are complete, read-out included."""
+        return self.readout_onset + self.scores.shape[1] + 1
+
+    def layer(self, name: str) -> int:
+        """Index of the layer of that name.
+
+        Raises
+        ------
+        ValueError
+            If there is none; the message lists the names.
+        """
+        names = [layer.name for layer in self.layers]
+        if name not in names:
+            raise ValueError(f"no layer {name!r}; there are {', '.join(names)}")
+        return names.index(name)

@@ -1,0 +1,595 @@
+"""Run a spiking network in Brian2 and return a recording.
+
+One NeuronGroup holds all neurons, one Synapses object all axons, whatever the depth, so that the
+time to compile does not grow with it. Images are presented side by side (copies that share every
+kernel) and one after another; several processes can each take a part of them. The result is the
+same, spike for spike, for any number of copies and processes and for every target.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import brian2
+import numpy as np
+from brian2 import Network as BrianNetwork
+from brian2 import NeuronGroup, SpikeMonitor, StateMonitor, Synapses, TimedArray, ms, mV, prefs, volt
+from numpy.typing import NDArray
+
+from . import builds
+from .delivery import STATE, Plan, brian2_functions, plan
+from .dyadic import float_type
+from .recording import RecordedLayer, Recording, Spikes
+from .spiking import UNIT_VOLT, SpikingNetwork
+
+UNIT = UNIT_VOLT * volt
+TARGETS = ("cpp_standalone", "cython", "numpy")
+IMAGES_PER_RUN = 1000  # images of one program start: bounds memory, and lets progress be shown
+
+BOOKKEEPING = """
+    n_spikes : integer     # spikes of this neuron so far; bookkeeping, not biology
+    in_image : integer     # of them, for the image of the last spike
+    most_in_image : integer
+    last_image : integer
+    onset : integer (constant)
+"""
+COUNT = """
+    in_image = 1 + in_image*int((t_in_timesteps - onset)//period == last_image)
+    last_image = (t_in_timesteps - onset)//period
+    most_in_image = most_in_image + int(in_image > most_in_image)
+    n_spikes += 1
+"""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Objects:
+    """The Brian2 objects of a run, before it starts.
+
+    Parameters
+    ----------
+    neurons : brian2.NeuronGroup
+        All neurons; order: layer, position, copy, unit.
+    axons : brian2.Synapses
+        One synapse per neuron and route, with its delay.
+    readout : brian2.NeuronGroup
+        Class scores; it has no threshold.
+    network : brian2.Network
+        All of them together.
+    """
+
+    neurons: NeuronGroup
+    axons: Synapses
+    readout: NeuronGroup
+    copies: NeuronGroup
+    stimulus: TimedArray
+    scores: StateMonitor
+    spikes: SpikeMonitor | None
+    traces: StateMonitor | None
+    network: BrianNetwork
+    n_steps: int
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Job:
+    """What all parts of a simulation share."""
+
+    network: SpikingNetwork
+    plan: Plan
+    period: int
+    depth: int  # images one after another
+    real: type[np.floating]
+    record: tuple[int, ...]
+    traced: NDArray[np.int64]
+    seed: int
+    change: Callable[[Objects], None] | None
+
+
+def simulate(
+    network: SpikingNetwork,
+    images: NDArray[Any],
+    *,
+    batch: int = 8,
+    pipelined: bool = False,
+    period: int | None = None,
+    jobs: int = 1,
+    target: str = "cpp_standalone",
+    record: bool | Sequence[str] = (),
+    traces: Mapping[str, Sequence[int]] | None = None,
+    change: Callable[[Objects], None] | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Recording:
+    """Present images to a spiking network.
+
+    Parameters
+    ----------
+    network : SpikingNetwork
+        What to run.
+    images : ndarray, shape (n, height, width, channels)
+        Values that the input population codes.
+    batch : int
+        Images side by side in one process.
+    pipelined : bool
+        A new image enters each copy in every step, instead of one at a time.
+    period : int, optional
+        Steps between the onsets of successive images, instead of 1 (pipelined) or the whole
+        latency (one at a time).
+    jobs : int
+        Processes that share the images.
+    target : str
+        ``"cpp_standalone"``, ``"cython"`` or ``"numpy"``.
+    record : bool or sequence of str
+        Layers whose spike trains to keep; True for all.
+    traces : mapping of str to sequence of int, optional
+        Neurons of each layer (index as in :class:`~models.recording.Spikes`) whose membrane
+        potential to keep, for the first copy; needs ``batch=1`` and one process run.
+    change : callable, optional
+        Called with the Brian2 :class:`Objects` before they run, to alter a delay, say.
+    seed : int
+        Seed of Brian2's random numbers, for neuron types that draw any.
+    progress : callable, optional
+        Called with (images done, images in all).
+
+    Returns
+    -------
+    Recording
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
+    RuntimeError
+        If the compiler is missing or a program fails.
+    """
+    started = time.perf_counter()
+    images = _checked(network, images)
+    for name, value in (("batch", batch), ("jobs", jobs)):
+        if not (isinstance(value, int | np.integer) and value >= 1):
+            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    if target not in TARGETS:
+        raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
+    if period is None:
+        period = 1 if pipelined else network.n_steps - 1
+    if period < 1:
+        raise ValueError(f"period must be at least 1 step, got {period!r}")
+    batch = min(batch, len(images))
+    n_runs = max(jobs, -(-len(images) // max(IMAGES_PER_RUN, batch)))
+    depth = -(-len(images) // (batch * n_runs))
+    layout = plan(network, batch)
+    job = _Job(
+        network=network,
+        plan=layout,
+        period=period,
+        depth=depth,
+        real=float_type(network.needed_bits),
+        record=_recorded_layers(network, record),
+        traced=_traced_neurons(network, layout, traces or {}),
+        seed=seed,
+        change=change,
+    )
+    starts = range(0, len(images), batch * depth)
+    parts = [(start, images[start : start + batch * depth]) for start in starts]
+    if traces and len(parts) * batch > 1:
+        raise ValueError("traces need batch=1 and at most one program run; present fewer images")
+    outcomes = []
+    with _runner(job, target) as run:
+        built = time.perf_counter()
+        for outcome in _in_processes(run, parts, jobs):
+            outcomes.append(outcome)
+            if progress is not None:
+                progress(sum(len(o["scores"]) for o in outcomes), len(images))
+    outcomes.sort(key=lambda outcome: outcome["start"])
+    return _collect(job, outcomes, built - started, time.perf_counter() - built)
+
+
+def _checked(network: SpikingNetwork, images: NDArray[Any]) -> NDArray[np.float64]:
+    shape = network.populations[0].shape
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[1:] != shape or not len(images):
+        raise ValueError(
+            f"images must have shape (n, {shape[0]}, {shape[1]}, {shape[2]}) with n >= 1, got "
+            f"{images.shape}"
+        )
+    images = images.astype(np.float64)
+    bad = ~np.isfinite(images).all(axis=(1, 2, 3))
+    if bad.any():
+        raise ValueError(f"image {int(np.argmax(bad))} holds NaN or infinite values")
+    return images
+
+
+def _recorded_layers(network: SpikingNetwork, record: bool | Sequence[str]) -> tuple[int, ...]:
+    names = [population.name for population in network.populations]
+    if record is True:
+        return tuple(range(len(names)))
+    if not record:
+        return ()
+    unknown = sorted(set(record) - set(names))
+    if unknown:
+        raise ValueError(f"record: no layer {unknown[0]!r}; there are {', '.join(names)}")
+    return tuple(sorted({names.index(name) for name in record}))
+
+
+def _traced_neurons(
+    network: SpikingNetwork, layout: Plan, traces: Mapping[str, Sequence[int]]
+) -> NDArray[np.int64]:
+    names = [population.name for population in network.populations]
+    found = []
+    for name, neurons in traces.items():
+        if name not in names:
+            raise ValueError(f"traces: no layer {name!r}; there are {', '.join(names)}")
+        layer = layout.layers[names.index(name)]
+        neurons = np.asarray(neurons, dtype=np.int64)
+        size = layer.positions * layer.units
+        if ((neurons < 0) | (neurons >= size)).any():
+            raise ValueError(f"traces: neurons of layer {name!r} are 0 to {size - 1}")
+        found.append(layer.offset + neurons)
+    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+
+
+def build(job: _Job, images: NDArray[np.float64], target: str) -> Objects:
+    """Create the Brian2 objects for one run on the active device.
+
+    Parameters
+    ----------
+    job : _Job
+        Network, layout and run shape.
+    images : ndarray, shape (n, height, width, channels)
+        Images of the run, at most copies times depth.
+    target : str
+        Code-generation target.
+    """
+    network, layout, period = job.network, job.plan, job.period
+    kind = network.neurons
+    dt = network.dt_ms * ms
+    last_layer = max(p.onset + p.n_positions for p in network.populations)
+    n_steps = (job.depth - 1) * period + max(last_layer, network.n_steps - 1)
+    neurons = NeuronGroup(
+        layout.n_neurons,
+        kind.equations + BOOKKEEPING,
+        threshold=kind.threshold,
+        reset=f"{kind.reset}\n{COUNT}",
+        method=kind.method,
+        namespace={**kind.constants, "period": period},
+        dtype=job.real,
+        dt=dt,
+        name=kind.name,
+    )
+    neurons.run_regularly(kind.every_step, when="start", order=1, name=f"{kind.name}_every_step")
+    for name in network.populations[0].parameters:
+        values = [_per_copy(p.parameters[name], layout.n_copies) for p in network.populations]
+        setattr(neurons, name, np.concatenate(values) * UNIT)
+    neurons.onset = np.concatenate(
+        [
+            np.repeat(p.onset + np.arange(p.n_positions), p.n_units * layout.n_copies)
+            for p in network.populations
+        ]
+    )
+    neurons.last_image = -1
+    copies = NeuronGroup(
+        layout.n_copies, "n_images : integer\nstep : integer", namespace={}, dt=dt, name="copies"
+    )
+    readout = NeuronGroup(
+        network.readout.n_steps * layout.n_copies * len(network.readout.bias),
+        "score : volt  # sum of this step's contributions; not biological",
+        namespace={},
+        dtype=job.real,
+        dt=dt,
+        name="readout",
+    )
+    pending = NeuronGroup(
+        layout.n_rows * layout.n_neurons,
+        "pending : volt  # inhibition on its way along a gate",
+        namespace={},
+        dtype=job.real,
+        dt=dt,
+        name="lateral",
+    )
+    stimulus_values, n_images = _stimulus(job, images)
+    copies.n_images = n_images
+    stimulus = TimedArray(stimulus_values * UNIT, dt=period * dt, name="stimulus")
+    entry = neurons[: stimulus_values.shape[1]]
+    entry.run_regularly("drive = stimulus(t, i)", when="start", order=0, name="present")
+    neurons.clocked = _first_decisions(job, n_images)
+    owners = {
+        "drive": neurons,
+        "inhibition": neurons,
+        "clocked": neurons,
+        "pending": pending,
+        "score": readout,
+        "n_images": copies,
+    }
+    variables = {name: owners[name].variables[name] for name in STATE}
+    if target == "cpp_standalone":
+        device = brian2.get_device()
+        state = {name: device.get_array_name(variable) for name, variable in variables.items()}
+    else:
+        state = {name: variable.get_value() for name, variable in variables.items()}
+    functions = brian2_functions(layout, period, job.real, state)
+    entry.namespace["stimulus"] = stimulus
+    copies.namespace["advance_step"] = functions["advance_step"]
+    copies.run_regularly(
+        "step = advance_step(i, t_in_timesteps)", when="before_synapses", name="travel"
+    )
+    readout.run_regularly("score = 0*volt", when="start", name="clear")
+    axons = Synapses(
+        neurons,
+        neurons,
+        "route : integer (constant)\nreached : integer  # targets reached so far",
+        on_pre="reached += deliver_spike(i, route, t_in_timesteps)",
+        namespace={"deliver_spike": functions["deliver_spike"]},
+        dt=dt,
+        name="axons",
+    )
+    axons.connect(i=layout.axon_sources, j=layout.axon_sources)
+    axons.route = layout.axon_routes
+    axons.delay = layout.axon_delays * dt
+    scores = StateMonitor(readout, "score", record=True, when="end", dt=dt, name="scores")
+    parts: list[Any] = [neurons, copies, readout, pending, axons, scores]
+    spikes = SpikeMonitor(neurons, name="spikes") if job.record else None
+    traces = None
+    if job.traced.size:
+        traces = StateMonitor(
+            neurons, "v", record=job.traced, when="after_thresholds", dt=dt, name="traces"
+        )
+    parts += [monitor for monitor in (spikes, traces) if monitor is not None]
+    objects = Objects(
+        neurons=neurons,
+        axons=axons,
+        readout=readout,
+        copies=copies,
+        stimulus=stimulus,
+        scores=scores,
+        spikes=spikes,
+        traces=traces,
+        network=BrianNetwork(*parts),
+        n_steps=n_steps,
+    )
+    if job.change is not None:
+        job.change(objects)
+    return objects
+
+
+def _per_copy(values: NDArray[np.float64], n_copies: int) -> NDArray[np.float64]:
+    """Parameters of one image's neurons, repeated for every copy: position, copy, unit."""
+    flat = values.reshape(len(values), 1, -1)
+    return np.broadcast_to(flat, (len(values), n_copies, flat.shape[2])).ravel()
+
+
+def _stimulus(
+    job: _Job, images: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Input drive in network units, shape (depth, copies * units), and images of each copy."""
+    n_copies = job.plan.n_copies
+    values = np.zeros((job.depth * n_copies, job.network.populations[0].n_units))
+    flat = images.reshape(len(images), values.shape[1])
+    values[: len(images)] = flat * job.network.input_scale
+    n_images = (len(images) - np.arange(n_copies) + n_copies - 1) // n_copies
+    return values.reshape(job.depth, -1), n_images
+
+
+def _first_decisions(job: _Job, n_images: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Neurons that decide in step 0: those of the input's first position, where an image is."""
+    n_units = job.plan.layers[0].units
+    clocked = np.zeros(job.plan.n_neurons, dtype=bool)
+    clocked[: n_units * job.plan.n_copies] = np.repeat(n_images > 0, n_units)
+    return clocked
+
+
+@contextmanager
+def _runner(job: _Job, target: str) -> Iterator[Callable[[tuple[int, NDArray[Any]]], dict]]:
+    """Function that presents one part of the images; compiles first where that is needed."""
+    with _brian2_settings(target):
+        if target != "cpp_standalone":
+            yield partial(_run_at_runtime, job, target)
+            return
+        builds.require_compiler()
+        with builds.build_folder(_description(job)) as folder:
+            empty = np.zeros((0, *job.network.populations[0].shape))
+            brian2.set_device("cpp_standalone", build_on_run=False)
+            try:
+                device = brian2.get_device()
+                brian2.seed(job.seed)
+                objects = build(job, empty, target)
+                objects.network.run(objects.n_steps * job.network.dt_ms * ms, namespace={})
+                builds.prepare(folder)
+                device.build(directory=str(folder), run=False, with_output=False)
+                builds.mark_complete(folder)
+                yield partial(_run_program, job, objects, device)
+            finally:
+                device = brian2.get_device()
+                device.reinit()
+                device.activate()
+                brian2.set_device("runtime")
+
+
+def _run_program(job: _Job, objects: Objects, device: Any, part: tuple[int, Any]) -> dict:
+    """Run the compiled program on one part of the images."""
+    start, images = part
+    values, n_images = _stimulus(job, images)
+    device.run(
+        results_directory=f"results_{start}",
+        with_output=False,
+        run_args={
+            objects.stimulus: values * UNIT,
+            objects.copies.n_images: n_images,
+            objects.neurons.clocked: _first_decisions(job, n_images),
+        },
+    )
+    return _outcome(job, objects, start, len(images))
+
+
+def _run_at_runtime(job: _Job, target: str, part: tuple[int, Any]) -> dict:
+    """Run the same model inside Python."""
+    start, images = part
+    brian2.seed(job.seed)
+    objects = build(job, images, target)
+    objects.network.run(objects.n_steps * job.network.dt_ms * ms, namespace={})
+    return _outcome(job, objects, start, len(images))
+
+
+@contextmanager
+def _brian2_settings(target: str) -> Iterator[None]:
+    """Preferences and device for a run; as they were, afterwards."""
+    before = prefs.codegen.target, prefs.codegen.runtime.cython.cache_dir
+    flags = prefs.codegen.cpp.extra_compile_args_gcc
+    prefs.codegen.target = target if target != "cpp_standalone" else "auto"
+    prefs.codegen.runtime.cython.cache_dir = str(builds.cache_folder() / "cython")
+    if target == "cpp_standalone":
+        prefs.codegen.cpp.extra_compile_args_gcc = [*flags, "-include", builds.PRECOMPILED]
+    try:
+        yield
+    finally:
+        prefs.codegen.target, prefs.codegen.runtime.cython.cache_dir = before
+        prefs.codegen.cpp.extra_compile_args_gcc = flags
+
+
+def _description(job: _Job) -> str:
+    """Everything that the generated program depends on, but neither weights nor images."""
+    kind = {k: v for k, v in asdict(job.network.neurons).items() if k != "constants"}
+    constants = {k: str(v) for k, v in job.network.neurons.constants.items()}
+    layout = job.plan
+    sizes = (
+        layout.n_copies,
+        layout.n_neurons,
+        layout.n_rows,
+        len(layout.layers),
+        layout.axon_sources.size,
+        job.depth,
+        job.period,
+        job.network.dt_ms,
+        job.network.readout.n_steps,
+        job.network.populations[0].n_units,
+        job.real.__name__,
+        bool(job.record),
+        job.traced.tolist(),
+    )
+    return repr((brian2.__version__, kind, constants, sizes))
+
+
+def _in_processes(
+    run: Callable[[Any], dict], parts: Sequence[Any], jobs: int
+) -> Iterator[dict]:
+    """Outcomes of all parts, in this process or in forked ones that inherit the build."""
+    if jobs == 1 or len(parts) == 1:
+        yield from map(run, parts)
+        return
+    context = multiprocessing.get_context("fork")
+    global _forked
+    _forked = run
+    try:
+        with context.Pool(min(jobs, len(parts))) as pool:
+            yield from pool.imap_unordered(_run_forked, parts)
+    finally:
+        _forked = None
+
+
+_forked: Callable[[Any], dict] | None = None  # inherited by forked workers; Brian2 cannot pickle
+
+
+def _run_forked(part: Any) -> dict:
+    assert _forked is not None
+    return _forked(part)
+
+
+def _outcome(job: _Job, objects: Objects, start: int, n_images: int) -> dict:
+    """Read one run's arrays and put them in the order of the images."""
+    network, layout = job.network, job.plan
+    n_copies, readout = layout.n_copies, network.readout
+    score = np.asarray(objects.scores.score / UNIT, dtype=np.float64)
+    score = score.reshape(readout.n_steps, n_copies, len(readout.bias), -1)
+    index = np.arange(n_images)
+    copy, turn = index % n_copies, index // n_copies
+    at = turn[:, None] * job.period + readout.onset + np.arange(readout.n_steps)
+    scores = score[np.arange(readout.n_steps), copy[:, None], :, at]
+    counts = np.asarray(objects.neurons.n_spikes[:])
+    outcome: dict[str, Any] = {
+        "start": start,
+        "scores": scores,
+        "counts": [
+            counts[layer.offset : layer.offset + layer.positions * layer.units * n_copies]
+            .reshape(layer.positions, n_copies, layer.units)
+            .sum(axis=1)
+            for layer in layout.layers
+        ],
+        "most": int(np.max(objects.neurons.most_in_image[:])),
+        "reached": np.bincount(
+            layout.axon_routes,
+            weights=np.asarray(objects.axons.reached[:]),
+            minlength=len(layout.routes),
+        ).astype(np.int64),
+        "spikes": None,
+        "traces": None,
+    }
+    if objects.spikes is not None:
+        outcome["spikes"] = _spike_trains(job, objects.spikes, start)
+    if objects.traces is not None:
+        outcome["traces"] = np.asarray(objects.traces.v / mV)
+    return outcome
+
+
+def _spike_trains(job: _Job, monitor: SpikeMonitor, start: int) -> Spikes:
+    """Spikes as image, layer, neuron in the layer, and step since the image's onset."""
+    n_copies = job.plan.n_copies
+    neuron = np.asarray(monitor.i[:], dtype=np.int64)
+    step = np.rint(np.asarray(monitor.t / ms) / job.network.dt_ms).astype(np.int64)
+    table = np.array(job.plan.layers, dtype=np.int64)
+    layer = np.searchsorted(table[:, 0], neuron, side="right") - 1
+    offset, units, _, onset = table[layer].T
+    position, rest = np.divmod(neuron - offset, units * n_copies)
+    copy, unit = np.divmod(rest, units)
+    turn = (step - onset - position) // job.period
+    spikes = Spikes(
+        image=start + turn * n_copies + copy,
+        layer=layer,
+        neuron=position * units + unit,
+        step=step - turn * job.period,
+    )
+    return spikes.where(np.isin(layer, job.record))
+
+
+def _collect(job: _Job, outcomes: list[dict], build_s: float, run_s: float) -> Recording:
+    network = job.network
+    scores = np.concatenate([outcome["scores"] for outcome in outcomes])
+    reached = sum(outcome["reached"] for outcome in outcomes)
+    lateral = [p.name for p in network.populations if p.inhibition.any()]
+    names = [p.name for p in network.projections] + [f"{name} inhibition" for name in lateral]
+    traces = {}
+    if outcomes[0]["traces"] is not None:
+        table = np.array(job.plan.layers)
+        layer = np.searchsorted(table[:, 0], job.traced, side="right") - 1
+        for index in np.unique(layer):
+            traces[network.populations[index].name] = outcomes[0]["traces"][layer == index]
+    return Recording(
+        scheme=network.scheme,
+        network=network.name,
+        layers=tuple(
+            RecordedLayer(
+                name=p.name, shape=p.shape, n_positions=p.n_positions, onset=p.onset
+            )
+            for p in network.populations
+        ),
+        n_images=len(scores),
+        dt_ms=network.dt_ms,
+        period=job.period,
+        scores=np.cumsum(scores, axis=1) + network.readout.bias,
+        readout_onset=network.readout.onset,
+        spike_counts=tuple(
+            sum(outcome["counts"][i] for outcome in outcomes).astype(np.int64)
+            for i in range(len(network.populations))
+        ),
+        most_spikes=max(outcome["most"] for outcome in outcomes),
+        synaptic_events={
+            name: int(reached[names.index(name)]) for name in names
+        },
+        spikes=Spikes.of([o["spikes"] for o in outcomes]) if job.record else None,
+        traces=traces,
+        build_s=build_s,
+        run_s=run_s,
+    )

@@ -1,0 +1,628 @@
+"""Train a network with PyTorch and save it as a weight file.
+
+    python studies/train.py --scheme amos --network fashion-relu
+
+Each recipe is one entry of `RECIPES`. A run keeps a checkpoint and a CSV log of its epochs in
+``results/train/<network>-seed<seed>/`` and goes on from there after a kill, with bitwise the same
+result. The quoted test accuracy is computed by `models.network`, not by PyTorch.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import argparse
+import csv
+import io
+import math
+import os
+import platform
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+try:
+    import torch
+    from torch import nn
+except ImportError as error:
+    message = "training needs PyTorch; install it with: pip install torch==2.13.0"
+    if __name__ == "__main__":
+        sys.exit(message)
+    raise ImportError(message) from error
+
+from models.from_torch import from_torch
+from models.network import InputCoding, Network, accuracy
+from models.storage import TRAINED_FOLDER, save_network
+from studies import datasets
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results" / "train"
+QUICK_EPOCHS = 1
+QUICK_IMAGES = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How one network is built and trained.
+
+    Parameters
+    ----------
+    scheme : str
+        The conversion the network is meant for.
+    dataset : str
+        Name in `datasets.DATASETS`.
+    build : callable
+        Returns the untrained module.
+    epochs, batch : int
+        Passes over the training images, and images per step.
+    learning_rate : float
+        Peak of the one-cycle schedule (AdamW).
+    weight_decay : float
+        On kernels only, not on biases and batch normalisation.
+    label_smoothing : float
+        Fraction of the target spread over all classes.
+    is_flipped : bool
+        Whether half of the images are mirrored left to right.
+    max_shift : int
+        Largest random shift in pixels, along rows and columns.
+    """
+
+    scheme: str
+    dataset: str
+    build: Callable[[], nn.Module]
+    epochs: int
+    batch: int = 128
+    learning_rate: float = 4e-3
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.0
+    is_flipped: bool = False
+    max_shift: int = 0
+
+
+def digits_net(activation: type[nn.Module]) -> nn.Module:
+    """Return a convolutional network for 8x8 images with 1152 hidden units.
+
+    Parameters
+    ----------
+    activation : type
+        Of the hidden units, e.g. nn.ReLU.
+
+    Returns
+    -------
+    nn.Module
+        Untrained.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 12, 3, padding=1, bias=False),
+        nn.BatchNorm2d(12),
+        activation(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(12, 24, 3, padding=1, bias=False),
+        nn.BatchNorm2d(24),
+        activation(),
+        nn.AvgPool2d(2),  # 2x2 stay: where a stroke ends tells digits apart
+        nn.Flatten(),
+        nn.Linear(96, 10),
+    )
+
+
+def fashion_net(activation: type[nn.Module]) -> nn.Module:
+    """Return a convolutional network for 28x28 images with 18 816 hidden units.
+
+    Few units, since each becomes several neurons: the first convolution already halves the image.
+
+    Parameters
+    ----------
+    activation : type
+        Of the hidden units, e.g. nn.ReLU.
+
+    Returns
+    -------
+    nn.Module
+        Untrained.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 24, 5, stride=2, padding=2, bias=False),
+        nn.BatchNorm2d(24),
+        activation(),
+        nn.Conv2d(24, 48, 3, padding=1, bias=False),
+        nn.BatchNorm2d(48),
+        activation(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(48, 96, 3, padding=1, bias=False),
+        nn.BatchNorm2d(96),
+        activation(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(96, 10),
+    )
+
+
+def lenet() -> nn.Module:
+    """Return the LeNet of Caffe's MNIST example, with average pooling, for benchmarks.
+
+    Returns
+    -------
+    nn.Module
+        Untrained; no batch normalisation.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 20, 5),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(20, 50, 5),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(800, 500),
+        nn.ReLU(),
+        nn.Linear(500, 10),
+    )
+
+
+_DIGITS = Recipe(
+    scheme="amos",
+    dataset="digits",
+    build=lambda: digits_net(nn.ReLU),
+    epochs=80,
+    batch=32,
+    learning_rate=1e-2,
+)
+_FASHION = Recipe(
+    scheme="amos",
+    dataset="fashion-mnist",
+    build=lambda: fashion_net(nn.ReLU),
+    epochs=40,
+    is_flipped=True,
+    max_shift=1,
+)
+
+RECIPES: dict[str, Recipe] = {
+    "digits-relu": _DIGITS,
+    "digits-silu": replace(_DIGITS, build=lambda: digits_net(nn.SiLU)),
+    "fashion-relu": _FASHION,
+    "fashion-silu": replace(_FASHION, build=lambda: fashion_net(nn.SiLU)),
+    "fashion-lenet": replace(_FASHION, build=lenet, epochs=4, learning_rate=1.5e-3),
+}
+
+
+def input_coding(images: np.ndarray, maximum: int) -> InputCoding:
+    """Return the coding that gives the training images mean 0 and variance 1 in each channel.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, H, W, C)
+        Training images.
+    maximum : int
+        Largest pixel value the data set can hold.
+
+    Returns
+    -------
+    InputCoding
+        For unsigned images.
+    """
+    mean = images.mean(axis=(0, 1, 2), dtype=np.float64)
+    std = images.std(axis=(0, 1, 2), dtype=np.float64)
+    rows, columns, channels = images.shape[1:]
+    return InputCoding((rows, columns, channels), maximum, gain=1.0 / std, offset=-mean / std)
+
+
+def augment(images: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
+    """Shift and mirror images at random; what comes in at the border is 0 (background).
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, H, W, C)
+        Pixels.
+    recipe : Recipe
+        Says how much.
+    rng : numpy.random.Generator
+        Source of the random numbers.
+
+    Returns
+    -------
+    ndarray, shape (n, H, W, C)
+        Same dtype.
+    """
+    n, height, width = images.shape[:3]
+    pad = recipe.max_shift
+    shifts = rng.integers(0, 2 * pad + 1, size=(2, n, 1))
+    rows = np.arange(height) + shifts[0]
+    columns = np.arange(width) + shifts[1]
+    if recipe.is_flipped:
+        is_mirrored = rng.random(n) < 0.5
+        columns[is_mirrored] = columns[is_mirrored, ::-1]
+    padded = np.pad(images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    return padded[np.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+def one_cycle(progress: float) -> float:
+    """Learning rate relative to its peak: a linear rise, then half a cosine down to 0.
+
+    Parameters
+    ----------
+    progress : float
+        Fraction of all steps that are done, from 0 to 1.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+    """
+    rise = 0.2
+    if progress < rise:
+        return 0.05 + 0.95 * progress / rise
+    return 0.5 * (1.0 + math.cos(math.pi * (progress - rise) / (1.0 - rise)))
+
+
+def epoch_rng(seed: int, epoch: int) -> np.random.Generator:
+    """Return the random stream of one epoch; a run that resumes there draws the same numbers.
+
+    Parameters
+    ----------
+    seed, epoch : int
+        Of the run, and counted from 0.
+
+    Returns
+    -------
+    numpy.random.Generator
+        Independent between epochs.
+    """
+    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(b"epoch"), epoch]))
+
+
+def to_tensor(images: np.ndarray, coding: InputCoding) -> torch.Tensor:
+    """Return standardised images as PyTorch wants them.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, H, W, C)
+        Pixels.
+    coding : InputCoding
+        Standardisation.
+
+    Returns
+    -------
+    Tensor, shape (n, C, H, W)
+        float32.
+    """
+    x = coding.standardise(images).astype(np.float32).transpose(0, 3, 1, 2)
+    return torch.from_numpy(np.ascontiguousarray(x))
+
+
+def fit(
+    recipe: Recipe,
+    images: np.ndarray,
+    labels: np.ndarray,
+    coding: InputCoding,
+    seed: int,
+    folder: Path,
+) -> nn.Module:
+    """Train, or go on where an earlier run into the same folder stopped.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        What to train and for how long.
+    images : ndarray, shape (n, H, W, C)
+        Training images.
+    labels : ndarray, shape (n,)
+        Class indices.
+    coding : InputCoding
+        Standardisation.
+    seed : int
+        Initial weights, order of the images and augmentation.
+    folder : Path
+        Holds ``checkpoint.pt`` and ``epochs.csv``.
+
+    Returns
+    -------
+    nn.Module
+        The trained module in evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds a checkpoint of another run; the message says what differs.
+    """
+    torch.manual_seed(seed)
+    module = recipe.build()
+    kernels = [p for p in module.parameters() if p.ndim > 1]
+    others = [p for p in module.parameters() if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": kernels}, {"params": others, "weight_decay": 0.0}],
+        weight_decay=recipe.weight_decay,
+    )
+    loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    # The builder has no readable value; the module's text stands for it.
+    run = {k: v for k, v in asdict(recipe).items() if k != "build"} | {
+        "module": str(module),
+        "seed": seed,
+        "data": zlib.crc32(labels.tobytes(), zlib.crc32(images.tobytes())),
+    }
+    checkpoint = folder / "checkpoint.pt"
+    log: list[dict[str, float]] = []
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, weights_only=True)
+        differing = [k for k in run if state["run"].get(k) != run[k]]
+        if differing:
+            raise ValueError(
+                f"{checkpoint}: belongs to another run, which differs in {', '.join(differing)}; "
+                "delete that folder or choose another one with --results"
+            )
+        module.load_state_dict(state["module"])
+        optimiser.load_state_dict(state["optimiser"])
+        log = state["log"]
+
+    n_steps = math.ceil(len(images) / recipe.batch)
+    for epoch in range(len(log), recipe.epochs):
+        module.train()
+        rng = epoch_rng(seed, epoch)
+        torch.manual_seed(int(rng.integers(2**62)))  # for modules that draw numbers themselves
+        order = rng.permutation(len(images))
+        total_loss, n_right = 0.0, 0
+        progress = tqdm(range(n_steps), desc=f"epoch {epoch + 1}/{recipe.epochs}", leave=False)
+        for step in progress:
+            chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
+            x = to_tensor(augment(images[chosen], recipe, rng), coding)
+            y = torch.from_numpy(labels[chosen])
+            rate = recipe.learning_rate * one_cycle((epoch + step / n_steps) / recipe.epochs)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.zero_grad(set_to_none=True)
+            logits = module(x)
+            loss = loss_of(logits, y)
+            loss.backward()
+            optimiser.step()
+            total_loss += loss.item() * len(chosen)
+            n_right += int((logits.argmax(1) == y).sum())
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": rate,
+            "train_loss": total_loss / len(images),
+            "train_accuracy": n_right / len(images),
+        }
+        if not math.isfinite(row["train_loss"]):
+            raise ValueError(
+                f"{folder.name}: the loss is {row['train_loss']} in epoch {epoch + 1}; "
+                "lower the recipe's learning_rate"
+            )
+        log.append(row)
+        tqdm.write(
+            f"epoch {epoch + 1:3d}/{recipe.epochs}  loss {row['train_loss']:.4f}  "
+            f"training accuracy {row['train_accuracy']:.2%}"
+        )
+        save_checkpoint(
+            folder,
+            {
+                "run": run,
+                "module": module.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "log": log,
+            },
+        )
+    return module.eval()
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write the log and the checkpoint, each in one step.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if needed.
+    state : dict
+        ``run``, ``module``, ``optimiser`` and ``log``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, fieldnames=list(state["log"][0]))
+    writer.writeheader()
+    writer.writerows(state["log"])
+    packed = io.BytesIO()
+    torch.save(state, packed)
+    for file, content in (
+        ("epochs.csv", table.getvalue().encode()),
+        ("checkpoint.pt", packed.getvalue()),  # last: the log is rewritten from it after a kill
+    ):
+        part = folder / f".{file}.{os.getpid()}.part"
+        part.write_bytes(content)
+        part.replace(folder / file)
+
+
+def train(
+    name: str,
+    recipe: Recipe,
+    *,
+    seed: int,
+    data: str | Path | None,
+    results: Path,
+    out: Path,
+    is_quick: bool = False,
+) -> Path:
+    """Train one recipe, measure its test accuracy and save the network.
+
+    Parameters
+    ----------
+    name : str
+        Of the network, the weight file and the run folder.
+    recipe : Recipe
+        What to train.
+    seed : int
+        See `fit`.
+    data : str or Path or None
+        Data folder; see `datasets.load`.
+    results : Path
+        The run folder is made in here.
+    out : Path
+        Folder of the weight file.
+    is_quick : bool
+        Take a few images only.
+
+    Returns
+    -------
+    Path
+        The weight file.
+
+    Raises
+    ------
+    ValueError
+        For missing data, a checkpoint of another run, or a training that diverges.
+    """
+    images, labels = datasets.load(recipe.dataset, "train", data)
+    test_images, test_labels = datasets.load(recipe.dataset, "test", data)
+    if is_quick:
+        images, labels = images[:QUICK_IMAGES], labels[:QUICK_IMAGES]
+        test_images, test_labels = test_images[:QUICK_IMAGES], test_labels[:QUICK_IMAGES]
+    coding = input_coding(images, datasets.describe(recipe.dataset).maximum)
+    module = fit(recipe, images, labels, coding, seed, results / run_name(name, seed, is_quick))
+    network = from_torch(module, coding, datasets.classes(recipe.dataset), name)
+    score = accuracy(network.forward(test_images), test_labels)
+    info = provenance(name, recipe, seed, is_quick, network) | {
+        "test_accuracy": score,
+        "n_test_images": len(test_labels),
+    }
+    path = save_network(network, out / f"{name}.safetensors", info)
+    print(
+        f"{name}: test accuracy {score:.2%} on {len(test_labels)} images, "
+        f"{network.n_parameters} parameters, {path.stat().st_size / 1000:.0f} kB -> {path}"
+    )
+    return path
+
+
+def run_name(name: str, seed: int, is_quick: bool) -> str:
+    """Return the name of a run folder.
+
+    Parameters
+    ----------
+    name : str
+        Network.
+    seed : int
+        Seed.
+    is_quick : bool
+        Quick runs have folders of their own.
+
+    Returns
+    -------
+    str
+        E.g. ``digits-relu-seed1``.
+    """
+    return f"{name}-seed{seed}" + ("-quick" if is_quick else "")
+
+
+def provenance(
+    name: str, recipe: Recipe, seed: int, is_quick: bool, network: Network
+) -> dict[str, Any]:
+    """Return what a weight file says about its origin, test accuracy aside.
+
+    Parameters
+    ----------
+    name : str
+        Network.
+    recipe : Recipe
+        As trained.
+    seed : int
+        Seed.
+    is_quick : bool
+        Whether only a few images were used.
+    network : Network
+        The result.
+
+    Returns
+    -------
+    dict
+        JSON values; no dates or paths, so that the same training gives the same file.
+    """
+    command = (
+        f"python studies/train.py --scheme {recipe.scheme} --network {name} "
+        f"--epochs {recipe.epochs} --seed {seed}" + (" --quick" if is_quick else "")
+    )
+    return {
+        "command": command,
+        "scheme": recipe.scheme,
+        "dataset": recipe.dataset,
+        "epochs": recipe.epochs,
+        "seed": seed,
+        "n_parameters": network.n_parameters,
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+        },
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> Path:
+    """Train the network named on the command line.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; by default those of the process.
+
+    Returns
+    -------
+    Path
+        The weight file.
+    """
+    schemes = sorted({recipe.scheme for recipe in RECIPES.values()})
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scheme", choices=schemes, default="amos", help="default: amos")
+    parser.add_argument("--network", required=True, help=f"one of {', '.join(RECIPES)}")
+    parser.add_argument("--epochs", type=int, help="default: the recipe's")
+    parser.add_argument("--seed", type=int, default=1, help="default: 1")
+    parser.add_argument(
+        "--data", type=Path, help=f"folder with the data sets; default: ${datasets.SETTING}"
+    )
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="checkpoints; default: results/train"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder of the weight file; default: models/trained, with --quick the run's folder",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_EPOCHS} epoch of {QUICK_IMAGES} images"
+    )
+    parser.add_argument("--threads", type=int, default=2, help="of PyTorch; default: 2")
+    arguments = parser.parse_args(argv)
+
+    names = [n for n, recipe in RECIPES.items() if recipe.scheme == arguments.scheme]
+    if arguments.network not in names:
+        parser.error(f"--scheme {arguments.scheme} has the networks {', '.join(names)}")
+    for option in ("epochs", "threads"):
+        value = getattr(arguments, option)
+        if value is not None and value < 1:
+            parser.error(f"--{option} must be at least 1, got {value}")
+    if arguments.seed < 0:
+        parser.error(f"--seed must be at least 0, got {arguments.seed}")
+
+    recipe = RECIPES[arguments.network]
+    epochs = arguments.epochs or (QUICK_EPOCHS if arguments.quick else recipe.epochs)
+    quick_folder = arguments.results / run_name(arguments.network, arguments.seed, True)
+    # Sums depend on the number of threads, so it is fixed for repeatable results.
+    torch.set_num_threads(arguments.threads)
+    return train(
+        arguments.network,
+        replace(recipe, epochs=epochs),
+        seed=arguments.seed,
+        data=arguments.data,
+        results=arguments.results,
+        out=arguments.out or (quick_folder if arguments.quick else TRAINED_FOLDER),
+        is_quick=arguments.quick,
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ValueError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,216 @@
+"""Weight files: what is read back against what was written, and every kind of damage."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from models import storage
+from models.network import (
+    Activation,
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    InputCoding,
+    MaxPool2D,
+    Network,
+)
+from models.storage import (
+    WeightFileError,
+    load_info,
+    load_network,
+    save_network,
+    trained,
+    trained_networks,
+)
+
+INFO = {"seed": 3, "test_accuracy": 0.9123, "versions": {"torch": "2.13.0"}, "note": None}
+
+
+@pytest.fixture
+def network():
+    """One layer of each kind; the weights are float32 numbers, so a file can hold them exactly."""
+    rng = np.random.default_rng(8)
+
+    def weights(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    return Network(
+        name="all layers",
+        input=InputCoding((8, 6, 2), 1.5, weights(2), weights(2), signed=True),
+        layers=(
+            Conv2D("c", ("input",), weights(3, 3, 1, 4), weights(4), (2, 1), (1, 1), groups=2),
+            BatchNorm("n", ("c",), weights(4), weights(4), weights(4), weights(4) ** 2, 1e-3),
+            Activation("a", ("n",), "gelu"),
+            Add("s", ("c", "a")),
+            MaxPool2D("m", ("s",), (3, 3), (1, 1), (1, 1)),
+            AvgPool2D("p", ("m",), (2, 2), (2, 2)),
+            Conv2D("c2", ("p",), weights(2, 1, 4, 3), weights(3)),
+            GlobalAvgPool("g", ("c2",)),
+            Flatten("f", ("g",)),
+            Dense("d", ("f",), weights(3, 2), weights(2)),
+        ),
+        classes=("no", "yes"),
+    )
+
+
+@pytest.fixture
+def file(network, tmp_path):
+    return save_network(network, tmp_path / "new folder" / "net.safetensors", INFO)
+
+
+def test_round_trip(network, file):
+    """All fields of the loaded network against the saved one, and the logits, exactly."""
+    loaded = load_network(file)
+    assert (loaded.name, loaded.classes) == (network.name, network.classes)
+    assert loaded.shapes == network.shapes
+    for layer, original in zip(loaded.layers, network.layers, strict=True):
+        assert type(layer) is type(original)
+        for field in type(original).__dataclass_fields__:
+            value, expected = getattr(layer, field), getattr(original, field)
+            np.testing.assert_array_equal(value, expected)
+            assert type(value) is type(expected), field
+    images = np.random.default_rng(0).uniform(-1.5, 1.5, (4, 8, 6, 2))
+    np.testing.assert_array_equal(loaded.forward(images), network.forward(images))
+    assert load_info(file) == INFO
+
+
+def test_only_the_file_is_left(network, file):
+    """The folder's content against the one file, after a save over an older one."""
+    save_network(network, file, {"seed": 4})
+    assert list(file.parent.iterdir()) == [file]
+    assert load_info(file) == {"seed": 4}
+
+
+def test_same_network_same_bytes(network, file, tmp_path):
+    """Bytes of two saves of one network against each other."""
+    again = save_network(network, tmp_path / "again.safetensors", INFO)
+    assert again.read_bytes() == file.read_bytes()
+
+
+def test_failed_save_keeps_the_old_file(network, file, monkeypatch):
+    """The file after a save that breaks in the middle against the file before."""
+    before = file.read_bytes()
+
+    def broken(*arguments, **options):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(type(file), "replace", broken)
+    with pytest.raises(OSError, match="disk full"):
+        save_network(network, file, {"seed": 4})
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_every_flipped_bit_is_found(file):
+    """Copies with one flipped bit, at every byte, against the error that names the file."""
+    content = file.read_bytes()
+    rng = np.random.default_rng(1)
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        file.write_bytes(damaged)
+        with pytest.raises(WeightFileError, match=r"net\.safetensors"):
+            load_network(file)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 0.9, 0.999])
+def test_truncated_file(file, share):
+    """The first part of a file against the error that names it."""
+    content = file.read_bytes()
+    file.write_bytes(content[: int(share * len(content))])
+    for read in (load_network, load_info):
+        with pytest.raises(WeightFileError, match=r"net\.safetensors: .*cut short.*train it again"):
+            read(file)
+
+
+def test_missing_file(tmp_path):
+    """A path without a file against the error that names it."""
+    with pytest.raises(WeightFileError, match=r"nothing\.safetensors: no such weight file"):
+        load_network(tmp_path / "nothing.safetensors")
+    with pytest.raises(WeightFileError, match="no such weight file"):
+        load_network(tmp_path)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"ann2brian": "[]"}])
+def test_foreign_file(tmp_path, metadata):
+    """A safetensors file of other origin against the error that says how to convert."""
+    path = tmp_path / "foreign.safetensors"
+    save_file({"weight": np.ones(3, np.float32)}, path, metadata=metadata)
+    with pytest.raises(WeightFileError, match=r"foreign\.safetensors.*models\.from_torch"):
+        load_network(path)
+
+
+def rewrite(file, change):
+    """Change the structure of a file and give it a valid checksum, as other code might."""
+    tensors = load_file(file)
+    structure = json.loads(json.dumps(storage._read(file)[0]))
+    change(structure)
+    document = {"sha256": storage._digest(structure, tensors), "structure": structure}
+    save_file(tensors, file, metadata={"ann2brian": json.dumps(document)})
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda s: s.update(format="version 99"), "'version 99', this version reads"),
+        (lambda s: s.update(classes=["one"]), "1 classes need"),
+        (lambda s: s["layers"][0].update(kind="Conv9D"), "Conv9D"),
+        (lambda s: s["layers"][0].update(colour="red"), "colour"),
+        (lambda s: s["layers"][-1].update(name="e"), "e.kernel"),
+    ],
+)
+def test_valid_checksum_but_no_valid_network(file, change, message):
+    """Structures that are intact but wrong against the error that names the file and the value."""
+    rewrite(file, change)
+    with pytest.raises(WeightFileError, match=rf"net\.safetensors: .*{message}"):
+        load_network(file)
+
+
+def test_refused_saves(network, tmp_path):
+    """Saves that cannot be read back against their messages; nothing is written."""
+    with pytest.raises(WeightFileError, match=r"net\.npz: a weight file is named"):
+        save_network(network, tmp_path / "net.npz")
+    for info in ({"path": tmp_path}, {"loss": float("nan")}):
+        with pytest.raises(WeightFileError, match="info is not plain JSON"):
+            save_network(network, tmp_path / "net.safetensors", info)
+    huge = Network(
+        "huge",
+        InputCoding((1, 1, 1), 1, [1], [0]),
+        (Dense("d", ("input",), [[1e300]], [0.0]),),
+        ("one",),
+    )
+    with pytest.raises(WeightFileError, match=r"d\.kernel does not fit into float32"):
+        save_network(huge, tmp_path / "net.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_list_of_trained_networks(network, tmp_path, monkeypatch):
+    """The list and look-up of a folder's networks against the files in it."""
+    monkeypatch.setattr(storage, "TRAINED_FOLDER", tmp_path)
+    with pytest.raises(WeightFileError, match="there are none"):
+        trained("b")
+    for name in ("b", "a"):
+        save_network(network, tmp_path / f"{name}.safetensors")
+    (tmp_path / "notes.txt").write_text("not a network")
+    assert list(trained_networks().items()) == [
+        (name, tmp_path / f"{name}.safetensors") for name in ("a", "b")
+    ]
+    assert trained("b") == tmp_path / "b.safetensors"
+    with pytest.raises(WeightFileError, match=r"'c' in .*there are a, b\. Train it with"):
+        trained("c")
+
+
+def test_shipped_networks_are_intact():
+    """Every shipped file against its checksum, its name, and 2 MB."""
+    files = trained_networks()
+    assert files
+    for name, path in files.items():
+        assert load_network(path).name == name
+        assert {"seed", "epochs", "test_accuracy", "command", "versions"} <= load_info(path).keys()
+        assert path.stat().st_size < 2_000_000
