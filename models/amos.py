@@ -36,7 +36,6 @@ from .spiking import (
     Projection,
     Readout,
     SpikingNetwork,
-    largest_sum,
 )
 
 Array = NDArray[np.float64]
@@ -55,9 +54,8 @@ AMOS_NEURON = NeuronType(
     reset="v = 0*volt",
 )
 
-BITS = {"single": 23, "double": 44}  # mantissa bits for sums; one more for half a grid step
 OUTPUT_BITS = 10  # output weights d_i of fitted gates are rounded to max|d| / 2^10
-WEIGHT_BITS = 9  # fewest bits for the largest weight of a kernel before "auto" takes double
+GATE_BITS = 8  # thresholds and inhibition are rounded to an output unit / 2^8, or finer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +68,8 @@ class AmosOptions:
         K of every gate; the input has as many neurons as its pixels have bits.
     range_percentile : float
         Percentile of a ReLU's calibration outputs that its largest code stands for; 100 is the
-        maximum.
+        maximum, which a few outliers can make several times larger than what the layer uses
+        (measured on the shipped Fashion-MNIST network: README, "Range").
     half_step : bool
         Lower the thresholds of ReLU gates by half a quantisation step, which removes the bias of
         the floor (an option of this project; the authors do not do it).
@@ -78,19 +77,18 @@ class AmosOptions:
         ``"amos"`` for free h_ij, ``"fs"`` for the restricted h_j (few-spike neurons unrolled).
     input_neurons : int
         Neurons for a signed real input value; unused for pixels.
-    precision : str
-        ``"single"``, ``"double"``, or ``"auto"``: single where its grid leaves every kernel at
-        least nine bits.
+    weight_bits : int
+        Bits of a synaptic weight, sign included: the dyadic grid of a layer's kernels.
     slot_ms : float
         Biological length of a slot in ms.
     """
 
     neurons_per_gate: int = 8
-    range_percentile: float = 100.0
+    range_percentile: float = 99.9
     half_step: bool = False
     inhibition: str = "amos"
     input_neurons: int = 8
-    precision: str = "auto"
+    weight_bits: int = 16
     slot_ms: float = 1.0
 
     def __post_init__(self) -> None:
@@ -105,9 +103,9 @@ class AmosOptions:
             )
         if self.inhibition not in ("amos", "fs"):
             raise ValueError(f"inhibition must be 'amos' or 'fs', got {self.inhibition!r}")
-        if self.precision not in ("auto", *BITS):
+        if not (isinstance(self.weight_bits, int) and 2 <= self.weight_bits <= 24):
             raise ValueError(
-                f"precision must be 'auto', 'single' or 'double', got {self.precision!r}"
+                f"weight_bits must be a whole number from 2 to 24, got {self.weight_bits!r}"
             )
         if not self.slot_ms > 0:
             raise ValueError(f"slot_ms must be > 0, got {self.slot_ms!r}")
@@ -127,15 +125,12 @@ class Conversion:
         By population: fraction of calibration drives outside the range of the gate.
     weight_error : float
         Largest relative root-mean-square rounding error of a kernel.
-    precision : str
-        ``"single"`` or ``"double"``.
     """
 
     spiking: SpikingNetwork
     gates: dict[str, Gate]
     out_of_range: dict[str, float]
     weight_error: float
-    precision: str
 
 
 def convert(network: Network, calibration: Array, options: AmosOptions | None = None) -> Conversion:
@@ -161,29 +156,6 @@ def convert(network: Network, calibration: Array, options: AmosOptions | None = 
     """
     options = options or AmosOptions()
     network = network.fold_batch_norm()
-    if options.precision != "auto":
-        return _convert(network, calibration, options, options.precision)[0]
-    conversion, fewest_bits = _convert(network, calibration, options, "single")
-    if fewest_bits < WEIGHT_BITS:
-        conversion, _ = _convert(network, calibration, options, "double")
-    return conversion
-
-
-def output_unit(gate: Gate) -> float:
-    """Size of the output weights' unit: they are whole multiples of it once on the grid.
-
-    The unit itself goes into the next layer's kernel, so that a binary code costs as many bits
-    as it has neurons whatever its scale.
-    """
-    if gate.function in ("relu", INPUT):
-        return float(gate.outputs[-1])
-    return float(np.abs(gate.outputs).max() / 2**OUTPUT_BITS)
-
-
-def _convert(
-    network: Network, calibration: Array, options: AmosOptions, precision: str
-) -> tuple[Conversion, float]:
-    """Convert at one precision; also the bits left to the coarsest kernel's largest weight."""
     layers = [layer for layer in network.layers if isinstance(layer, Activation)]
     values = network.activations(calibration)
     coding = network.input
@@ -196,7 +168,7 @@ def _convert(
     resting: dict[str, Array | float] = {
         INPUT: gates[INPUT].offset * coding.gain + coding.offset,
     }
-    quietest = _Quality()
+    weight_error = 0.0
     populations = [_population(INPUT, coding.shape, gates[INPUT], 0, np.zeros(coding.shape), 0.0)]
     projections: list[Projection] = []
     out_of_range: dict[str, float] = {}
@@ -207,9 +179,10 @@ def _convert(
         paths = linear_paths(network, layer.inputs[0])
         onset = max(onsets[path.source] + gates[path.source].n_neurons for path in paths)
         incoming = _projections(paths, layer.name, onset, onsets, gates, coding.gain)
-        step = _grid(incoming, gate, BITS[precision])
-        projections += [quietest.rounded(p, step) for p in incoming]
-        gate = _on_grid(gate, step)
+        incoming, step, error = _on_grid(incoming, options.weight_bits)
+        projections += incoming
+        weight_error = max(weight_error, error)
+        gate, step = _gate_on_grid(gate, step)
         bias = round_to(bias_map(network, layer.inputs[0], resting), step)
         populations.append(
             _population(layer.name, network.shapes[layer.name], gate, onset, bias, step)
@@ -222,8 +195,8 @@ def _convert(
     first = min(onsets[path.source] for path in paths)
     last = max(onsets[path.source] + gates[path.source].n_neurons for path in paths)
     incoming = _projections(paths, READOUT, None, onsets, gates, coding.gain)
-    step = _grid(incoming, None, BITS[precision])
-    projections += [quietest.rounded(p, step) for p in incoming]
+    incoming, step, error = _on_grid(incoming, options.weight_bits)
+    projections += incoming
     bias = round_to(bias_map(network, output, resting), step).reshape(-1)
     spiking = SpikingNetwork(
         scheme="amos",
@@ -234,14 +207,23 @@ def _convert(
         readout=Readout(bias=bias, onset=first, n_steps=last - first),
         dt_ms=options.slot_ms,
     )
-    conversion = Conversion(
+    return Conversion(
         spiking=spiking,
         gates=gates,
         out_of_range=out_of_range,
-        weight_error=quietest.error,
-        precision=precision,
+        weight_error=max(weight_error, error),
     )
-    return conversion, quietest.bits
+
+
+def output_unit(gate: Gate) -> float:
+    """Size of the output weights' unit: they are whole multiples of it once on the grid.
+
+    The unit itself goes into the next layer's kernel, so that a binary code costs as many bits
+    as it has neurons whatever its scale.
+    """
+    if gate.function in ("relu", INPUT):
+        return float(gate.outputs[-1])
+    return float(np.abs(gate.outputs).max() / 2**OUTPUT_BITS)
 
 
 def _gate(layer: Activation, drives: Array, options: AmosOptions) -> tuple[Gate, float]:
@@ -296,50 +278,41 @@ def _projections(
     return projections
 
 
-def _grid(incoming: list[Projection], gate: Gate | None, bits: int) -> float:
-    """Finest dyadic step on which every sum into one target fits `bits` bits."""
-    largest = largest_sum(incoming)
-    if gate is not None:
-        largest += np.abs(gate.inhibition).sum(axis=1).max() + np.abs(gate.thresholds).max()
-    # Rounding the weights may enlarge the sum: one bit of room.
-    return power_of_two_at_least(largest) / 2 ** (bits - 1)
+def _on_grid(
+    incoming: list[Projection], weight_bits: int
+) -> tuple[list[Projection], float, float]:
+    """Kernels on one dyadic grid; its step, and the largest relative rounding error."""
+    largest = [np.abs(projection.kernel).max() for projection in incoming]
+    step = power_of_two_at_least(min(x for x in largest if x > 0)) / 2 ** (weight_bits - 1)
+    rounded = [replace(p, kernel=round_to(p.kernel, step)) for p in incoming]
+    errors = [
+        np.sqrt(np.mean((new.kernel - old.kernel) ** 2) / np.mean(old.kernel**2))
+        for new, old in zip(rounded, incoming, strict=True)
+        if old.kernel.any()
+    ]
+    return rounded, step, float(max(errors))
 
 
-class _Quality:
-    """Keeps the worst rounding seen while kernels are put on their grids."""
-
-    def __init__(self) -> None:
-        self.error = 0.0
-        self.bits = float("inf")
-
-    def rounded(self, projection: Projection, step: float) -> Projection:
-        kernel = round_to(projection.kernel, step)
-        scale = np.sqrt(np.mean(projection.kernel**2))
-        if scale > 0:
-            error = np.sqrt(np.mean((kernel - projection.kernel) ** 2)) / scale
-            self.error = max(self.error, float(error))
-            self.bits = min(self.bits, float(np.log2(np.abs(projection.kernel).max() / step)))
-        return replace(projection, kernel=kernel)
-
-
-def _on_grid(gate: Gate, step: float) -> Gate:
-    """Gate with thresholds and inhibition on the grid of its drive, outputs on their own."""
+def _gate_on_grid(gate: Gate, step: float) -> tuple[Gate, float]:
+    """Gate with thresholds and inhibition on a grid at least as fine as `step`, and that grid."""
     unit = output_unit(gate)
+    step = min(step, power_of_two_at_least(unit) / 2**GATE_BITS)
     if gate.function == "relu":
-        unit = step * np.ceil(unit / step)  # thresholds must be whole steps; never lose range
-        scale = unit / output_unit(gate)
+        # Thresholds must be whole steps of the code: enlarge the unit, never lose range.
+        scale = step * np.ceil(unit / step) / unit
+        unit *= scale
         return replace(
             gate,
             thresholds=round_to(gate.thresholds * scale, step),
             outputs=round_to(gate.outputs * scale, unit),
             inhibition=round_to(gate.inhibition * scale, step),
-        )
+        ), step
     return replace(
         gate,
         thresholds=round_to(gate.thresholds, step),
         outputs=round_to(gate.outputs, unit),
         inhibition=round_to(gate.inhibition, step),
-    )
+    ), step
 
 
 def _population(

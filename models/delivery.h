@@ -27,25 +27,32 @@ struct Layer {
     int32_t offset, units, positions, onset;
 };
 
-template <class Real>
+// Real: state of the neurons. Weight: kernels, in the narrowest type that holds them exactly.
+template <class Real, class Weight>
 struct State {
     const int32_t *routes, *layers;
     int32_t n_layers, n_copies, n_neurons, n_rows, period;
-    const Real *weights, *gains;
+    const Weight *weights;
+    const Real *gains;
     Real *drive, *inhibition, *pending, *score;
     char *clocked;
     const int32_t *n_images;
 };
 
+template <class Real, class Weight>
+inline void add(Real *__restrict__ to, const Weight *__restrict__ from, Real gain, int32_t n) {
+    for (int32_t i = 0; i < n; i++) to[i] += gain * Real(from[i]);
+}
+
 // A spike of `neuron` arrives over `route` in step `step`; returns the number of targets.
-template <class Real>
-inline int32_t deliver_spike(const State<Real> &s, int32_t neuron, int32_t route, int64_t step) {
+template <class Real, class Weight>
+inline int32_t deliver_spike(const State<Real, Weight> &s, int32_t neuron, int32_t route, int64_t step) {
     const Route &r = reinterpret_cast<const Route *>(s.routes)[route];
     const int32_t within = neuron - r.offset;
     const int32_t position = within / r.block;          // block: units of all copies
     const int32_t rest = within - position * r.block;
     if (r.kind == 2) {                                  // inhibition inside the gate
-        const Real *h = s.weights + r.kernel_start + position * r.positions;
+        const Weight *h = s.weights + r.kernel_start + position * r.positions;
         int32_t reached = 0;
         for (int32_t later = position + 1; later < r.positions; later++) {
             if (h[later] == 0) continue;
@@ -65,14 +72,15 @@ inline int32_t deliver_spike(const State<Real> &s, int32_t neuron, int32_t route
     const int32_t x = unit % r.width, y = unit / r.width;
     const Real gain = s.gains[r.gain_start + position];
     const int32_t group = channel / (r.channels / r.groups);
-    const int32_t in_group = channel - group * (r.channels / r.groups);
     const int32_t out_per_group = r.out_channels / r.groups;
-    const int32_t in_per_group = r.channels / r.groups;
     Real *target = r.kind == 1 ? s.score : s.drive;
     target += r.target_offset + copy * r.target_units + group * out_per_group;
     if (r.kind == 1) target += (position + r.readout_shift) * s.n_copies * r.target_units;
-    const Real *weights = s.weights + r.kernel_start + in_group * r.out_channels
-                          + group * out_per_group;
+    // Kernel of one source channel: rows, columns from last to first, output channels. For stride
+    // 1 a kernel row then lies in memory like the stretch of target row that it is added to.
+    const int32_t row_size = r.kernel_w * out_per_group;
+    const Weight *weights = s.weights + r.kernel_start + channel * r.kernel_h * row_size;
+    const bool whole_rows = r.stride_w == 1 && r.groups == 1;
     int32_t reached = 0;
     // Pooled rows whose window holds y: window * stride - padding <= y < ... + size.
     int32_t first_py = y + r.pool_pad_h - r.pool_h + r.pool_stride_h;
@@ -86,15 +94,25 @@ inline int32_t deliver_spike(const State<Real> &s, int32_t neuron, int32_t route
                 if (top < 0) break;
                 const int32_t oy = top / r.stride_h;
                 if (oy >= r.out_h) continue;
+                Real *to = target + oy * r.out_w * r.out_channels;
+                const Weight *from = weights + ky * row_size;
+                if (whole_rows) {
+                    const int32_t left = px + r.pad_w - r.kernel_w + 1;
+                    const int32_t first = left < 0 ? 0 : left;
+                    const int32_t last = px + r.pad_w < r.out_w ? px + r.pad_w : r.out_w - 1;
+                    const int32_t n = (last - first + 1) * out_per_group;
+                    if (n <= 0) continue;
+                    add(to + first * out_per_group, from + (first - left) * out_per_group, gain, n);
+                    reached += n;
+                    continue;
+                }
                 for (int32_t kx = (px + r.pad_w) % r.stride_w; kx < r.kernel_w; kx += r.stride_w) {
                     const int32_t left = px + r.pad_w - kx;
                     if (left < 0) break;
                     const int32_t ox = left / r.stride_w;
                     if (ox >= r.out_w) continue;
-                    Real *__restrict__ to = target + (oy * r.out_w + ox) * r.out_channels;
-                    const Real *__restrict__ from =
-                        weights + (ky * r.kernel_w + kx) * in_per_group * r.out_channels;
-                    for (int32_t c = 0; c < out_per_group; c++) to[c] += gain * from[c];
+                    add(to + ox * r.out_channels, from + (r.kernel_w - 1 - kx) * out_per_group,
+                        gain, out_per_group);
                     reached += out_per_group;
                 }
             }
@@ -103,8 +121,8 @@ inline int32_t deliver_spike(const State<Real> &s, int32_t neuron, int32_t route
 
 // Between the threshold test of `step` and the arrival of its spikes: every drive moves on by one
 // neuron, inhibition that is due next is fetched, and the clock is set for the next step.
-template <class Real>
-inline int32_t advance_step(const State<Real> &s, int32_t copy, int64_t step) {
+template <class Real, class Weight>
+inline int32_t advance_step(const State<Real, Weight> &s, int32_t copy, int64_t step) {
     const int64_t next = step + 1;
     Real *row = s.pending + (next % s.n_rows) * s.n_neurons;
     for (int32_t l = 0; l < s.n_layers; l++) {

@@ -18,6 +18,7 @@ import numpy as np
 from brian2 import Function
 from numpy.typing import NDArray
 
+from .dyadic import narrowest
 from .spiking import READOUT, UNIT_VOLT, SpikingNetwork
 
 HEADER = Path(__file__).with_name("delivery.h")
@@ -150,7 +151,7 @@ def plan(network: SpikingNetwork, n_copies: int) -> Plan:
                 source.onset - network.readout.onset if to_readout else 0,
             )
         )
-        weights.append(p.kernel.ravel())
+        weights.append(_by_source_channel(p.kernel, p.groups).ravel())
         gains.append(p.gains)
         n_weights += p.kernel.size
         n_gains += p.gains.size
@@ -183,6 +184,13 @@ def plan(network: SpikingNetwork, n_copies: int) -> Plan:
         axon_routes=np.concatenate([np.full(len(s), route) for s, route, _ in axons]),
         axon_delays=np.concatenate([delays for _, _, delays in axons]),
     )
+
+
+def _by_source_channel(kernel: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
+    """Kernel as delivery.h reads it: source channel, row, column from last to first, output."""
+    rows, columns, in_per_group, n_out = kernel.shape
+    split = kernel[:, ::-1].reshape(rows, columns, in_per_group, groups, n_out // groups)
+    return split.transpose(3, 2, 0, 1, 4)
 
 
 def _output_shape(
@@ -227,10 +235,11 @@ def brian2_functions(
     tables = {
         "shared_routes": np.array(plan.routes, dtype=np.int32).ravel(),
         "shared_layers": np.array(plan.layers, dtype=np.int32).ravel(),
-        "shared_weights": (plan.weights * UNIT_VOLT).astype(real),
+        "shared_weights": narrowest(plan.weights * UNIT_VOLT),
         "shared_gains": plan.gains.astype(real),
     }
-    real_name = {np.float32: "float", np.float64: "double"}[real]
+    names = {"float32": "float", "float64": "double"}
+    types = [names[np.dtype(real).name], names[tables["shared_weights"].dtype.name]]
     sizes = (
         "_namespaceshared_routes, _namespaceshared_layers, "
         f"{len(plan.layers)}, {plan.n_copies}, {plan.n_neurons}, {plan.n_rows}, {period}, "
@@ -255,7 +264,7 @@ def brian2_functions(
             pointers = ", ".join(f"brian::{state[key]}" for key in STATE)
             code = f"""
             static inline int {name}({declared}) {{
-                const ann2brian::State<{real_name}> state{{{sizes}, {pointers}}};
+                const ann2brian::State<{', '.join(types)}> state{{{sizes}, {pointers}}};
                 return ann2brian::{name}(state, {", ".join(arguments)});
             }}
             """
@@ -264,7 +273,7 @@ def brian2_functions(
                 "cpp", code, namespace=tables, name=name, compiler_kwds=location
             )
         else:
-            code = _cython_code(name, arguments, sizes, real_name)
+            code = _cython_code(name, arguments, sizes, types)
             arrays = {key: state[key] for key in STATE}
             function.implementations.add_implementation(
                 "cython", code, namespace={**tables, **arrays}, name=name
@@ -278,17 +287,18 @@ def _not_in_python(*_: object) -> int:
     raise RuntimeError("this function runs inside generated C++ code only")
 
 
-def _cython_code(name: str, arguments: tuple[str, ...], sizes: str, real: str) -> str:
+def _cython_code(name: str, arguments: tuple[str, ...], sizes: str, types: list[str]) -> str:
     """Cython code that calls the C++ header.
 
     The header stands in the code as text, because Brian2 recompiles when the text changes. The
     arrays of the function's namespace are module variables, handed over as pointers.
     """
+    real, weight = types
     kinds = dict(zip(STATE, [real] * 4 + ["char", "int32_t"], strict=True))
     pointers = {
         "_namespaceshared_routes": "int32_t",
         "_namespaceshared_layers": "int32_t",
-        "_namespaceshared_weights": real,
+        "_namespaceshared_weights": weight,
         "_namespaceshared_gains": real,
         **{f"_namespace{key}": kind for key, kind in kinds.items()},
     }
@@ -302,7 +312,7 @@ cdef extern from *:
     """
     {HEADER.read_text()}
     static inline int run_{name}({declared}) {{
-        const ann2brian::State<{real}> state{{{state}}};
+        const ann2brian::State<{real}, {weight}> state{{{state}}};
         return ann2brian::{name}(state, {", ".join(arguments)});
     }}
     """
@@ -353,8 +363,8 @@ class _NumpyDelivery:
         copy, unit = np.divmod(rest, r.units)
         y, x, channel = np.unravel_index(unit, (r.height, r.width, r.channels))
         in_per_group, out_per_group = r.channels // r.groups, r.out_channels // r.groups
-        group, in_group = np.divmod(channel, in_per_group)
-        shape = (r.kernel_h, r.kernel_w, in_per_group, r.groups, out_per_group)
+        group = channel // in_per_group
+        shape = (r.channels, r.kernel_h, r.kernel_w, out_per_group)
         kernel = self.weights[r.kernel_start : r.kernel_start + int(np.prod(shape))].reshape(shape)
         gain = self.gains[r.gain_start + position]
         base = r.target_offset + copy * r.target_units + group * out_per_group
@@ -374,7 +384,7 @@ class _NumpyDelivery:
                     if not hit.any():
                         continue
                     start = base[hit] + (oy[hit] * r.out_w + ox[hit]) * r.out_channels
-                    weight = kernel[ky, kx, in_group[hit], group[hit]]
+                    weight = kernel[channel[hit], ky, r.kernel_w - 1 - kx]
                     np.add.at(target, start[:, None] + channels, gain[hit][:, None] * weight)
                     reached[hit] += out_per_group
         return reached

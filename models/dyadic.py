@@ -67,3 +67,9 @@ def float_type(bits: int) -> type[np.floating]:
         f"the sums of this network need {bits} bits to be exact; double precision has 53. "
         "Convert with fewer weight bits or fewer neurons per gate"
     )
+
+
+def narrowest(values: NDArray[np.float64]) -> NDArray[np.floating]:
+    """The same values in single precision if that holds all of them exactly, else unchanged."""
+    single = values.astype(np.float32)
+    return single if np.array_equal(single.astype(np.float64), values) else values

@@ -36,7 +36,7 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def _frozen_array(values: object, owner: str, field: str, n_axes: int) -> np.ndarray:
     """Return a read-only float64 copy of `values`, refusing a wrong rank, NaN and inf."""
     try:
-        array = np.array(values, dtype=np.float64)
+        array = np.array(values, dtype=np.float64, order="C")
     except (TypeError, ValueError) as error:
         raise ValueError(f"{owner}: {field} is not an array of real numbers ({error})") from error
     if array.ndim != n_axes:

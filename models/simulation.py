@@ -8,6 +8,7 @@ same, spike for spike, for any number of copies and processes and for every targ
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,13 +25,14 @@ from brian2 import NeuronGroup, SpikeMonitor, StateMonitor, Synapses, TimedArray
 from numpy.typing import NDArray
 
 from . import builds
-from .delivery import STATE, Plan, brian2_functions, plan
+from .delivery import HEADER, STATE, Plan, brian2_functions, plan
 from .dyadic import float_type
 from .recording import RecordedLayer, Recording, Spikes
 from .spiking import UNIT_VOLT, SpikingNetwork
 
 UNIT = UNIT_VOLT * volt
 TARGETS = ("cpp_standalone", "cython", "numpy")
+NEURONS_IN_CACHE = 100_000  # of all copies; more copies are slower (studies/benchmark.py)
 IMAGES_PER_RUN = 1000  # images of one program start: bounds memory, and lets progress be shown
 
 BOOKKEEPING = """
@@ -95,7 +97,7 @@ def simulate(
     network: SpikingNetwork,
     images: NDArray[Any],
     *,
-    batch: int = 8,
+    batch: int | None = None,
     pipelined: bool = False,
     period: int | None = None,
     jobs: int = 1,
@@ -114,8 +116,8 @@ def simulate(
         What to run.
     images : ndarray, shape (n, height, width, channels)
         Values that the input population codes.
-    batch : int
-        Images side by side in one process.
+    batch : int, optional
+        Images side by side in one process; by default as many as fit the processor's cache.
     pipelined : bool
         A new image enters each copy in every step, instead of one at a time.
     period : int, optional
@@ -148,8 +150,11 @@ def simulate(
     RuntimeError
         If the compiler is missing or a program fails.
     """
+    gc.collect()  # names of earlier Brian2 objects become free again, so that builds are reused
     started = time.perf_counter()
     images = _checked(network, images)
+    if batch is None:
+        batch = max(1, min(32, NEURONS_IN_CACHE // network.n_neurons))
     for name, value in (("batch", batch), ("jobs", jobs)):
         if not (isinstance(value, int | np.integer) and value >= 1):
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
@@ -470,7 +475,7 @@ def _description(job: _Job) -> str:
         bool(job.record),
         job.traced.tolist(),
     )
-    return repr((brian2.__version__, kind, constants, sizes))
+    return repr((brian2.__version__, HEADER.read_text(), kind, constants, sizes))
 
 
 def _in_processes(

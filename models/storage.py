@@ -65,7 +65,7 @@ def save_network(
     for layer in network.layers:
         tensors |= {f"{layer.name}.{f}": getattr(layer, f) for f in layer.ARRAYS}
     with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below, by name
-        tensors = {key: np.asarray(array, dtype="<f4") for key, array in tensors.items()}
+        tensors = {key: np.ascontiguousarray(a, dtype="<f4") for key, a in tensors.items()}
     for key, array in tensors.items():
         if not np.isfinite(array).all():
             raise WeightFileError(f"{path}: {key} does not fit into float32; rescale the layer")

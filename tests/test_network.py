@@ -305,7 +305,7 @@ def test_arrays_are_frozen_copies():
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: Dense("d", ("input",), [[1, np.nan]], [0, 0]), r"Dense 'd': kernel\[0, 1\] is nan"),
+        (lambda: Dense("d", ("input",), [[1, np.nan]], [0, 0]), r"'d': kernel\[0, 1\] is nan"),
         (lambda: Dense("d", ("input",), [[1.0]], [-np.inf]), r"Dense 'd': bias\[0\] is -inf"),
         (lambda: Dense("d", ("input",), [1.0], [0]), r"'d': kernel must have 2 axes.*\(1,\)"),
         (lambda: Dense("d", ("input",), [["x"]], [0]), "'d': kernel is not an array of real"),

@@ -80,6 +80,19 @@ def test_round_trip(network, file):
     assert load_info(file) == INFO
 
 
+def test_transposed_kernel(tmp_path):
+    """A kernel given as a transposed view against what is read back; the file is row-major."""
+    kernel = np.arange(6.0).reshape(3, 2).T
+    network = Network(
+        "transposed",
+        InputCoding((1, 1, 2), 1, [1, 1], [0, 0]),
+        (Dense("d", ("input",), kernel, np.zeros(3)),),
+        ("a", "b", "c"),
+    )
+    file = save_network(network, tmp_path / "net.safetensors")
+    np.testing.assert_array_equal(load_network(file).layers[0].kernel, kernel)
+
+
 def test_only_the_file_is_left(network, file):
     """The folder's content against the one file, after a save over an older one."""
     save_network(network, file, {"seed": 4})

@@ -1,0 +1,218 @@
+"""What every study shares: flags, result folders, provenance and printed tables; no science."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("brian2", "numpy", "scipy", "pandas", "matplotlib", "scikit-learn", "safetensors")
+REQUIRED_COLUMNS = (
+    "scheme",
+    "dataset",
+    "network",
+    "n_images",
+    "ann_accuracy",
+    "snn_accuracy",
+    "agreement",
+    "spikes_per_image",
+    "max_spikes_per_neuron",
+    "latency_ms",
+    "synaptic_events_per_image",
+    "build_s",
+    "run_s",
+)
+
+
+class Refused(SystemExit):
+    """Bad input: its message is printed, without a traceback, and the exit status is 2."""
+
+    def __init__(self, message: object) -> None:
+        print(f"error: {message}", file=sys.stderr)
+        super().__init__(2)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn the errors that bad input raises into one printed line."""
+    try:
+        yield
+    except (ValueError, RuntimeError, OSError) as error:
+        raise Refused(error) from error
+    except KeyboardInterrupt:
+        print("\nstopped; the same command continues where it can", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def positive(text: str) -> int:
+    """Whole number of at least 1, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value
+
+
+def add_run_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags that mean the same in every study."""
+    run = parser.add_argument_group("simulation")
+    run.add_argument("--images", type=positive, help="test images to present (default: all)")
+    run.add_argument(
+        "--batch", type=positive, help="images side by side (default: what fits the cache)"
+    )
+    run.add_argument(
+        "--jobs", type=positive, default=1, help="processes that share the images (default: 1)"
+    )
+    run.add_argument(
+        "--target",
+        choices=("cpp_standalone", "cython", "numpy"),
+        default="cpp_standalone",
+        help="how Brian2 runs the model (default: cpp_standalone)",
+    )
+    run.add_argument("--seed", type=int, default=1, help="seed of every random choice (default: 1)")
+    result = parser.add_argument_group("data and results")
+    result.add_argument(
+        "--data", type=Path, help="folder with the data sets (default: ANN2BRIAN_DATA, or download)"
+    )
+    result.add_argument(
+        "--out",
+        type=Path,
+        default=Path("results"),
+        help="folder for result folders (default: results)",
+    )
+    result.add_argument(
+        "--quick", action="store_true", help="a small run that proves the installation works"
+    )
+
+
+def provenance(seed: int, target: str) -> dict[str, Any]:
+    """Where a result comes from: commit, versions, machine, command."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain")),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "seed": seed,
+        "target": target,
+        "versions": {name: version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "compiler": _first_line(["g++", "--version"]),
+        "platform": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    return _first_line(["git", "-C", str(ROOT), *arguments])
+
+
+def _first_line(command: Sequence[str]) -> str | None:
+    if shutil.which(command[0]) is None:
+        return None
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip().split("\n")[0] if done.returncode == 0 else None
+
+
+class ResultFolder:
+    """A result folder that appears complete or not at all.
+
+    Work goes to ``<name>.part``; each finished condition is a folder in it, so that a run that
+    was stopped continues after the last finished one. :meth:`finish` puts the tables together
+    and gives the folder its name; an older result of the same name is replaced.
+
+    Parameters
+    ----------
+    parent : Path
+        ``<out>/<scheme>``.
+    label : str
+        Readable part of the name.
+    config : dict
+        Everything the result depends on but the code; written to ``config.json``.
+    """
+
+    def __init__(self, parent: Path, label: str, config: dict[str, Any]) -> None:
+        text = json.dumps(config, indent=2, sort_keys=True)
+        key = hashlib.sha256((text + _source_digest()).encode()).hexdigest()[:8]
+        self.path = parent / f"{label}-{key}"
+        self.part = parent / f"{label}-{key}.part"
+        try:
+            self.part.mkdir(parents=True, exist_ok=True)
+            (self.part / "config.json").write_text(text + "\n")
+        except OSError as error:
+            raise OSError(
+                f"cannot write results to {parent}: {error.strerror or error}; "
+                "choose another folder with --out"
+            ) from error
+
+    def condition(self, name: str, compute: Callable[[Path], None]) -> Path:
+        """Folder of one condition; computed unless an earlier run finished it."""
+        done, working = self.part / name, self.part / f".{name}"
+        if not done.exists():
+            shutil.rmtree(working, ignore_errors=True)
+            working.mkdir()
+            compute(working)
+            working.rename(done)
+        return done
+
+    def finish(self, conditions: Sequence[Path], provenance: dict[str, Any]) -> Path:
+        """Concatenate the tables of all conditions, keep other files of the last, and rename."""
+        for path in sorted(conditions[-1].iterdir()):
+            if path.suffix == ".csv":
+                tables = [pd.read_csv(folder / path.name) for folder in conditions]
+                pd.concat(tables, ignore_index=True).to_csv(self.part / path.name, index=False)
+            else:
+                shutil.copy2(path, self.part / path.name)
+        metrics = pd.read_csv(self.part / "metrics.csv")
+        missing = [column for column in REQUIRED_COLUMNS if column not in metrics]
+        if missing:
+            raise RuntimeError(f"metrics.csv lacks the columns {', '.join(missing)}")
+        (self.part / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
+        for path in conditions:
+            shutil.rmtree(path)
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        self.part.rename(self.path)
+        return self.path
+
+
+def _source_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "models").iterdir()):
+        if path.suffix in (".py", ".h", ".json"):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def progress(title: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Progress bar over images, as `simulate` reports them."""
+    with tqdm(total=total, desc=title, unit="image", leave=False) as bar:
+
+        def update(done: int, _total: int) -> None:
+            bar.update(done - bar.n)
+
+        yield update
+
+
+def print_table(rows: Sequence[tuple[str, object]]) -> None:
+    """Two aligned columns."""
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"  {name:<{width}}  {value}")

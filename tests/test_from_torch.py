@@ -1,0 +1,230 @@
+"""Converted modules against PyTorch's own forward pass, and what cannot be converted."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+from models.from_torch import Residual, from_torch  # noqa: E402
+from models.network import INPUT, Activation, Dense, Flatten, InputCoding  # noqa: E402
+
+CODING = InputCoding((7, 6, 4), 255, [0.01, 0.02, 0.03, 0.015], [-1.0, 0.5, 0.0, -2.0])
+
+
+def randomise(module, seed):
+    """Give batch norms statistics that are far from 0 and 1, so that a mix-up shows."""
+    generator = torch.Generator().manual_seed(seed)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+            part.running_mean.normal_(generator=generator)
+            part.running_var.uniform_(0.3, 3.0, generator=generator)
+            if part.affine:
+                nn.init.normal_(part.weight, generator=generator)
+                nn.init.normal_(part.bias, generator=generator)
+
+
+def compare(module, n_classes=3):
+    """Logits of the converted module and of the module, for 9 random images; returns the former."""
+    randomise(module, 4)
+    module.train()  # the conversion must read the evaluation mode all the same
+    network = from_torch(module, CODING, [f"class {i}" for i in range(n_classes)], "net")
+    images = np.random.default_rng(6).integers(0, 256, (9, 7, 6, 4))
+    x = torch.from_numpy((images * CODING.gain + CODING.offset).transpose(0, 3, 1, 2))
+    with torch.no_grad():
+        expected = module.double().eval()(x).numpy()
+    assert expected.std() > 1e-3  # not all the same, or the comparison would be empty
+    # Both in float64; 1e-5 would be float32 rounding
+    np.testing.assert_allclose(network.forward(images), expected, rtol=1e-9, atol=1e-9)
+    return network
+
+
+def head(n_in, n_out=3):
+    return nn.Sequential(nn.Flatten(), nn.Linear(n_in, n_out))
+
+
+@pytest.mark.parametrize(
+    "convolution, n_out",
+    [
+        (nn.Conv2d(4, 6, 3), 6 * 5 * 4),
+        (nn.Conv2d(4, 6, (3, 2), stride=(2, 1), padding=(1, 0)), 6 * 4 * 5),
+        (nn.Conv2d(4, 6, 5, stride=2, padding=2, bias=False), 6 * 4 * 3),
+        (nn.Conv2d(4, 6, 3, padding=1, groups=2), 6 * 7 * 6),
+        (nn.Conv2d(4, 8, 3, padding=1, groups=4), 8 * 7 * 6),
+        (nn.Conv2d(4, 6, (3, 5), padding="same"), 6 * 7 * 6),
+        (nn.Conv2d(4, 6, 2, padding="valid"), 6 * 6 * 5),
+    ],
+)
+def test_convolution_equals_torch(convolution, n_out):
+    """Strides, paddings and groups, then Flatten and Linear, against torch."""
+    compare(nn.Sequential(convolution, nn.ReLU(), head(n_out)))
+
+
+@pytest.mark.parametrize(
+    "pooling, n_out",
+    [
+        (nn.AvgPool2d(2), 4 * 3 * 3),
+        (nn.AvgPool2d((3, 2), stride=(1, 2), padding=1), 4 * 7 * 4),
+        (nn.AvgPool2d(2, count_include_pad=False), 4 * 3 * 3),
+        (nn.MaxPool2d(2), 4 * 3 * 3),
+        (nn.MaxPool2d(3, stride=2, padding=1), 4 * 4 * 3),
+        (nn.AdaptiveAvgPool2d(1), 4),
+        (nn.AdaptiveAvgPool2d((1, 1)), 4),
+    ],
+)
+def test_pooling_equals_torch(pooling, n_out):
+    """Sizes, strides and paddings of poolings against torch."""
+    compare(nn.Sequential(pooling, head(n_out)))
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.GELU])
+def test_activation_equals_torch(activation):
+    """Each pointwise function against torch."""
+    compare(nn.Sequential(nn.Conv2d(4, 5, 3), activation(), head(5 * 5 * 4)))
+
+
+def test_norms_around_a_flatten_equal_torch():
+    """Batch norms before and after a Flatten, whose order differs from torch's, against torch."""
+    network = compare(
+        nn.Sequential(
+            nn.Conv2d(4, 5, 3),
+            nn.BatchNorm2d(5),
+            nn.Identity(),
+            nn.Flatten(),
+            nn.BatchNorm1d(100),
+            nn.SiLU(),
+            nn.Dropout(0.5),
+            nn.Linear(100, 8, bias=False),
+            nn.BatchNorm1d(8, affine=False),
+            nn.ReLU(),
+            nn.Linear(8, 3),
+        )
+    )
+    assert [layer.name for layer in network.layers] == [
+        "conv1", "norm1", "flatten1", "norm2", "act1", "dense1", "norm3", "act2", "dense2",
+    ]  # fmt: skip
+
+
+def test_residual_equals_torch():
+    """Nested blocks with identity, strided and flattened shortcuts against torch."""
+    compare(
+        nn.Sequential(
+            nn.Conv2d(4, 6, 3, padding=1),
+            Residual(
+                nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU()),
+                nn.Identity(),
+            ),
+            nn.ReLU(),
+            Residual(
+                nn.Sequential(nn.ReLU(), nn.Conv2d(6, 8, 3, stride=2, padding=1)),
+                nn.Conv2d(6, 8, 1, stride=2),
+            ),
+            Residual(nn.Sequential(nn.Tanh(), nn.Flatten()), nn.Flatten()),
+            nn.Linear(8 * 4 * 3, 3),
+        )
+    )
+
+
+def test_float32_module_equals_torch():
+    """A module as trained, in float32, against torch to 1e-5: its own rounding."""
+    module = nn.Sequential(nn.Conv2d(4, 6, 3), nn.GELU(), head(6 * 5 * 4)).eval()
+    images = np.random.default_rng(6).integers(0, 256, (9, 7, 6, 4))
+    x = CODING.standardise(images).astype(np.float32).transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        expected = module(torch.from_numpy(x)).numpy()
+    found = from_torch(module, CODING, "abc", "net").forward(images)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_vector_input_needs_no_flatten_layer():
+    """A dense network on (1, 1, C) against torch, and its layers against the expected kinds."""
+    module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)).double()
+    coding = InputCoding((1, 1, 4), 16, CODING.gain, CODING.offset)
+    network = from_torch(module, coding, "ab", "net")
+    assert [type(layer) for layer in network.layers] == [Dense, Activation, Dense]
+    assert network.layers[0].inputs == (INPUT,)
+    images = np.random.default_rng(2).integers(0, 17, (5, 1, 1, 4))
+    with torch.no_grad():
+        expected = module(torch.from_numpy(coding.standardise(images)[:, 0, 0])).numpy()
+    np.testing.assert_allclose(network.forward(images), expected, atol=1e-12)
+
+
+class Custom(nn.Module):
+    """A module that the conversion cannot know."""
+
+
+class NotQuiteReLU(nn.ReLU):
+    """A subclass may compute something else."""
+
+
+SHRINKING = Residual(nn.Conv2d(4, 4, 3), nn.Identity())
+
+
+@pytest.mark.parametrize(
+    "module, message",
+    [
+        (Custom(), r"module \(top\) \(Custom\) is not supported; supported are Sequential"),
+        (nn.Sequential(NotQuiteReLU()), r"module 0 \(NotQuiteReLU\) is not supported"),
+        (nn.Sequential(nn.ReLU(), nn.Sequential(nn.Softmax(1))), r"module 1\.0 \(Softmax\)"),
+        (nn.Sequential(Residual(nn.ReLU(), Custom())), r"module 0\.shortcut \(Custom\)"),
+        (nn.Sequential(SHRINKING), r"0 \(Residual\).*\(5, 4, 4\).*\(7, 6, 4\)"),
+        (nn.Conv2d(4, 6, 3, padding_mode="reflect"), r"\(Conv2d\): padding_mode='reflect'"),
+        (nn.Conv2d(4, 6, 3, dilation=2), "dilation"),
+        (nn.Conv2d(4, 6, 2, padding="same"), "odd size"),
+        (nn.Conv2d(3, 6, 3), r"takes 3 channels.*\(7, 6, 4\)"),
+        (nn.Conv2d(4, 6, 9), r"window \(9, 9\)"),
+        (nn.Linear(6, 3), r"\(Linear\): needs an nn.Flatten before it"),
+        (head(9), r"module 1 \(Linear\): takes 9 values and gets 168"),
+        (nn.Sequential(nn.Flatten(), nn.Conv2d(4, 6, 3)), "after a Flatten"),
+        (nn.Sequential(nn.Flatten(), nn.AvgPool2d(2)), "after a Flatten"),
+        (nn.Sequential(nn.Flatten(), nn.MaxPool2d(2)), "after a Flatten"),
+        (nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool2d(1)), "after a Flatten"),
+        (nn.Flatten(2), "start_dim=2"),
+        (nn.Flatten(), "ends with a Flatten"),
+        (nn.AvgPool2d(2, ceil_mode=True), "ceil_mode"),
+        (nn.AvgPool2d(2, divisor_override=3), "divisor_override"),
+        (nn.AvgPool2d(2, padding=1, count_include_pad=False), "count_include_pad"),
+        (nn.MaxPool2d(2, ceil_mode=True), "ceil_mode"),
+        (nn.MaxPool2d(2, dilation=2), "dilation"),
+        (nn.AdaptiveAvgPool2d(2), "output_size=2"),
+        (nn.BatchNorm1d(4), "2d before, 1d after"),
+        (nn.BatchNorm2d(5), "takes 5 channels and gets 4"),
+        (nn.BatchNorm2d(4, track_running_stats=False), "no running statistics"),
+        (nn.GELU(approximate="tanh"), "approximate='tanh'"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_converted(module, message):
+    """Modules and options outside the list against the message with path and type."""
+    with pytest.raises(ValueError, match=message):
+        from_torch(module, CODING, "abc", "net")
+
+
+def test_nan_weights_are_refused():
+    """A module with a NaN weight against the message that names the layer."""
+    module = head(168)
+    with torch.no_grad():
+        module[1].weight[2, 5] = torch.nan
+    with pytest.raises(ValueError, match=r"module 1 \(Linear\): Dense 'dense1': kernel.*is nan"):
+        from_torch(module, CODING, "abc", "net")
+
+
+def test_flatten_is_in_our_order():
+    """The kernel rows of a Linear after a Flatten against torch's index of the same unit."""
+    module = head(168)
+    network = from_torch(module, CODING, "abc", "net")
+    assert isinstance(network.layers[0], Flatten)
+    row, column, channel = 5, 2, 3
+    ours, theirs = (row * 6 + column) * 4 + channel, (channel * 7 + row) * 6 + column
+    expected = module[1].weight[:, theirs].detach().numpy()
+    np.testing.assert_array_equal(network.layers[1].kernel[ours], expected)
+
+
+def test_missing_torch_says_how_to_install_it():
+    """The import without torch, in a process of its own, against the install command."""
+    code = "import sys; sys.modules['torch'] = None; import models.from_torch"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode != 0
+    assert "pip install torch==2.13.0" in run.stderr.splitlines()[-1]

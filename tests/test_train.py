@@ -1,0 +1,312 @@
+"""The training script on tiny data: what it promises about results, files and interruptions."""
+
+import csv
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+from torch import nn  # noqa: E402
+
+from models.from_torch import from_torch  # noqa: E402
+from models.network import Activation, Conv2D, accuracy  # noqa: E402
+from models.storage import load_info, load_network, trained, trained_networks  # noqa: E402
+from studies import datasets, train  # noqa: E402
+
+RECIPE = replace(train.RECIPES["digits-relu"], epochs=4, is_flipped=True, max_shift=1)
+
+needs_fashion = pytest.mark.skipif(
+    not os.environ.get(datasets.SETTING),
+    reason="set ANN2BRIAN_DATA to a folder with fashion-mnist/*.gz",
+)
+
+
+@pytest.fixture(autouse=True)
+def same_threads():
+    """`main` sets torch's number of threads, which is global; put it back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def run(folder, recipe=RECIPE, seed=1):
+    return train.train(
+        "tiny", recipe, seed=seed, data=None, results=folder, out=folder, is_quick=True
+    )
+
+
+def read_log(folder):
+    with (folder / "epochs.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_training_learns(tmp_path):
+    """Accuracy after 12 epochs of 512 digits against 0.9; guessing gives 0.1."""
+    path = run(tmp_path, replace(RECIPE, epochs=12, is_flipped=False, max_shift=0))
+    assert load_info(path)["test_accuracy"] > 0.9
+    log = read_log(tmp_path / "tiny-seed1-quick")
+    assert float(log[-1]["train_loss"]) < 0.3 * float(log[0]["train_loss"])
+
+
+def test_quoted_accuracy_is_that_of_the_file(tmp_path):
+    """Accuracy and facts in the file against those computed from the file that was written."""
+    path = run(tmp_path)
+    images, labels = datasets.load("digits", "test")
+    images, labels = images[: train.QUICK_IMAGES], labels[: train.QUICK_IMAGES]
+    network, info = load_network(path), load_info(path)
+    assert info["test_accuracy"] == accuracy(network.forward(images), labels)
+    assert (info["n_test_images"], info["epochs"], info["seed"]) == (len(labels), 4, 1)
+    assert info["versions"]["torch"] == torch.__version__
+    assert network.classes == datasets.classes("digits")
+
+
+@pytest.mark.parametrize("n_written", [1, 3])
+def test_resumed_run_is_bitwise_the_same(tmp_path, monkeypatch, n_written):
+    """Weights and log of a run that stopped after some epochs against those of one that did not."""
+    whole = run(tmp_path / "whole")
+    save, written = train.save_checkpoint, []
+
+    def stop_later(folder, state):
+        if len(written) == n_written:
+            raise KeyboardInterrupt
+        written.append(len(state["log"]))
+        save(folder, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "save_checkpoint", stop_later)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "resumed")
+    resumed_folder = tmp_path / "resumed" / "tiny-seed1-quick"
+    assert len(read_log(resumed_folder)) == n_written
+    assert not (tmp_path / "resumed" / "tiny.safetensors").exists()
+    resumed = run(tmp_path / "resumed")
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert read_log(resumed_folder) == read_log(tmp_path / "whole" / "tiny-seed1-quick")
+    assert len(read_log(resumed_folder)) == 4
+
+
+def test_kill_while_the_checkpoint_is_written(tmp_path, monkeypatch):
+    """A run that dies half-way through writing a checkpoint against one that does not."""
+    whole = run(tmp_path / "whole")
+    write, n_calls = Path.write_bytes, []
+
+    def half(path, content):
+        n_calls.append(path.name)
+        if len(n_calls) == 4:  # the checkpoint of the second epoch: log and checkpoint alternate
+            write(path, content[: len(content) // 2])
+            raise KeyboardInterrupt
+        return write(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", half)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "killed")
+    assert "checkpoint" in n_calls[-1]
+    assert run(tmp_path / "killed").read_bytes() == whole.read_bytes()
+
+
+def test_finished_run_is_not_repeated(tmp_path, monkeypatch):
+    """A second call for a finished run against the first: same file, and no training step."""
+    first = run(tmp_path).read_bytes()
+
+    def no_step(*arguments):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(train, "augment", no_step)
+    assert run(tmp_path).read_bytes() == first
+
+
+def test_checkpoint_of_another_run_is_refused(tmp_path):
+    """A folder with a run of other settings against the message that names them."""
+    run(tmp_path, replace(RECIPE, epochs=1))
+    message = r"tiny-seed1-quick.*differs in epochs, learning_rate; delete"
+    with pytest.raises(ValueError, match=message):
+        run(tmp_path, replace(RECIPE, epochs=2, learning_rate=0.5))
+
+
+def test_seeds_differ(tmp_path):
+    """Trained kernels of two seeds against each other, and the names of their folders."""
+    kernels = []
+    for seed in (1, 2):
+        path = run(tmp_path, replace(RECIPE, epochs=1), seed)
+        kernels.append(load_network(path).layer("conv1").kernel)
+    assert not np.allclose(*kernels)
+    assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == {
+        "tiny-seed1-quick",
+        "tiny-seed2-quick",
+    }
+
+
+def test_diverging_training_is_refused(tmp_path):
+    """A learning rate far too large against the message that names the epoch."""
+    with pytest.raises(ValueError, match=r"the loss is (nan|inf) in epoch 1; lower"):
+        run(tmp_path, replace(RECIPE, learning_rate=1e35))
+
+
+def test_main_quick(tmp_path, capsys):
+    """Files of a quick run by command line against the promised ones."""
+    path = train.main(["--network", "digits-silu", "--quick", "--results", str(tmp_path)])
+    folder = tmp_path / "digits-silu-seed1-quick"
+    assert path == folder / "digits-silu.safetensors"
+    assert {p.name for p in folder.iterdir()} == {"epochs.csv", "checkpoint.pt", path.name}
+    columns = ["epoch", "learning_rate", "train_loss", "train_accuracy"]
+    assert [list(row) for row in read_log(folder)] == [columns]
+    assert load_info(path)["command"].endswith("--network digits-silu --epochs 1 --seed 1 --quick")
+    assert "test accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--network", "nothing"], "--scheme amos has the networks digits-relu"),
+        (["--network", "digits-relu", "--scheme", "nothing"], "invalid choice"),
+        (["--network", "digits-relu", "--epochs", "0"], "--epochs must be at least 1, got 0"),
+        (["--network", "digits-relu", "--threads", "0"], "--threads must be at least 1, got 0"),
+        (["--network", "digits-relu", "--seed", "-1"], "--seed must be at least 0, got -1"),
+    ],
+)
+def test_refused_arguments(arguments, message, capsys):
+    """Wrong arguments against the message on the command line."""
+    with pytest.raises(SystemExit):
+        train.main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_script_without_data_says_what_to_do(tmp_path):
+    """The script, started as one from another folder, against its last line: no traceback."""
+    script = Path(train.__file__)
+    options = ["--network", "fashion-relu", "--quick", "--data", str(tmp_path)]
+    command = [sys.executable, str(script), *options]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "Set ANN2BRIAN_DATA" in result.stderr
+
+
+def test_script_without_torch_says_how_to_install_it():
+    """The script with torch blocked against the install command."""
+    code = (
+        "import runpy, sys; sys.modules['torch'] = None; "
+        f"runpy.run_path({train.__file__!r}, run_name='__main__')"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.strip() == (
+        "training needs PyTorch; install it with: pip install torch==2.13.0"
+    )
+
+
+def test_augmented_images_are_shifted_and_mirrored_copies():
+    """Each augmented image against all 18 shifts and mirrors of its original, made by slicing."""
+    rng = np.random.default_rng(2)
+    images = rng.integers(1, 17, (400, 5, 4, 2), dtype=np.uint8)
+    seen = set()
+    for image, found in zip(images, train.augment(images, RECIPE, rng), strict=True):
+        padded = np.zeros((7, 6, 2), np.uint8)
+        padded[1:6, 1:5] = image
+        variants = {
+            (down, right, mirrored): padded[down : down + 5, right : right + 4][:, ::step]
+            for down in range(3)
+            for right in range(3)
+            for mirrored, step in ((False, 1), (True, -1))
+        }
+        matching = [key for key, variant in variants.items() if np.array_equal(variant, found)]
+        assert len(matching) == 1
+        seen.update(matching)
+    assert len(seen) == 18  # 400 draws miss one of 18 with a chance below 1e-8
+
+
+def test_no_augmentation_by_default():
+    """Images under a recipe without augmentation against themselves."""
+    images = np.random.default_rng(2).integers(0, 17, (9, 8, 8, 1), dtype=np.uint8)
+    plain = replace(RECIPE, is_flipped=False, max_shift=0)
+    rng = np.random.default_rng(0)
+    np.testing.assert_array_equal(train.augment(images, plain, rng), images)
+
+
+def test_standardised_training_images():
+    """Mean and standard deviation of what the network sees against 0 and 1, per channel."""
+    images = np.random.default_rng(2).integers(0, 200, (50, 6, 5, 2), dtype=np.uint8)
+    images[..., 1] //= 3
+    x = train.to_tensor(images, train.input_coding(images, 255))
+    assert x.shape == (50, 2, 6, 5)
+    # float32 sums over 1500 values
+    np.testing.assert_allclose(x.mean(dim=(0, 2, 3)), 0, atol=1e-5)
+    np.testing.assert_allclose(x.std(dim=(0, 2, 3), correction=0), 1, atol=1e-5)
+
+
+def test_learning_rate_schedule():
+    """The schedule against its corner points, and its direction between them."""
+    assert train.one_cycle(0) == 0.05
+    assert train.one_cycle(0.2) == 1
+    assert train.one_cycle(0.6) == pytest.approx(0.5, abs=1e-12)
+    assert train.one_cycle(1) == pytest.approx(0, abs=1e-12)
+    values = np.array([train.one_cycle(p) for p in np.linspace(0, 1, 101)])
+    assert (np.diff(values[:21]) > 0).all()
+    assert (np.diff(values[20:]) < 0).all()
+
+
+def test_epochs_have_streams_of_their_own():
+    """Numbers of one epoch drawn twice against each other, and against other epochs and seeds."""
+    draw = {(s, e): train.epoch_rng(s, e).random() for s in (1, 2) for e in (0, 1)}
+    assert train.epoch_rng(1, 1).random() == draw[1, 1]
+    assert len(set(draw.values())) == 4
+
+
+@pytest.mark.parametrize("name", train.RECIPES)
+def test_recipe_builds_what_it_says(name):
+    """Each recipe's untrained module against its data set, its size limit and its name."""
+    recipe = train.RECIPES[name]
+    described = datasets.describe(recipe.dataset)
+    images = np.random.default_rng(0).integers(0, described.maximum + 1, (20, *described.shape))
+    coding = train.input_coding(images, described.maximum)
+    network = from_torch(recipe.build(), coding, described.classes, name)
+    assert network.n_parameters * 4 < 2_000_000
+    functions = {layer.function for layer in network.layers if isinstance(layer, Activation)}
+    assert functions == {"silu" if name.endswith("silu") else "relu"}
+    hidden = sum(
+        int(np.prod(network.shapes[layer.name]))
+        for layer in network.layers
+        if isinstance(layer, Conv2D)
+    )
+    # Of the docstrings; for the LeNet 24 * 24 * 20 + 8 * 8 * 50.
+    expected = {"digits-relu": 1152, "fashion-relu": 18816, "fashion-lenet": 14720}
+    assert hidden == expected[name.replace("silu", "relu")]
+    assert isinstance(recipe.build(), nn.Module)
+
+
+@pytest.mark.parametrize("name", ["digits-relu", "digits-silu"])
+def test_shipped_digits_networks(name):
+    """Test accuracy of the shipped digits networks against the quoted one, and against 98 %."""
+    path = trained(name)
+    images, labels = datasets.load("digits", "test")
+    found = accuracy(load_network(path).forward(images), labels)
+    assert found == load_info(path)["test_accuracy"] >= 0.98
+
+
+@needs_fashion
+@pytest.mark.parametrize("name", ["fashion-relu", "fashion-silu", "fashion-lenet"])
+def test_shipped_fashion_networks(name):
+    """Accuracy on the first 500 test images against the quoted one within three standard errors."""
+    info = load_info(trained(name))
+    images, labels = datasets.load("fashion-mnist", "test")
+    found = accuracy(load_network(trained(name)).forward(images[:500]), labels[:500])
+    quoted = info["test_accuracy"]
+    assert abs(found - quoted) < 3 * np.sqrt(quoted * (1 - quoted) / 500)
+    assert quoted >= (0.85 if name == "fashion-lenet" else 0.91)
+
+
+@pytest.mark.slow
+@needs_fashion
+@pytest.mark.parametrize("name", [n for n in trained_networks() if n.startswith("fashion")])
+def test_shipped_fashion_networks_on_the_whole_test_set(name):
+    """Accuracy on all 10 000 test images against the quoted one."""
+    images, labels = datasets.load("fashion-mnist", "test")
+    found = accuracy(load_network(trained(name)).forward(images), labels)
+    assert found == load_info(trained(name))["test_accuracy"]
