@@ -113,6 +113,8 @@ class Recording:
         Membrane potential in mV of the neurons asked for, by layer.
     build_s, run_s : float
         Wall time of code generation and compilation, and of everything after it.
+    loop_s : float
+        Wall time of the simulation loops alone, summed over all program starts.
     """
 
     scheme: str
@@ -130,6 +132,7 @@ class Recording:
     traces: dict[str, NDArray[np.float64]]
     build_s: float
     run_s: float
+    loop_s: float
 
     @property
     def predictions(self) -> Integers:

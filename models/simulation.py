@@ -3,7 +3,8 @@
 One NeuronGroup holds all neurons, one Synapses object all axons, whatever the depth, so that the
 time to compile does not grow with it. Images are presented side by side (copies that share every
 kernel) and one after another; several processes can each take a part of them. The result is the
-same, spike for spike, for any number of copies and processes and for every target.
+same, spike for spike, for any number of copies and processes and for every target, unless the
+neurons draw random numbers of their own.
 """
 
 from __future__ import annotations
@@ -135,7 +136,8 @@ def simulate(
     change : callable, optional
         Called with the Brian2 :class:`Objects` before they run, to alter a delay, say.
     seed : int
-        Seed of Brian2's random numbers, for neuron types that draw any.
+        Seed of Brian2's random numbers, for neuron types that draw any. With such neurons the
+        result holds for one target, batch and number of processes.
     progress : callable, optional
         Called with (images done, images in all).
 
@@ -278,7 +280,11 @@ def build(job: _Job, images: NDArray[np.float64], target: str) -> Objects:
     )
     neurons.last_image = -1
     copies = NeuronGroup(
-        layout.n_copies, "n_images : integer\nstep : integer", namespace={}, dt=dt, name="copies"
+        layout.n_copies,
+        "n_images : integer\nstep : integer\nnoise_seed : integer",
+        namespace={},
+        dt=dt,
+        name="copies",
     )
     readout = NeuronGroup(
         network.readout.n_steps * layout.n_copies * len(network.readout.bias),
@@ -400,13 +406,18 @@ def _runner(job: _Job, target: str) -> Iterator[Callable[[tuple[int, NDArray[Any
             brian2.set_device("cpp_standalone", build_on_run=False)
             try:
                 device = brian2.get_device()
-                brian2.seed(job.seed)
                 objects = build(job, empty, target)
+                seed = device.get_array_name(objects.copies.variables["noise_seed"])
+                device.apply_run_args()
+                device.insert_code(
+                    "main",
+                    f"for (auto &generator : brian::_random_generators) generator.seed({seed}[0]);",
+                )
                 objects.network.run(objects.n_steps * job.network.dt_ms * ms, namespace={})
                 builds.prepare(folder)
                 device.build(directory=str(folder), run=False, with_output=False)
                 builds.mark_complete(folder)
-                yield partial(_run_program, job, objects, device)
+                yield partial(_run_program, job, objects, device, folder)
             finally:
                 device = brian2.get_device()
                 device.reinit()
@@ -414,29 +425,40 @@ def _runner(job: _Job, target: str) -> Iterator[Callable[[tuple[int, NDArray[Any
                 brian2.set_device("runtime")
 
 
-def _run_program(job: _Job, objects: Objects, device: Any, part: tuple[int, Any]) -> dict:
+def _noise_seed(job: _Job, start: int) -> int:
+    """Seed of the part of the images that starts at `start`; every part draws other numbers."""
+    return int(np.random.SeedSequence([job.seed, start]).generate_state(1)[0] >> 1)
+
+
+def _run_program(
+    job: _Job, objects: Objects, device: Any, folder: Path, part: tuple[int, Any]
+) -> dict:
     """Run the compiled program on one part of the images."""
     start, images = part
     values, n_images = _stimulus(job, images)
+    results = f"results_{start}"
     device.run(
-        results_directory=f"results_{start}",
+        results_directory=results,
         with_output=False,
         run_args={
             objects.stimulus: values * UNIT,
             objects.copies.n_images: n_images,
+            objects.copies.noise_seed: np.full(job.plan.n_copies, _noise_seed(job, start)),
             objects.neurons.clocked: _first_decisions(job, n_images),
         },
     )
-    return _outcome(job, objects, start, len(images))
+    loop_s = float((folder / results / "last_run_info.txt").read_text().split()[0])
+    return _outcome(job, objects, start, len(images), loop_s)
 
 
 def _run_at_runtime(job: _Job, target: str, part: tuple[int, Any]) -> dict:
     """Run the same model inside Python."""
     start, images = part
-    brian2.seed(job.seed)
+    brian2.seed(_noise_seed(job, start))
     objects = build(job, images, target)
+    started = time.perf_counter()
     objects.network.run(objects.n_steps * job.network.dt_ms * ms, namespace={})
-    return _outcome(job, objects, start, len(images))
+    return _outcome(job, objects, start, len(images), time.perf_counter() - started)
 
 
 @contextmanager
@@ -503,7 +525,7 @@ def _run_forked(part: Any) -> dict:
     return _forked(part)
 
 
-def _outcome(job: _Job, objects: Objects, start: int, n_images: int) -> dict:
+def _outcome(job: _Job, objects: Objects, start: int, n_images: int, loop_s: float) -> dict:
     """Read one run's arrays and put them in the order of the images."""
     network, layout = job.network, job.plan
     n_copies, readout = layout.n_copies, network.readout
@@ -516,6 +538,7 @@ def _outcome(job: _Job, objects: Objects, start: int, n_images: int) -> dict:
     counts = np.asarray(objects.neurons.n_spikes[:])
     outcome: dict[str, Any] = {
         "start": start,
+        "loop_s": loop_s,
         "scores": scores,
         "counts": [
             counts[layer.offset : layer.offset + layer.positions * layer.units * n_copies]
@@ -597,4 +620,5 @@ def _collect(job: _Job, outcomes: list[dict], build_s: float, run_s: float) -> R
         traces=traces,
         build_s=build_s,
         run_s=run_s,
+        loop_s=sum(outcome["loop_s"] for outcome in outcomes),
     )

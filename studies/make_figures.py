@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 from analysis import figures
 from models.gate_fits import fitted_gate
-from models.gates import Gate, alpha_for, relu_gate
+from models.gates import alpha_for, relu_gate
 from studies.results import load_spikes
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
@@ -66,23 +66,25 @@ class Result:
 
 
 def amos_staircase(result: Result) -> Figure:
-    """Gates of several sizes against the function they stand for."""
+    """Gates of several sizes against the functions they stand for."""
     config = result.config
     sizes = sorted(config["neurons_per_gate"])[:MOST_STAIRCASES]
-    figure = Figure(figsize=(3.6, 3.0))
-    ax = figure.subplots()
-    if config["gate"] == "relu":
-        # The range differs from layer to layer; all look alike in units of the layer's maximum.
-        half_step = bool(config.get("half_step", False))
-        gates = {k: relu_gate(k, alpha_for(1.0, k), half_step=half_step) for k in sizes}
-        figures.staircase(ax, "relu", gates, (-0.25, 1.25))
-        ax.set(xlabel="drive x / layer maximum", ylabel="activation / layer maximum")
-    else:
-        kind = config.get("inhibition", "amos")
-        fits: dict[int, Gate] = {k: fitted_gate(config["gate"], k, kind=kind) for k in sizes}
-        low, high = fits[sizes[0]].domain
-        shown = (max(low, SHOWN_DRIVES[0]), min(high, SHOWN_DRIVES[1]))
-        figures.staircase(ax, config["gate"], fits, shown)
+    functions = config["gate"].split("+")
+    figure = Figure(figsize=(3.6 * len(functions), 3.0))
+    for function, ax in zip(
+        functions, figure.subplots(1, len(functions), squeeze=False)[0], strict=True
+    ):
+        if function == "relu":
+            # The range differs from layer to layer; in units of it all gates are the same.
+            half_step = config["half_step"]
+            gates = {k: relu_gate(k, alpha_for(1.0, k), half_step=half_step) for k in sizes}
+            figures.staircase(ax, function, gates, (-0.25, 1.25))
+            ax.set(xlabel="drive x / range of the layer", ylabel="activation / range of the layer")
+        else:
+            gates = {k: fitted_gate(function, k, kind=config["inhibition"]) for k in sizes}
+            low, high = gates[sizes[0]].domain
+            shown = (max(low, SHOWN_DRIVES[0]), min(high, SHOWN_DRIVES[1]))
+            figures.staircase(ax, function, gates, shown)
     return figure
 
 

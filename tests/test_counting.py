@@ -48,6 +48,17 @@ def test_efficientnet_b0_is_the_unscaled_network():
     assert (b0[0].shape, b0[-1].shape) == ((112, 112, 32), (7, 7, 1280))
 
 
+def test_efficientnet_b3_rounds_its_channels_up():
+    """B3 (1.2, 1.4, 300): 16 channels become 24, as 16 would lose more than a tenth of 19.2.
+
+    The known network: 26 blocks, 40 channels in the stem, 1536 in the head.
+    """
+    b3 = {layer.name: layer.shape for layer in efficientnet(width=1.2, depth=1.4, resolution=300)}
+    assert b3["stage2_block1_expand"] == (150, 150, 6 * 24)
+    assert sum(name.endswith("product") for name in b3) == 26
+    assert (b3["stem"], b3["head"]) == ((150, 150, 40), (10, 10, 1536))
+
+
 @pytest.mark.parametrize(
     ("n_layers", "n_gates"), [(8, 73_728), (14, 131_072), (20, 188_416), (50, 475_136)]
 )

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,13 +16,15 @@ from matplotlib.figure import Figure
 
 from analysis import figures
 from analysis.spike_timing import accuracy_interval
-from models.gates import relu_gate
+from models.gate_fits import fitted_gate
+from models.gates import alpha_for, relu_gate
 from models.network import ACTIVATIONS
 from models.recording import RecordedLayer, Recording, Spikes
 from studies import make_figures as script
 from studies.results import save_spikes
 
 ROOT = Path(__file__).resolve().parents[1]
+WALL_TIMES = {f.name: 0.0 for f in fields(Recording) if f.name.endswith("_s")}  # not analysed
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def test_staircase_draws_gates(ax):
         assert len(np.unique(output)) == 2**n_neurons
 
 
-def fields(ax):
+def marks(ax):
     """Left, right, middle height and colour of every drawn spike, by layer."""
     found = []
     for collection in ax.collections:
@@ -99,7 +102,7 @@ def test_raster_pen_and_paper(ax):
     figures.travelling_raster(ax, spikes, raster_layers(), 0.5)
     colours = [tuple(colour) for colour in mpl.colormaps["viridis"]([0.0, 0.43, 0.86])]
     # Three rows, a gap of 0.12 * 3, then two rows.
-    assert fields(ax) == [
+    assert marks(ax) == [
         [(0.0, 0.5, 2.0, colours[0]), (0.5, 1.0, 0.0, colours[1])],
         [(1.0, 1.5, 4.36, colours[0]), (2.0, 2.5, 4.36, colours[2])],
     ]
@@ -116,7 +119,7 @@ def test_raster_samples_evenly(ax):
     layer = RecordedLayer(name="wide", shape=(1, 1, 101), n_positions=1, onset=0)
     spikes = spikes_of(np.zeros(101), np.arange(101), np.zeros(101))
     figures.travelling_raster(ax, spikes, (layer,), 1.0, most_units=5)
-    (drawn,) = fields(ax)
+    (drawn,) = marks(ax)
     assert [row for _, _, row, _ in drawn] == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert ax.get_yticklabels()[0].get_text() == "wide (5 of 101)"
     assert ax.get_ylabel() == "layer and its gates (evenly sampled)"
@@ -127,13 +130,13 @@ def test_raster_sampled_rows_keep_their_gate(ax):
     layer = RecordedLayer(name="wide", shape=(1, 1, 101), n_positions=1, onset=0)
     spikes = spikes_of([0, 0, 0], [24, 75, 100], [0, 0, 0])
     figures.travelling_raster(ax, spikes, (layer,), 1.0, most_units=5)
-    assert [row for _, _, row, _ in fields(ax)[0]] == [3.0, 4.0]
+    assert [row for _, _, row, _ in marks(ax)[0]] == [3.0, 4.0]
 
 
 def test_raster_of_silence(ax):
     """A raster without a spike against no fields at all; it still names the layers."""
     figures.travelling_raster(ax, spikes_of([], [], []), raster_layers(), 1.0)
-    assert fields(ax) == [[], []]
+    assert marks(ax) == [[], []]
     assert len(ax.get_yticklabels()) == 2
 
 
@@ -284,6 +287,8 @@ def write_result(folder, gate="relu", sizes=(2, 4), scheme="amos"):
         "network": "tiny",
         "gate": gate,
         "neurons_per_gate": list(sizes),
+        "half_step": False,
+        "inhibition": "amos",
     }
     (folder / "config.json").write_text(json.dumps(config))
     sizes = np.array(sizes)
@@ -315,8 +320,7 @@ def write_result(folder, gate="relu", sizes=(2, 4), scheme="amos"):
         synaptic_events={},
         spikes=spikes_of([0, 1, 0], [3, 2, 0], [1, 3, 0], image=[0, 0, 1]),
         traces={},
-        build_s=0.0,
-        run_s=0.0,
+        **WALL_TIMES,
     )
     save_spikes(folder / "spikes.npz", recording, np.array([0, 2, 2]))
     return folder
@@ -366,20 +370,25 @@ def test_raster_shows_the_first_image(tmp_path):
     result = script.Result(write_result(tmp_path / "tiny"))
     with figures.style():
         (ax, _) = script.amos_raster(result).axes  # the second one is the colour bar
-    slots = [(left, right) for layer in fields(ax) for left, right, *_ in layer]
+    slots = [(left, right) for layer in marks(ax) for left, right, *_ in layer]
     assert slots == [(1.0, 2.0), (3.0, 4.0)]
     # Read-out at step 4, one step long, one more to take it: complete after 6 ms.
     assert ax.get_title(loc="left") == "digits, image 0: class 0, read out as 0 after 6 ms (line)"
     assert [line.get_xdata() for line in ax.lines] == [[6.0, 6.0]]
 
 
-@pytest.mark.parametrize(("gate", "domain"), [("relu", (-0.25, 1.25)), ("silu", (-6.0, 6.0))])
-def test_staircase_of_a_result(tmp_path, gate, domain):
-    """The function and the sizes in the staircase against the configuration."""
-    result = script.Result(write_result(tmp_path / "tiny", gate=gate, sizes=(4,)))
-    ax = script.amos_staircase(result).axes[0]
-    assert legend(ax) == [gate, "K = 4"]
-    assert ax.get_xlim() == domain
+def test_staircase_of_a_result(tmp_path):
+    """Functions, sizes and ranges of the staircases against the configuration."""
+    result = script.Result(write_result(tmp_path / "tiny", gate="relu+silu", sizes=(4,)))
+    relu, silu = script.amos_staircase(result).axes
+    assert legend(relu) == ["relu", "K = 4"]
+    assert legend(silu) == ["silu", "K = 4"]
+    assert relu.get_xlim() == (-0.25, 1.25)
+    assert silu.get_xlim() == (-6.0, 6.0)
+    drive, output = lines(relu)["K = 4"]
+    np.testing.assert_array_equal(output, relu_gate(4, alpha_for(1.0, 4))(drive))
+    drive, output = lines(silu)["K = 4"]
+    np.testing.assert_array_equal(output, fitted_gate("silu", 4)(drive))
 
 
 def test_main_finds_complete_results(tmp_path, capsys, monkeypatch):

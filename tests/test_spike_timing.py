@@ -1,6 +1,7 @@
 """Statistics of spike trains against pen and paper, plain loops, SciPy and closed forms."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,8 @@ from analysis.spike_timing import (
 )
 from models.gates import fs_gate, relu_gate, signed_gate
 from models.recording import RecordedLayer, Recording, Spikes
+
+WALL_TIMES = {f.name: 0.0 for f in fields(Recording) if f.name.endswith("_s")}  # not analysed
 
 
 def recording_of(fired, dt_ms=1.0, events=None, keep=True):
@@ -59,8 +62,7 @@ def recording_of(fired, dt_ms=1.0, events=None, keep=True):
         synaptic_events=events or {},
         spikes=Spikes.of(parts) if keep else None,
         traces={},
-        build_s=0.0,
-        run_s=0.0,
+        **WALL_TIMES,
     )
 
 
