@@ -12,9 +12,10 @@ agree with the authors' published logs. Timing is derived: neuron i (from 1) of 
 in slot o_l + i - 1 after the image's onset, o_1 = 0 and o_{l+1} = o_l + K_l. A slot is one
 simulation step.
 
-Units: one unit of the trained network is 2**-10 V = 0.977 mV (see :mod:`models.spiking`). Own extensions, marked ``DIFFERS`` below: pixels and
-signed input are coded as spikes (the authors feed analogue values to the first convolution), a
-gate may have a resting output, and a new image may enter in every slot.
+Units: one unit of the trained network is 2**-10 V = 0.977 mV (see :mod:`models.spiking`). Own
+extensions, marked ``DIFFERS`` below: pixels and signed input are coded as spikes (the authors
+feed analogue values to the first convolution), a gate may have a resting output, and a new image
+may enter in every slot.
 """
 
 from __future__ import annotations
@@ -278,9 +279,7 @@ def _projections(
     return projections
 
 
-def _on_grid(
-    incoming: list[Projection], weight_bits: int
-) -> tuple[list[Projection], float, float]:
+def _on_grid(incoming: list[Projection], weight_bits: int) -> tuple[list[Projection], float, float]:
     """Kernels on one dyadic grid; its step, and the largest relative rounding error."""
     largest = [np.abs(projection.kernel).max() for projection in incoming]
     step = power_of_two_at_least(min(x for x in largest if x > 0)) / 2 ** (weight_bits - 1)

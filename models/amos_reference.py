@@ -56,9 +56,7 @@ def run(network: SpikingNetwork, images: Array) -> ReferenceRun:
         p.name: np.zeros((n_images, p.n_positions, p.n_units), dtype=bool)
         for p in network.populations
     }
-    drives = {
-        network.populations[0].name: images.reshape(n_images, -1) * network.input_scale
-    }
+    drives = {network.populations[0].name: images.reshape(n_images, -1) * network.input_scale}
     last = max(p.onset + p.n_positions for p in network.populations)
     for slot in range(last):
         for population in network.populations:
@@ -71,14 +69,12 @@ def run(network: SpikingNetwork, images: Array) -> ReferenceRun:
             inhibition = np.tensordot(population.inhibition[position, :position], past, (0, 1))
             theta = population.parameters["theta"][position].reshape(-1)
             fired[population.name][:, position] = drives[population.name] - inhibition > theta
-    return ReferenceRun(
-        fired=fired, scores=_scores(network, fired), spikes=_table(network, fired)
-    )
+    return ReferenceRun(fired=fired, scores=_scores(network, fired), spikes=_table(network, fired))
 
 
 def decoded(projection: Projection, fired: NDArray[np.bool_]) -> Array:
     """Value of each source unit in the projection's own unit, shape (n_images, n_units)."""
-    return np.tensordot(projection.gains, fired, (0, 1))
+    return np.einsum("p,npu->nu", projection.gains, fired.astype(np.float64))
 
 
 def _drive(

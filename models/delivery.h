@@ -27,26 +27,26 @@ struct Layer {
     int32_t offset, units, positions, onset;
 };
 
-// Real: state of the neurons. Weight: kernels, in the narrowest type that holds them exactly.
-template <class Real, class Weight>
+// Weight: the type of the kernels, the narrowest that holds them exactly.
+template <class Weight>
 struct State {
     const int32_t *routes, *layers;
     int32_t n_layers, n_copies, n_neurons, n_rows, period;
     const Weight *weights;
-    const Real *gains;
-    Real *drive, *inhibition, *pending, *score;
+    const double *gains;
+    double *drive, *inhibition, *pending, *score;
     char *clocked;
     const int32_t *n_images;
 };
 
-template <class Real, class Weight>
-inline void add(Real *__restrict__ to, const Weight *__restrict__ from, Real gain, int32_t n) {
-    for (int32_t i = 0; i < n; i++) to[i] += gain * Real(from[i]);
+template <class Weight>
+inline void add(double *__restrict__ to, const Weight *__restrict__ from, double gain, int32_t n) {
+    for (int32_t i = 0; i < n; i++) to[i] += gain * double(from[i]);
 }
 
 // A spike of `neuron` arrives over `route` in step `step`; returns the number of targets.
-template <class Real, class Weight>
-inline int32_t deliver_spike(const State<Real, Weight> &s, int32_t neuron, int32_t route, int64_t step) {
+template <class Weight>
+inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t route, int64_t step) {
     const Route &r = reinterpret_cast<const Route *>(s.routes)[route];
     const int32_t within = neuron - r.offset;
     const int32_t position = within / r.block;          // block: units of all copies
@@ -70,10 +70,10 @@ inline int32_t deliver_spike(const State<Real, Weight> &s, int32_t neuron, int32
     const int32_t channel = unit % r.channels;
     unit /= r.channels;
     const int32_t x = unit % r.width, y = unit / r.width;
-    const Real gain = s.gains[r.gain_start + position];
+    const double gain = s.gains[r.gain_start + position];
     const int32_t group = channel / (r.channels / r.groups);
     const int32_t out_per_group = r.out_channels / r.groups;
-    Real *target = r.kind == 1 ? s.score : s.drive;
+    double *target = r.kind == 1 ? s.score : s.drive;
     target += r.target_offset + copy * r.target_units + group * out_per_group;
     if (r.kind == 1) target += (position + r.readout_shift) * s.n_copies * r.target_units;
     // Kernel of one source channel: rows, columns from last to first, output channels. For stride
@@ -94,7 +94,7 @@ inline int32_t deliver_spike(const State<Real, Weight> &s, int32_t neuron, int32
                 if (top < 0) break;
                 const int32_t oy = top / r.stride_h;
                 if (oy >= r.out_h) continue;
-                Real *to = target + oy * r.out_w * r.out_channels;
+                double *to = target + oy * r.out_w * r.out_channels;
                 const Weight *from = weights + ky * row_size;
                 if (whole_rows) {
                     const int32_t left = px + r.pad_w - r.kernel_w + 1;
@@ -121,14 +121,14 @@ inline int32_t deliver_spike(const State<Real, Weight> &s, int32_t neuron, int32
 
 // Between the threshold test of `step` and the arrival of its spikes: every drive moves on by one
 // neuron, inhibition that is due next is fetched, and the clock is set for the next step.
-template <class Real, class Weight>
-inline int32_t advance_step(const State<Real, Weight> &s, int32_t copy, int64_t step) {
+template <class Weight>
+inline int32_t advance_step(const State<Weight> &s, int32_t copy, int64_t step) {
     const int64_t next = step + 1;
-    Real *row = s.pending + (next % s.n_rows) * s.n_neurons;
+    double *row = s.pending + (next % s.n_rows) * s.n_neurons;
     for (int32_t l = 0; l < s.n_layers; l++) {
         const Layer &layer = reinterpret_cast<const Layer *>(s.layers)[l];
         const int32_t block = layer.units * s.n_copies;
-        const size_t bytes = sizeof(Real) * layer.units;
+        const size_t bytes = sizeof(double) * layer.units;
         for (int32_t position = layer.positions - 1; position >= 0; position--) {
             const int64_t at = layer.offset + position * int64_t(block) + copy * layer.units;
             if (position > 0)

@@ -1,10 +1,10 @@
 """Shared-kernel synapses through Brian2's public API: one function, three implementations.
 
 A network has one axon (one Brian2 synapse) per neuron and outgoing route. When a spike arrives
-at its end, ``deliver_spike`` adds the rows of the shared kernel to the drive of the targets. Between
-threshold test and arrivals, ``advance_step`` moves every drive on to the next neuron of its gate. Both
-are Brian2 user functions with implementations for C++ standalone, Cython and NumPy; the first two
-include the same header ``delivery.h``.
+at its end, ``deliver_spike`` adds the rows of the shared kernel to the drive of the targets.
+Between threshold test and arrivals, ``advance_step`` moves every drive on to the next neuron of
+its gate. Both are Brian2 user functions with implementations for C++ standalone, Cython and
+NumPy; the first two use the same header ``delivery.h``.
 """
 
 from __future__ import annotations
@@ -112,9 +112,7 @@ def plan(network: SpikingNetwork, n_copies: int) -> Plan:
     layers: list[Layer] = []
     offset = 0
     for population in network.populations:
-        layers.append(
-            Layer(offset, population.n_units, population.n_positions, population.onset)
-        )
+        layers.append(Layer(offset, population.n_units, population.n_positions, population.onset))
         offset += population.n_neurons * n_copies
     index = {population.name: i for i, population in enumerate(network.populations)}
     routes: list[Route] = []
@@ -128,27 +126,29 @@ def plan(network: SpikingNetwork, n_copies: int) -> Plan:
         target = None if to_readout else layers[index[p.target]]
         block = source.units * n_copies
         routes.append(
-            Route(
-                TO_READOUT if to_readout else TO_DRIVE,
-                source.offset,
-                block,
-                source.units,
-                source.positions,
-                *p.source_shape,
-                *p.pool,
-                *p.pool_stride,
-                *p.pool_padding,
-                *p.pooled_shape[:2],
-                *p.kernel.shape[:2],
-                *p.stride,
-                *p.padding,
-                p.groups,
-                *_output_shape(p.pooled_shape, p.kernel.shape, p.stride, p.padding),
-                n_weights,
-                n_gains,
-                target.offset if target else 0,
-                target.units if target else len(network.readout.bias),
-                source.onset - network.readout.onset if to_readout else 0,
+            Route._make(
+                [
+                    TO_READOUT if to_readout else TO_DRIVE,
+                    source.offset,
+                    block,
+                    source.units,
+                    source.positions,
+                    *p.source_shape,
+                    *p.pool,
+                    *p.pool_stride,
+                    *p.pool_padding,
+                    *p.pooled_shape[:2],
+                    *p.kernel.shape[:2],
+                    *p.stride,
+                    *p.padding,
+                    p.groups,
+                    *_output_shape(p.pooled_shape, p.kernel.shape, p.stride, p.padding),
+                    n_weights,
+                    n_gains,
+                    target.offset if target else 0,
+                    target.units if target else len(network.readout.bias),
+                    source.onset - network.readout.onset if to_readout else 0,
+                ]
             )
         )
         weights.append(_by_source_channel(p.kernel, p.groups).ravel())
@@ -210,7 +210,6 @@ STATE = ("drive", "inhibition", "pending", "score", "clocked", "n_images")  # or
 def brian2_functions(
     plan: Plan,
     period: int,
-    real: type[np.floating],
     state: Mapping[str, Any],
 ) -> dict[str, Function]:
     """Brian2 functions ``deliver_spike(i, route, step)`` and ``advance_step(i, step)``.
@@ -221,8 +220,6 @@ def brian2_functions(
         Layout.
     period : int
         Steps between the onsets of successive images of a copy.
-    real : type
-        Floating-point type of the state.
     state : mapping of str to ndarray or str
         The state variables named in ``STATE``: their arrays for the NumPy and Cython targets,
         or their names in the generated program for C++ standalone.
@@ -236,10 +233,9 @@ def brian2_functions(
         "shared_routes": np.array(plan.routes, dtype=np.int32).ravel(),
         "shared_layers": np.array(plan.layers, dtype=np.int32).ravel(),
         "shared_weights": narrowest(plan.weights * UNIT_VOLT),
-        "shared_gains": plan.gains.astype(real),
+        "shared_gains": plan.gains,
     }
-    names = {"float32": "float", "float64": "double"}
-    types = [names[np.dtype(real).name], names[tables["shared_weights"].dtype.name]]
+    weight = {"float32": "float", "float64": "double"}[tables["shared_weights"].dtype.name]
     sizes = (
         "_namespaceshared_routes, _namespaceshared_layers, "
         f"{len(plan.layers)}, {plan.n_copies}, {plan.n_neurons}, {plan.n_rows}, {period}, "
@@ -264,7 +260,7 @@ def brian2_functions(
             pointers = ", ".join(f"brian::{state[key]}" for key in STATE)
             code = f"""
             static inline int {name}({declared}) {{
-                const ann2brian::State<{', '.join(types)}> state{{{sizes}, {pointers}}};
+                const ann2brian::State<{weight}> state{{{sizes}, {pointers}}};
                 return ann2brian::{name}(state, {", ".join(arguments)});
             }}
             """
@@ -273,7 +269,7 @@ def brian2_functions(
                 "cpp", code, namespace=tables, name=name, compiler_kwds=location
             )
         else:
-            code = _cython_code(name, arguments, sizes, types)
+            code = _cython_code(name, arguments, sizes, weight)
             arrays = {key: state[key] for key in STATE}
             function.implementations.add_implementation(
                 "cython", code, namespace={**tables, **arrays}, name=name
@@ -287,19 +283,18 @@ def _not_in_python(*_: object) -> int:
     raise RuntimeError("this function runs inside generated C++ code only")
 
 
-def _cython_code(name: str, arguments: tuple[str, ...], sizes: str, types: list[str]) -> str:
+def _cython_code(name: str, arguments: tuple[str, ...], sizes: str, weight: str) -> str:
     """Cython code that calls the C++ header.
 
     The header stands in the code as text, because Brian2 recompiles when the text changes. The
     arrays of the function's namespace are module variables, handed over as pointers.
     """
-    real, weight = types
-    kinds = dict(zip(STATE, [real] * 4 + ["char", "int32_t"], strict=True))
+    kinds = dict(zip(STATE, ["double"] * 4 + ["char", "int32_t"], strict=True))
     pointers = {
         "_namespaceshared_routes": "int32_t",
         "_namespaceshared_layers": "int32_t",
         "_namespaceshared_weights": weight,
-        "_namespaceshared_gains": real,
+        "_namespaceshared_gains": "double",
         **{f"_namespace{key}": kind for key, kind in kinds.items()},
     }
     declared = ", ".join(
@@ -312,7 +307,7 @@ cdef extern from *:
     """
     {HEADER.read_text()}
     static inline int run_{name}({declared}) {{
-        const ann2brian::State<{real}, {weight}> state{{{state}}};
+        const ann2brian::State<{weight}> state{{{state}}};
         return ann2brian::{name}(state, {", ".join(arguments)});
     }}
     """

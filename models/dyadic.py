@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-MANTISSA_BITS = {"float32": 24, "float64": 53}
+MANTISSA_BITS = 53  # of double precision
 
 
 def grid_step(values: ArrayLike) -> float:
@@ -52,21 +52,13 @@ def exact_bits(largest: float, step: float) -> int:
     return int(np.floor(np.log2(largest / step))) + 1
 
 
-def float_type(bits: int) -> type[np.floating]:
-    """Narrowest floating-point type whose mantissa has `bits` bits.
-
-    Raises
-    ------
-    ValueError
-        If double precision is too narrow.
-    """
-    for name, available in MANTISSA_BITS.items():
-        if bits <= available:
-            return np.dtype(name).type
-    raise ValueError(
-        f"the sums of this network need {bits} bits to be exact; double precision has 53. "
-        "Convert with fewer weight bits or fewer neurons per gate"
-    )
+def require_exact(bits: int) -> None:
+    """Raise a ValueError if double precision, in which all potentials are kept, is too narrow."""
+    if bits > MANTISSA_BITS:
+        raise ValueError(
+            f"the sums of this network need {bits} bits to be exact; double precision has "
+            f"{MANTISSA_BITS}. Convert with fewer weight bits or fewer neurons per gate"
+        )
 
 
 def narrowest(values: NDArray[np.float64]) -> NDArray[np.floating]:

@@ -71,9 +71,7 @@ class Residual(nn.Module):
         return self.body(x) + self.shortcut(x)
 
 
-def from_torch(
-    module: nn.Module, input: InputCoding, classes: Sequence[str], name: str
-) -> Network:
+def from_torch(module: nn.Module, input: InputCoding, classes: Sequence[str], name: str) -> Network:
     """Convert a trained module.
 
     Parameters

@@ -552,8 +552,7 @@ class InputCoding:
         images = np.asarray(images)
         if images.ndim != 4 or images.shape[1:] != self.shape:
             raise ValueError(
-                f"images must have shape (n, {', '.join(map(str, self.shape))}), got "
-                f"{images.shape}"
+                f"images must have shape (n, {', '.join(map(str, self.shape))}), got {images.shape}"
             )
         if images.dtype.kind not in "iuf":
             raise ValueError(f"images must be integers or floats, got dtype {images.dtype}")

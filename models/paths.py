@@ -7,7 +7,9 @@ convolution, dense, average pooling, flattening and addition. Each path through 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +62,7 @@ class LinearPath:
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
 
-    def geometry(self) -> dict[str, object]:
+    def geometry(self) -> dict[str, Any]:
         """Everything but source and kernel, as arguments of a Projection."""
         names = ("source_shape", "target_shape", "pool", "pool_stride", "pool_padding")
         return {name: getattr(self, name) for name in (*names, "stride", "padding", "groups")}
@@ -154,13 +156,12 @@ def _merge(network: Network, source: str, layers: tuple[Layer, ...], target: Sha
     weighted = [layer for layer in kinds if isinstance(layer, Conv2D | Dense)]
     in_order = kinds == [*pools, *weighted]
     is_flat_conv = any(
-        isinstance(a, Flatten) and isinstance(b, Conv2D)
-        for a, b in zip(layers, layers[1:], strict=False)
+        isinstance(a, Flatten) and isinstance(b, Conv2D) for a, b in itertools.pairwise(layers)
     )
     if len(pools) > 1 or len(weighted) > 1 or not in_order or is_flat_conv:
         return _dense_path(network, source, layers, target)
 
-    window: dict[str, tuple[int, int]] = {}
+    window: dict[str, Any] = {}
     divisor = 1.0
     for pool in pools:
         if isinstance(pool, AvgPool2D):

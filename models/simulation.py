@@ -21,13 +21,24 @@ from typing import Any
 
 import brian2
 import numpy as np
+from brian2 import (
+    Clock,
+    NeuronGroup,
+    SpikeMonitor,
+    StateMonitor,
+    Synapses,
+    TimedArray,
+    ms,
+    mV,
+    prefs,
+    volt,
+)
 from brian2 import Network as BrianNetwork
-from brian2 import NeuronGroup, SpikeMonitor, StateMonitor, Synapses, TimedArray, ms, mV, prefs, volt
 from numpy.typing import NDArray
 
 from . import builds
 from .delivery import HEADER, STATE, Plan, brian2_functions, plan
-from .dyadic import float_type
+from .dyadic import require_exact
 from .recording import RecordedLayer, Recording, Spikes
 from .spiking import UNIT_VOLT, SpikingNetwork
 
@@ -87,7 +98,6 @@ class _Job:
     plan: Plan
     period: int
     depth: int  # images one after another
-    real: type[np.floating]
     record: tuple[int, ...]
     traced: NDArray[np.int64]
     seed: int
@@ -169,13 +179,13 @@ def simulate(
     batch = min(batch, len(images))
     n_runs = max(jobs, -(-len(images) // max(IMAGES_PER_RUN, batch)))
     depth = -(-len(images) // (batch * n_runs))
+    require_exact(network.needed_bits)
     layout = plan(network, batch)
     job = _Job(
         network=network,
         plan=layout,
         period=period,
         depth=depth,
-        real=float_type(network.needed_bits),
         record=_recorded_layers(network, record),
         traced=_traced_neurons(network, layout, traces or {}),
         seed=seed,
@@ -228,11 +238,11 @@ def _traced_neurons(
 ) -> NDArray[np.int64]:
     names = [population.name for population in network.populations]
     found = []
-    for name, neurons in traces.items():
+    for name, chosen in traces.items():
         if name not in names:
             raise ValueError(f"traces: no layer {name!r}; there are {', '.join(names)}")
         layer = layout.layers[names.index(name)]
-        neurons = np.asarray(neurons, dtype=np.int64)
+        neurons = np.asarray(chosen, dtype=np.int64)
         size = layer.positions * layer.units
         if ((neurons < 0) | (neurons >= size)).any():
             raise ValueError(f"traces: neurons of layer {name!r} are 0 to {size - 1}")
@@ -254,7 +264,7 @@ def build(job: _Job, images: NDArray[np.float64], target: str) -> Objects:
     """
     network, layout, period = job.network, job.plan, job.period
     kind = network.neurons
-    dt = network.dt_ms * ms
+    clock = Clock(network.dt_ms * ms, name="steps")
     last_layer = max(p.onset + p.n_positions for p in network.populations)
     n_steps = (job.depth - 1) * period + max(last_layer, network.n_steps - 1)
     neurons = NeuronGroup(
@@ -264,8 +274,7 @@ def build(job: _Job, images: NDArray[np.float64], target: str) -> Objects:
         reset=f"{kind.reset}\n{COUNT}",
         method=kind.method,
         namespace={**kind.constants, "period": period},
-        dtype=job.real,
-        dt=dt,
+        clock=clock,
         name=kind.name,
     )
     neurons.run_regularly(kind.every_step, when="start", order=1, name=f"{kind.name}_every_step")
@@ -283,28 +292,26 @@ def build(job: _Job, images: NDArray[np.float64], target: str) -> Objects:
         layout.n_copies,
         "n_images : integer\nstep : integer\nnoise_seed : integer",
         namespace={},
-        dt=dt,
+        clock=clock,
         name="copies",
     )
     readout = NeuronGroup(
         network.readout.n_steps * layout.n_copies * len(network.readout.bias),
         "score : volt  # sum of this step's contributions; not biological",
         namespace={},
-        dtype=job.real,
-        dt=dt,
+        clock=clock,
         name="readout",
     )
     pending = NeuronGroup(
         layout.n_rows * layout.n_neurons,
         "pending : volt  # inhibition on its way along a gate",
         namespace={},
-        dtype=job.real,
-        dt=dt,
+        clock=clock,
         name="lateral",
     )
     stimulus_values, n_images = _stimulus(job, images)
     copies.n_images = n_images
-    stimulus = TimedArray(stimulus_values * UNIT, dt=period * dt, name="stimulus")
+    stimulus = TimedArray(stimulus_values * UNIT, dt=period * network.dt_ms * ms, name="stimulus")
     entry = neurons[: stimulus_values.shape[1]]
     entry.run_regularly("drive = stimulus(t, i)", when="start", order=0, name="present")
     neurons.clocked = _first_decisions(job, n_images)
@@ -322,7 +329,7 @@ def build(job: _Job, images: NDArray[np.float64], target: str) -> Objects:
         state = {name: device.get_array_name(variable) for name, variable in variables.items()}
     else:
         state = {name: variable.get_value() for name, variable in variables.items()}
-    functions = brian2_functions(layout, period, job.real, state)
+    functions = brian2_functions(layout, period, state)
     entry.namespace["stimulus"] = stimulus
     copies.namespace["advance_step"] = functions["advance_step"]
     copies.run_regularly(
@@ -335,19 +342,19 @@ def build(job: _Job, images: NDArray[np.float64], target: str) -> Objects:
         "route : integer (constant)\nreached : integer  # targets reached so far",
         on_pre="reached += deliver_spike(i, route, t_in_timesteps)",
         namespace={"deliver_spike": functions["deliver_spike"]},
-        dt=dt,
+        clock=clock,
         name="axons",
     )
     axons.connect(i=layout.axon_sources, j=layout.axon_sources)
     axons.route = layout.axon_routes
-    axons.delay = layout.axon_delays * dt
-    scores = StateMonitor(readout, "score", record=True, when="end", dt=dt, name="scores")
+    axons.delay = layout.axon_delays * network.dt_ms * ms
+    scores = StateMonitor(readout, "score", record=True, when="end", clock=clock, name="scores")
     parts: list[Any] = [neurons, copies, readout, pending, axons, scores]
     spikes = SpikeMonitor(neurons, name="spikes") if job.record else None
     traces = None
     if job.traced.size:
         traces = StateMonitor(
-            neurons, "v", record=job.traced, when="after_thresholds", dt=dt, name="traces"
+            neurons, "v", record=job.traced, when="after_thresholds", clock=clock, name="traces"
         )
     parts += [monitor for monitor in (spikes, traces) if monitor is not None]
     objects = Objects(
@@ -493,16 +500,13 @@ def _description(job: _Job) -> str:
         job.network.dt_ms,
         job.network.readout.n_steps,
         job.network.populations[0].n_units,
-        job.real.__name__,
         bool(job.record),
         job.traced.tolist(),
     )
     return repr((brian2.__version__, HEADER.read_text(), kind, constants, sizes))
 
 
-def _in_processes(
-    run: Callable[[Any], dict], parts: Sequence[Any], jobs: int
-) -> Iterator[dict]:
+def _in_processes(run: Callable[[Any], dict], parts: Sequence[Any], jobs: int) -> Iterator[dict]:
     """Outcomes of all parts, in this process or in forked ones that inherit the build."""
     if jobs == 1 or len(parts) == 1:
         yield from map(run, parts)
@@ -588,6 +592,9 @@ def _collect(job: _Job, outcomes: list[dict], build_s: float, run_s: float) -> R
     reached = sum(outcome["reached"] for outcome in outcomes)
     lateral = [p.name for p in network.populations if p.inhibition.any()]
     names = [p.name for p in network.projections] + [f"{name} inhibition" for name in lateral]
+    events = dict.fromkeys(names, 0)
+    for name, count in zip(names, reached, strict=True):
+        events[name] += int(count)  # two paths between the same layers count together
     traces = {}
     if outcomes[0]["traces"] is not None:
         table = np.array(job.plan.layers)
@@ -598,9 +605,7 @@ def _collect(job: _Job, outcomes: list[dict], build_s: float, run_s: float) -> R
         scheme=network.scheme,
         network=network.name,
         layers=tuple(
-            RecordedLayer(
-                name=p.name, shape=p.shape, n_positions=p.n_positions, onset=p.onset
-            )
+            RecordedLayer(name=p.name, shape=p.shape, n_positions=p.n_positions, onset=p.onset)
             for p in network.populations
         ),
         n_images=len(scores),
@@ -613,9 +618,7 @@ def _collect(job: _Job, outcomes: list[dict], build_s: float, run_s: float) -> R
             for i in range(len(network.populations))
         ),
         most_spikes=max(outcome["most"] for outcome in outcomes),
-        synaptic_events={
-            name: int(reached[names.index(name)]) for name in names
-        },
+        synaptic_events=events,
         spikes=Spikes.of([o["spikes"] for o in outcomes]) if job.record else None,
         traces=traces,
         build_s=build_s,

@@ -191,8 +191,8 @@ class Projection:
     def fan_out(self) -> NDArray[np.int64]:
         """Target units reached by each source unit, shape (n_source_units,).
 
-        Counted from the geometry: the number of (output, tap) pairs that use the unit; zero
-        weights inside a kernel count, as the hardware would deliver them.
+        Counted from the geometry: the number of (output, tap) pairs that use the unit. Zero
+        weights inside a kernel count, and a unit in two overlapping pooling windows counts twice.
         """
         rows = _reach(self.source_shape[0], self.pooled_shape[0], self, 0)
         columns = _reach(self.source_shape[1], self.pooled_shape[1], self, 1)
@@ -371,7 +371,7 @@ class SpikingNetwork:
 
 
 def largest_sum(incoming: Sequence[Projection]) -> float:
-    """Largest size, in network units, of any partial sum that projections to one target can build up.
+    """Largest size, in network units, of any partial sum of projections to one target.
 
     All positive contributions may arrive before all negative ones or after, so the two are
     bounded separately.

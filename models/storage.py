@@ -34,9 +34,7 @@ class WeightFileError(ValueError):
     """A weight file that is missing, damaged, or not one of ours; the message names it."""
 
 
-def save_network(
-    network: Network, path: str | Path, info: Mapping[str, Any] | None = None
-) -> Path:
+def save_network(network: Network, path: str | Path, info: Mapping[str, Any] | None = None) -> Path:
     """Write a network to one file, in one step: there is never a half-written file at `path`.
 
     Parameters

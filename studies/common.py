@@ -171,7 +171,12 @@ class ResultFolder:
             working.rename(done)
         return done
 
-    def finish(self, conditions: Sequence[Path], provenance: dict[str, Any]) -> Path:
+    def finish(
+        self,
+        conditions: Sequence[Path],
+        provenance: dict[str, Any],
+        required: Sequence[str] = REQUIRED_COLUMNS,
+    ) -> Path:
         """Concatenate the tables of all conditions, keep other files of the last, and rename."""
         for path in sorted(conditions[-1].iterdir()):
             if path.suffix == ".csv":
@@ -180,7 +185,7 @@ class ResultFolder:
             else:
                 shutil.copy2(path, self.part / path.name)
         metrics = pd.read_csv(self.part / "metrics.csv")
-        missing = [column for column in REQUIRED_COLUMNS if column not in metrics]
+        missing = [column for column in required if column not in metrics]
         if missing:
             raise RuntimeError(f"metrics.csv lacks the columns {', '.join(missing)}")
         (self.part / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
@@ -216,3 +221,8 @@ def print_table(rows: Sequence[tuple[str, object]]) -> None:
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"  {name:<{width}}  {value}")
+
+
+def steps(items: Sequence[Any], title: str) -> Iterator[Any]:
+    """Go through long steps with a progress bar."""
+    yield from tqdm(items, desc=title, leave=False)

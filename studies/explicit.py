@@ -72,7 +72,6 @@ def with_explicit_synapses(network: SpikingNetwork) -> Callable[[Objects], None]
                 "w : volt (constant)",
                 on_pre=f"{variable}_post += w",
                 namespace={},
-                dtype=objects.neurons.variables["drive"].dtype,
                 dt=dt,
                 name=name,
             )
@@ -98,4 +97,3 @@ def unrolled(projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray
         columns.append((unit[source], target, weight))
     source, target, weight = (np.concatenate(column) for column in zip(*columns, strict=True))
     return source, target, weight
-

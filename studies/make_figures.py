@@ -33,7 +33,8 @@ FORMATS: Mapping[str, dict[str, Any]] = {
     "png": {"dpi": 200, "metadata": {"Software": None}},
     "pdf": {"metadata": {"CreationDate": None}},  # the same results give the same bytes
 }
-MOST_STAIRCASES = 3  # finer ones would hide behind the function
+STAIRCASES = {"relu": (2, 3, 4)}  # sizes whose steps can be seen; fitted gates: the next line
+FITTED_STAIRCASES = (4, 6, 8)
 SHOWN_DRIVES = (-6.0, 6.0)  # of fitted gates: where their functions bend
 
 
@@ -68,12 +69,12 @@ class Result:
 def amos_staircase(result: Result) -> Figure:
     """Gates of several sizes against the functions they stand for."""
     config = result.config
-    sizes = sorted(config["neurons_per_gate"])[:MOST_STAIRCASES]
     functions = config["gate"].split("+")
     figure = Figure(figsize=(3.6 * len(functions), 3.0))
     for function, ax in zip(
         functions, figure.subplots(1, len(functions), squeeze=False)[0], strict=True
     ):
+        sizes = STAIRCASES.get(function, FITTED_STAIRCASES)
         if function == "relu":
             # The range differs from layer to layer; in units of it all gates are the same.
             half_step = config["half_step"]
@@ -128,6 +129,14 @@ def amos_firing_by_position(result: Result) -> Figure:
     return figure
 
 
+def benchmark_cost(result: Result) -> Figure:
+    """Build time against depth, and time of the loop against batch size and activity."""
+    table = pd.read_csv(result.folder / "measurements.csv")
+    figure = Figure(figsize=(9.0, 2.7))
+    figures.cost(figure.subplots(1, 4), table)
+    return figure
+
+
 FIGURES: Mapping[str, Sequence[Callable[[Result], Figure | None]]] = {
     "amos": (
         amos_staircase,
@@ -136,6 +145,7 @@ FIGURES: Mapping[str, Sequence[Callable[[Result], Figure | None]]] = {
         amos_accuracy_over_time,
         amos_firing_by_position,
     ),
+    "benchmark": (benchmark_cost,),
 }
 
 

@@ -147,9 +147,7 @@ def _study(arguments: argparse.Namespace) -> Path:
     def compute(working: Path, n_neurons: int) -> None:
         _condition(working, network, n_neurons, calibration, images, labels, logits, arguments)
 
-    done = [
-        folder.condition(f"K{k}", lambda working, k=k: compute(working, k)) for k in neurons
-    ]
+    done = [folder.condition(f"K{k}", lambda working, k=k: compute(working, k)) for k in neurons]
     result = folder.finish(done, common.provenance(arguments.seed, arguments.target))
     figures = make_figures(result)
     _print_metrics(pd.read_csv(result / "metrics.csv"))

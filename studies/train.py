@@ -188,7 +188,7 @@ RECIPES: dict[str, Recipe] = {
     "digits-relu": _DIGITS,
     "digits-silu": replace(_DIGITS, build=lambda: digits_net(nn.SiLU)),
     "fashion-relu": _FASHION,
-    "fashion-silu": replace(_FASHION, build=lambda: fashion_net(nn.SiLU)),
+    "fashion-silu": replace(_FASHION, build=lambda: fashion_net(nn.SiLU), epochs=20),
     "fashion-lenet": replace(_FASHION, build=lenet, epochs=4, learning_rate=1.5e-3),
 }
 

@@ -114,9 +114,7 @@ def test_pooling_equals_loop(kind, fill, size, stride, padding, rng):
     layer = kind("p", ("input",), size, stride, padding)
     out = layer.apply(x)
     assert out.shape[1:] == layer.output_shape(x.shape[1:])
-    padded = np.pad(
-        x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)), constant_values=fill
-    )
+    padded = np.pad(x, ((0, 0), (padding[0],) * 2, (padding[1],) * 2, (0, 0)), constant_values=fill)
     for row in range(out.shape[1]):
         for column in range(out.shape[2]):
             top, left = row * stride[0], column * stride[1]

@@ -18,7 +18,7 @@ from models.network import Activation, Conv2D, accuracy  # noqa: E402
 from models.storage import load_info, load_network, trained, trained_networks  # noqa: E402
 from studies import datasets, train  # noqa: E402
 
-RECIPE = replace(train.RECIPES["digits-relu"], epochs=4, is_flipped=True, max_shift=1)
+RECIPE = replace(train.RECIPES["digits-relu"], epochs=4, batch=64, is_flipped=True, max_shift=1)
 
 needs_fashion = pytest.mark.skipif(
     not os.environ.get(datasets.SETTING),
@@ -27,10 +27,10 @@ needs_fashion = pytest.mark.skipif(
 
 
 @pytest.fixture(autouse=True)
-def same_threads():
-    """`main` sets torch's number of threads, which is global; put it back."""
+def one_thread():
+    """One thread: tiny layers on several wait for each other, for long on a busy machine."""
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
 
@@ -48,7 +48,7 @@ def read_log(folder):
 
 def test_training_learns(tmp_path):
     """Accuracy after 12 epochs of 512 digits against 0.9; guessing gives 0.1."""
-    path = run(tmp_path, replace(RECIPE, epochs=12, is_flipped=False, max_shift=0))
+    path = run(tmp_path, replace(train.RECIPES["digits-relu"], epochs=12))
     assert load_info(path)["test_accuracy"] > 0.9
     log = read_log(tmp_path / "tiny-seed1-quick")
     assert float(log[-1]["train_loss"]) < 0.3 * float(log[0]["train_loss"])
@@ -151,7 +151,8 @@ def test_diverging_training_is_refused(tmp_path):
 
 def test_main_quick(tmp_path, capsys):
     """Files of a quick run by command line against the promised ones."""
-    path = train.main(["--network", "digits-silu", "--quick", "--results", str(tmp_path)])
+    options = ["--quick", "--threads", "1", "--results", str(tmp_path)]
+    path = train.main(["--network", "digits-silu", *options])
     folder = tmp_path / "digits-silu-seed1-quick"
     assert path == folder / "digits-silu.safetensors"
     assert {p.name for p in folder.iterdir()} == {"epochs.csv", "checkpoint.pt", path.name}
