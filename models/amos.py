@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .dyadic import power_of_two_at_least, round_to
-from .gate_fits import fitted_gate
+from .gate_fits import fit, fitted_gate
 from .gates import Gate, alpha_for, pixel_gate, relu_gate, signed_gate
 from .network import INPUT, Activation, Network
 from .paths import LinearPath, bias_map, linear_paths
@@ -56,6 +56,7 @@ AMOS_NEURON = NeuronType(
 )
 
 OUTPUT_BITS = 10  # output weights d_i of fitted gates are rounded to max|d| / 2^10
+REFIT_EVALUATIONS = 10_000  # a few seconds for a layer
 GATE_BITS = 8  # thresholds and inhibition are rounded to an output unit / 2^8, or finer
 
 
@@ -76,6 +77,9 @@ class AmosOptions:
         the floor (an option of this project; the authors do not do it).
     inhibition : str
         ``"amos"`` for free h_ij, ``"fs"`` for the restricted h_j (few-spike neurons unrolled).
+    refit : bool
+        Fit the gates of each layer other than ReLU on the range that its calibration drives
+        cover, instead of taking the shipped fit of a fixed range; some seconds for each layer.
     input_neurons : int
         Neurons for a signed real input value; unused for pixels.
     weight_bits : int
@@ -88,6 +92,7 @@ class AmosOptions:
     range_percentile: float = 99.9
     half_step: bool = False
     inhibition: str = "amos"
+    refit: bool = False
     input_neurons: int = 8
     weight_bits: int = 16
     slot_ms: float = 1.0
@@ -240,6 +245,16 @@ def _gate(layer: Activation, drives: Array, options: AmosOptions) -> tuple[Gate,
         gate = relu_gate(n_neurons, alpha_for(largest, n_neurons), half_step=options.half_step)
         return gate, float(np.mean(drives > largest))
     gate = fitted_gate(layer.function, n_neurons, kind=options.inhibition)
+    if options.refit:
+        low, high = np.percentile(drives, [100 - options.range_percentile, options.range_percentile])
+        gate, _ = fit(
+            layer.function,
+            n_neurons,
+            (float(low), float(high)),
+            kind=options.inhibition,
+            offset=gate.offset,
+            n_evaluations=REFIT_EVALUATIONS,
+        )
     low, high = gate.domain
     return gate, float(np.mean((drives < low) | (drives > high)))
 

@@ -75,6 +75,11 @@ def parser() -> argparse.ArgumentParser:
         help="fitted gates with free h_ij, or with the restricted h_j (default: amos)",
     )
     scheme.add_argument(
+        "--refit",
+        action="store_true",
+        help="fit gates other than ReLU on each layer's own range; seconds for each layer",
+    )
+    scheme.add_argument(
         "--weight-bits", type=int, default=16, help="bits of a synaptic weight (default: 16)"
     )
     scheme.add_argument(
@@ -178,6 +183,7 @@ def _condition(
         range_percentile=arguments.range_percentile,
         half_step=arguments.half_step,
         inhibition=arguments.inhibition,
+        refit=arguments.refit,
         weight_bits=arguments.weight_bits,
         slot_ms=arguments.slot_ms,
     )

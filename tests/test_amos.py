@@ -1,0 +1,230 @@
+"""Conversion and acceptance figures of the AMOS scheme on trained networks."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPClassifier
+from threadpoolctl import threadpool_limits
+
+from models import amos, amos_reference, storage
+from models.dyadic import exact_bits, grid_step, narrowest, round_to
+from models.network import Activation, Dense, Flatten, InputCoding, Network, accuracy
+from models.paths import bias_map, linear_paths
+from models.simulation import simulate
+from studies import datasets
+from tests.networks import KINDS, everything, images_for, of_kind
+
+
+def digits_mlp(seed):
+    """MLP 64-64-64-10 on the digits, as in the method note's reference measurements."""
+    images, labels = datasets.load("digits", "train")
+    mlp = MLPClassifier((64, 64), max_iter=120, random_state=seed)
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mlp.fit(images.reshape(len(images), -1) / 16, labels)
+    layers = [Flatten("flat", ("input",))]
+    before = "flat"
+    for i, (kernel, bias) in enumerate(zip(mlp.coefs_, mlp.intercepts_, strict=True)):
+        layers.append(Dense(f"dense{i}", (before,), kernel, bias))
+        before = f"act{i}"
+        if i < 2:
+            layers.append(Activation(before, (f"dense{i}",), "relu"))
+    coding = InputCoding((8, 8, 1), 16, np.array([1 / 16]), np.zeros(1))
+    return Network("mlp", coding, tuple(layers), tuple("0123456789"))
+
+
+@pytest.fixture(scope="module")
+def mlps():
+    """Five trained networks with test images, labels and calibration images."""
+    images, labels = datasets.load("digits", "test")
+    training, _ = datasets.load("digits", "train")
+    return [digits_mlp(seed) for seed in range(5)], images, labels, training
+
+
+def loss(network, calibration, images, labels, **options):
+    """Accuracy that the conversion loses, in points, and the reference run."""
+    conversion = amos.convert(network, calibration, amos.AmosOptions(**options))
+    run = amos_reference.run(conversion.spiking, images)
+    trained = accuracy(network.forward(images), labels)
+    return 100 * (trained - accuracy(run.scores[:, -1], labels)), conversion, run
+
+
+def mean_loss(mlps, **options):
+    networks, images, labels, training = mlps
+    return np.mean(
+        [loss(n, training, images, labels, range_percentile=100.0, **options)[0] for n in networks]
+    )
+
+
+def test_n2_loss_against_neurons_per_gate(mlps):
+    """Acceptance N2: range = layer maximum; at most 0.2 points at K = 8 and 0.5 at K = 5."""
+    losses = {k: mean_loss(mlps, neurons_per_gate=k) for k in (2, 3, 5, 8)}
+    assert losses[8] <= 0.2
+    assert losses[5] <= 0.5
+    assert losses[2] > 5
+    assert losses[2] > losses[3] > losses[5] - 0.2 > losses[8] - 0.4  # monotone within noise
+
+
+def test_n3_silu_network():
+    """Acceptance N3: at most 0.5 points for K >= 8 and 1.5 for K = 4, with the shipped fits."""
+    network = storage.load_network(storage.trained("digits-silu"))
+    images, labels = datasets.load("digits", "test")
+    training, _ = datasets.load("digits", "train")
+    for k, most in ((4, 1.5), (8, 0.5), (12, 0.5), (16, 0.5)):
+        lost, conversion, _ = loss(network, training, images, labels, neurons_per_gate=k)
+        assert lost <= most, k
+        assert max(conversion.out_of_range.values()) < 0.01
+
+
+def test_n4_spikes_per_gate_at_the_authors_setting(mlps):
+    """Acceptance N4 on a network: firing probability rises with the position, then levels off.
+
+    The published ResNets give 0, .0001, .0032, .033, .116, .204, .240, .257, .266, .270.
+    """
+    networks, images, _, training = mlps
+    _, _, run = loss(networks[0], training, images, np.zeros(len(images)), neurons_per_gate=10)
+    probability = run.fired["act1"].mean(axis=(0, 2))
+    assert (np.diff(probability[:4]) > 0).all()
+    assert np.ptp(probability[-4:]) < 0.05
+    assert probability[0] < 0.1 < probability[-1] < 0.5
+
+
+def test_n5_half_step_removes_the_bias(mlps):
+    """Acceptance N5: the half-step offset must cut the loss at K = 2 and 3 by more than half."""
+    for k in (2, 3):
+        floor = mean_loss(mlps, neurons_per_gate=k)
+        rounded = mean_loss(mlps, neurons_per_gate=k, half_step=True)
+        assert floor > 1
+        assert rounded < 0.6 * floor
+
+
+def test_per_gate_error_is_bias_and_variance(mlps):
+    """Acceptance N5: decoded activations in range are low by q/2 with variance q^2/12."""
+    networks, images, labels, training = mlps
+    network = networks[0]
+    for half_step, bias in ((False, -0.5), (True, 0.0)):
+        _, conversion, run = loss(
+            network, training, images, labels, neurons_per_gate=5, half_step=half_step
+        )
+        gate = conversion.gates["act0"]
+        q = gate.outputs[-1]
+        drive = network.activations(images)["dense0"].reshape(len(images), -1)
+        decoded = np.tensordot(gate.outputs, run.fired["act0"], (0, 1))
+        inside = (drive > q) & (drive < gate.outputs.sum())
+        error = (decoded - drive)[inside] / q
+        assert inside.sum() > 5000
+        assert error.mean() == pytest.approx(bias, abs=0.02)  # s.e. 0.289 / sqrt(5000) = 0.004
+        assert error.var() == pytest.approx(1 / 12, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["fashion-relu", "fashion-silu"])
+def test_fashion_mnist_whole_test_set(name):
+    """The promise of the README: all 10,000 images in C++ against the trained network."""
+    try:
+        images, labels = datasets.load("fashion-mnist", "test")
+        training, _ = datasets.load("fashion-mnist", "train")
+    except datasets.DatasetError as error:
+        pytest.skip(str(error))
+    network = storage.load_network(storage.trained(name))
+    most, k = (0.002, 8) if name.endswith("relu") else (0.005, 12)
+    options = amos.AmosOptions(neurons_per_gate=k)
+    spiking = amos.convert(network, training[:512], options).spiking
+    run = simulate(spiking, images, pipelined=True, jobs=2)
+    trained = accuracy(network.forward(images), labels)
+    assert trained >= 0.91
+    assert accuracy(run.scores[:, -1], labels) >= trained - most
+    assert run.most_spikes == 1
+    assert run.n_images == 10_000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_paths_and_bias_reproduce_the_layers(kind):
+    """Sum of all linear paths plus the bias map against the network's own activations."""
+    network = of_kind(kind).fold_batch_norm()
+    images = images_for(network, 5)
+    values = network.activations(images)
+    values["input"] = network.input.standardise(images)
+    node = next(a for a in network.layers if a.name == "act2").inputs[0]
+    silent = {name: 0.0 for name in ("input", "act1", "inner", "act2") if name in values}
+    total = bias_map(network, node, silent)
+    total = np.broadcast_to(total.reshape(1, -1), (5, total.size)).copy()
+    for path in linear_paths(network, node):
+        projection = _as_projection(path)
+        total += projection.forward(values[path.source])
+    assert np.allclose(total, values[node].reshape(5, -1), rtol=0, atol=1e-9)
+
+
+def _as_projection(path):
+    from models.spiking import Projection
+
+    return Projection(
+        source=path.source,
+        target="x",
+        kernel=path.kernel,
+        gains=np.ones(1),
+        delays=np.zeros(1, dtype=int),
+        **path.geometry(),
+    )
+
+
+def test_timing_follows_the_method_note():
+    """Onsets o_{l+1} = o_l + K_l, and every spike of an image arrives in one slot."""
+    network = everything()
+    spiking = amos.convert(
+        network, images_for(network, 30), amos.AmosOptions(neurons_per_gate=5)
+    ).spiking
+    onsets = {p.name: p.onset for p in spiking.populations}
+    assert onsets == {"input": 0, "act1": 4, "act2": 9, "act3": 14, "act4": 19}
+    for p in spiking.projections:
+        if p.target != "readout":
+            arrival = onsets[p.source] + np.arange(len(p.delays)) + p.delays
+            assert (arrival == onsets[p.target] - 1).all()
+
+
+def test_weights_lie_on_the_grid_they_claim():
+    """Kernels, thresholds and inhibition against the grid computed from their bits."""
+    network = everything("silu")
+    for bits in (4, 8, 16):
+        options = amos.AmosOptions(weight_bits=bits)
+        conversion = amos.convert(network, images_for(network, 30), options)
+        for p in conversion.spiking.projections:
+            assert np.abs(p.kernel).max() / grid_step(p.kernel) <= 2 ** (bits + 1)
+        assert 2.0**-bits / 4 < conversion.weight_error < 8 * 2.0**-bits
+        assert conversion.spiking.needed_bits <= 53
+
+
+def test_dyadic_helpers_against_fractions():
+    """Grid step, rounding and bit counts against values worked out by hand."""
+    assert grid_step([0.75, -2.0, 0.0]) == 0.25
+    assert grid_step([3.0]) == 1.0
+    assert grid_step([0.0]) == np.inf
+    assert exact_bits(7.75, 0.25) == 5  # 31 steps
+    assert exact_bits(8.0, 0.25) == 6
+    assert round_to([0.3, -0.4], 0.25).tolist() == [0.25, -0.5]
+    assert narrowest(np.array([0.5, 3.0])).dtype == np.float32
+    assert narrowest(np.array([0.1])).dtype == np.float64
+
+
+def test_scaling_the_weights_of_an_exact_network_changes_no_spike():
+    """All potentials times two: same spikes, since only the unit has changed."""
+    network = of_kind("strided and padded")
+    images = images_for(network, 10)
+    first = amos_reference.run(amos.convert(network, images).spiking, images)
+    doubled = Network(
+        "doubled",
+        network.input,
+        tuple(
+            layer
+            if layer.name != "conv1"
+            else type(layer)(
+                "conv1", ("input",), 2 * layer.kernel, 2 * layer.bias, padding=layer.padding
+            )
+            for layer in network.layers
+        ),
+        network.classes,
+    )
+    second = amos_reference.run(amos.convert(doubled, images).spiking, images)
+    assert first.fired["act1"].any()
+    assert np.array_equal(first.fired["act1"], second.fired["act1"])
