@@ -197,6 +197,13 @@ class ResultFolder:
         return self.path
 
 
+def complete_results(scheme: Path) -> list[Path]:
+    """Complete result folders of a scheme, sorted by name; unfinished ones do not count."""
+    return sorted(
+        file.parent for file in scheme.glob("*/provenance.json") if file.parent.suffix != ".part"
+    )
+
+
 def _source_digest() -> str:
     digest = hashlib.sha256()
     for path in sorted((ROOT / "models").iterdir()):

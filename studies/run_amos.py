@@ -256,6 +256,7 @@ def _metrics(
         "weight_error": conversion.weight_error,
         "out_of_range": max(conversion.out_of_range.values()),
         "half_step": arguments.half_step,
+        "refit": arguments.refit,
         "range_percentile": arguments.range_percentile,
         "pipelined": arguments.pipelined,
         "jobs": arguments.jobs,
