@@ -29,7 +29,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from models.gates import Gate
-from models.network import ACTIVATIONS
+from models.layers import ACTIVATIONS
 from models.recording import RecordedLayer, Spikes
 
 from .spike_timing import accuracy_interval
@@ -69,7 +69,7 @@ def staircase(
     ax : Axes
         Where to draw.
     function_name : str
-        A name of `models.network.ACTIVATIONS`.
+        A name of `models.layers.ACTIVATIONS`.
     gates : mapping of int to Gate
         Gates by their number of neurons.
     domain : (float, float)

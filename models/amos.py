@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from .dyadic import power_of_two_at_least, round_to
 from .gate_fits import fit, fitted_gate
 from .gates import Gate, alpha_for, pixel_gate, relu_gate, signed_gate
-from .network import INPUT, Activation, Network
+from .layers import INPUT, Activation
+from .network import Network
 from .paths import LinearPath, bias_map, linear_paths
 from .spiking import (
     READOUT,
@@ -246,7 +247,9 @@ def _gate(layer: Activation, drives: Array, options: AmosOptions) -> tuple[Gate,
         return gate, float(np.mean(drives > largest))
     gate = fitted_gate(layer.function, n_neurons, kind=options.inhibition)
     if options.refit:
-        low, high = np.percentile(drives, [100 - options.range_percentile, options.range_percentile])
+        low, high = np.percentile(
+            drives, [100 - options.range_percentile, options.range_percentile]
+        )
         gate, _ = fit(
             layer.function,
             n_neurons,

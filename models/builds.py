@@ -11,16 +11,16 @@ import fcntl
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from brian2 import prefs
-
 ROOT = Path(__file__).resolve().parents[1]
 COMPLETE = "complete"
 PRECOMPILED = "common.h"
+RULES = "precompiled.mk"
 
 
 def cache_folder() -> Path:
@@ -65,38 +65,53 @@ def build_folder(description: str) -> Iterator[Path]:
         except OSError:
             print(f"waiting for another run that uses {folder}", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / COMPLETE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists() and not (folder / COMPLETE).exists():
+            # Renamed first: a compiler that outlived its killed run may still write to it.
+            folder.rename(folder.with_name(f"{key}.{os.getpid()}.discarded"))
+        for discarded in folder.parent.glob(f"{key}.*.discarded"):
+            shutil.rmtree(discarded, ignore_errors=True)
         folder.mkdir(exist_ok=True)
         _remove_data(folder)
         yield folder
         _remove_data(folder)
 
 
-def mark_complete(folder: Path) -> None:
-    """Note that the program in `folder` is compiled."""
-    (folder / COMPLETE).touch()
+def compile_program(folder: Path) -> None:
+    """Compile Brian2's project in `folder` on all cores, and mark the folder complete.
 
+    Reading the standard headers is most of the compile time of a small source file, so they are
+    precompiled, once for all files. `make` is started here and not by Brian2, whose way of doing
+    it takes Ctrl-C for a compiler error and hides what the compiler says.
 
-def prepare(folder: Path) -> None:
-    """Set Brian2's build preferences: all cores, and one precompiled header for every file.
-
-    Reading the standard headers is most of the compile time of a small source file; the header
-    is compiled once per folder.
+    Raises
+    ------
+    RuntimeError
+        If the compiler fails; the message holds the end of its output.
     """
+    (folder / COMPLETE).unlink(missing_ok=True)
     header = folder / PRECOMPILED
     if not header.exists():
         lines = [f"#include <{name}>" for name in _STANDARD_HEADERS]
         header.write_text("\n".join(['#include "objects.h"', *lines, ""]))
-        rules = (
-            "include makefile\n\n"
-            f"$(OBJS): {PRECOMPILED}.gch\n\n"
-            f"{PRECOMPILED}.gch: {PRECOMPILED} objects.h synapses_classes.h makefile\n"
-            "\t$(CXX) $(CXXFLAGS) -x c++-header $< -o $@\n"
-        )
-        (folder / "precompiled.mk").write_text(rules)
-    cores = len(os.sched_getaffinity(0))
-    prefs.devices.cpp_standalone.extra_make_args_unix = [f"-j{cores}", "-f", "precompiled.mk"]
+    (folder / RULES).write_text(
+        "include makefile\n\n"
+        f".INTERMEDIATE: {PRECOMPILED}.gch\n"  # 48 MB; removed when all is compiled
+        f"$(OBJS): private CXXFLAGS += -include {PRECOMPILED}\n"
+        f"$(OBJS): {PRECOMPILED}.gch\n\n"
+        f"{PRECOMPILED}.gch: {PRECOMPILED} objects.h synapses_classes.h makefile\n"
+        "\t$(CXX) $(CXXFLAGS) -x c++-header $< -o $@\n"
+    )
+    done = subprocess.run(
+        ["make", f"-j{len(os.sched_getaffinity(0))}", "-f", RULES],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{folder}: make failed:\n{done.stdout[-2000:]}")
+    (folder / COMPLETE).touch()
 
 
 _STANDARD_HEADERS = (

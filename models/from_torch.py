@@ -22,7 +22,7 @@ except ImportError as error:
         "pip install torch==2.13.0"
     ) from error
 
-from .network import (
+from .layers import (
     INPUT,
     Activation,
     Add,
@@ -32,13 +32,12 @@ from .network import (
     Dense,
     Flatten,
     GlobalAvgPool,
-    InputCoding,
     Layer,
     MaxPool2D,
-    Network,
     Pair,
     Shape,
 )
+from .network import InputCoding, Network
 
 
 class Residual(nn.Module):

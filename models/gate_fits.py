@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .gate_search import GRID_POINTS, STARTS, Progress, Search, Target, loss
 from .gates import Gate, fs_gate
-from .network import ACTIVATIONS
+from .layers import ACTIVATIONS
 
 Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
@@ -91,7 +91,7 @@ def quality(
     gate : Gate
         The gate.
     function : str or callable
-        A name of `models.network.ACTIVATIONS`, or a function of an array.
+        A name of `models.layers.ACTIVATIONS`, or a function of an array.
     domain : (float, float)
         Range of drives, both ends included.
     n_points : int
@@ -135,7 +135,7 @@ def fit(
     Parameters
     ----------
     function : str or callable
-        A name of `models.network.ACTIVATIONS`, or any function of an array.
+        A name of `models.layers.ACTIVATIONS`, or any function of an array.
     n_neurons : int
         K.
     domain : (float, float)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .network import INPUT
+from .layers import INPUT
 
 Array = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Gate:
     Parameters
     ----------
     function : str
-        What the gate computes: a name of `models.network.ACTIVATIONS`, or ``"input"`` for the
+        What the gate computes: a name of `models.layers.ACTIVATIONS`, or ``"input"`` for the
         identity on coded input.
     thresholds : ndarray, shape (K,)
         T_i.

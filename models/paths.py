@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .network import (
+from .layers import (
     INPUT,
     Activation,
     Add,
@@ -24,9 +24,9 @@ from .network import (
     Flatten,
     GlobalAvgPool,
     Layer,
-    Network,
     Shape,
 )
+from .network import Network
 
 Array = NDArray[np.float64]
 

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,86 +25,23 @@ from typing import Any
 import brian2
 import numpy as np
 from brian2 import (
-    Clock,
-    NeuronGroup,
     SpikeMonitor,
-    StateMonitor,
-    Synapses,
-    TimedArray,
     ms,
     mV,
     prefs,
-    volt,
 )
-from brian2 import Network as BrianNetwork
 from numpy.typing import NDArray
 
 from . import builds
-from .delivery import HEADER, STATE, Plan, brian2_functions, plan
+from .assembly import UNIT, Job, Objects, build, first_decisions, stimulus_of
+from .delivery import HEADER, Plan, plan
 from .dyadic import require_exact
 from .recording import RecordedLayer, Recording, Spikes
-from .spiking import UNIT_VOLT, SpikingNetwork
+from .spiking import SpikingNetwork
 
-UNIT = UNIT_VOLT * volt
 TARGETS = ("cpp_standalone", "cython", "numpy")
 NEURONS_IN_CACHE = 100_000  # of all copies; more copies are slower (studies/benchmark.py)
 IMAGES_PER_RUN = 1000  # images of one program start: bounds memory, and lets progress be shown
-
-BOOKKEEPING = """
-    n_spikes : integer     # spikes of this neuron so far; bookkeeping, not biology
-    in_image : integer     # of them, for the image of the last spike
-    most_in_image : integer
-    last_image : integer
-    onset : integer (constant)
-"""
-COUNT = """
-    in_image = 1 + in_image*int((t_in_timesteps - onset)//period == last_image)
-    last_image = (t_in_timesteps - onset)//period
-    most_in_image = most_in_image + int(in_image > most_in_image)
-    n_spikes += 1
-"""
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Objects:
-    """The Brian2 objects of a run, before it starts.
-
-    Parameters
-    ----------
-    neurons : brian2.NeuronGroup
-        All neurons; order: layer, position, copy, unit.
-    axons : brian2.Synapses
-        One synapse per neuron and route, with its delay.
-    readout : brian2.NeuronGroup
-        Class scores; it has no threshold.
-    network : brian2.Network
-        All of them together.
-    """
-
-    neurons: NeuronGroup
-    axons: Synapses
-    readout: NeuronGroup
-    copies: NeuronGroup
-    stimulus: TimedArray
-    scores: StateMonitor
-    spikes: SpikeMonitor | None
-    traces: StateMonitor | None
-    network: BrianNetwork
-    n_steps: int
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Job:
-    """What all parts of a simulation share."""
-
-    network: SpikingNetwork
-    plan: Plan
-    period: int
-    depth: int  # images one after another
-    record: tuple[int, ...]
-    traced: NDArray[np.int64]
-    seed: int
-    change: Callable[[Objects], None] | None
 
 
 def simulate(
@@ -181,7 +121,7 @@ def simulate(
     depth = -(-len(images) // (batch * n_runs))
     require_exact(network.needed_bits)
     layout = plan(network, batch)
-    job = _Job(
+    job = Job(
         network=network,
         plan=layout,
         period=period,
@@ -250,158 +190,8 @@ def _traced_neurons(
     return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
 
 
-def build(job: _Job, images: NDArray[np.float64], target: str) -> Objects:
-    """Create the Brian2 objects for one run on the active device.
-
-    Parameters
-    ----------
-    job : _Job
-        Network, layout and run shape.
-    images : ndarray, shape (n, height, width, channels)
-        Images of the run, at most copies times depth.
-    target : str
-        Code-generation target.
-    """
-    network, layout, period = job.network, job.plan, job.period
-    kind = network.neurons
-    clock = Clock(network.dt_ms * ms, name="steps")
-    last_layer = max(p.onset + p.n_positions for p in network.populations)
-    n_steps = (job.depth - 1) * period + max(last_layer, network.n_steps - 1)
-    neurons = NeuronGroup(
-        layout.n_neurons,
-        kind.equations + BOOKKEEPING,
-        threshold=kind.threshold,
-        reset=f"{kind.reset}\n{COUNT}",
-        method=kind.method,
-        namespace={**kind.constants, "period": period},
-        clock=clock,
-        name=kind.name,
-    )
-    neurons.run_regularly(kind.every_step, when="start", order=1, name=f"{kind.name}_every_step")
-    for name in network.populations[0].parameters:
-        values = [_per_copy(p.parameters[name], layout.n_copies) for p in network.populations]
-        setattr(neurons, name, np.concatenate(values) * UNIT)
-    neurons.onset = np.concatenate(
-        [
-            np.repeat(p.onset + np.arange(p.n_positions), p.n_units * layout.n_copies)
-            for p in network.populations
-        ]
-    )
-    neurons.last_image = -1
-    copies = NeuronGroup(
-        layout.n_copies,
-        "n_images : integer\nstep : integer\nnoise_seed : integer",
-        namespace={},
-        clock=clock,
-        name="copies",
-    )
-    readout = NeuronGroup(
-        network.readout.n_steps * layout.n_copies * len(network.readout.bias),
-        "score : volt  # sum of this step's contributions; not biological",
-        namespace={},
-        clock=clock,
-        name="readout",
-    )
-    pending = NeuronGroup(
-        layout.n_rows * layout.n_neurons,
-        "pending : volt  # inhibition on its way along a gate",
-        namespace={},
-        clock=clock,
-        name="lateral",
-    )
-    stimulus_values, n_images = _stimulus(job, images)
-    copies.n_images = n_images
-    stimulus = TimedArray(stimulus_values * UNIT, dt=period * network.dt_ms * ms, name="stimulus")
-    entry = neurons[: stimulus_values.shape[1]]
-    entry.run_regularly("drive = stimulus(t, i)", when="start", order=0, name="present")
-    neurons.clocked = _first_decisions(job, n_images)
-    owners = {
-        "drive": neurons,
-        "inhibition": neurons,
-        "clocked": neurons,
-        "pending": pending,
-        "score": readout,
-        "n_images": copies,
-    }
-    variables = {name: owners[name].variables[name] for name in STATE}
-    if target == "cpp_standalone":
-        device = brian2.get_device()
-        state = {name: device.get_array_name(variable) for name, variable in variables.items()}
-    else:
-        state = {name: variable.get_value() for name, variable in variables.items()}
-    functions = brian2_functions(layout, period, state)
-    entry.namespace["stimulus"] = stimulus
-    copies.namespace["advance_step"] = functions["advance_step"]
-    copies.run_regularly(
-        "step = advance_step(i, t_in_timesteps)", when="before_synapses", name="travel"
-    )
-    readout.run_regularly("score = 0*volt", when="start", name="clear")
-    axons = Synapses(
-        neurons,
-        neurons,
-        "route : integer (constant)\nreached : integer  # targets reached so far",
-        on_pre="reached += deliver_spike(i, route, t_in_timesteps)",
-        namespace={"deliver_spike": functions["deliver_spike"]},
-        clock=clock,
-        name="axons",
-    )
-    axons.connect(i=layout.axon_sources, j=layout.axon_sources)
-    axons.route = layout.axon_routes
-    axons.delay = layout.axon_delays * network.dt_ms * ms
-    scores = StateMonitor(readout, "score", record=True, when="end", clock=clock, name="scores")
-    parts: list[Any] = [neurons, copies, readout, pending, axons, scores]
-    spikes = SpikeMonitor(neurons, name="spikes") if job.record else None
-    traces = None
-    if job.traced.size:
-        traces = StateMonitor(
-            neurons, "v", record=job.traced, when="after_thresholds", clock=clock, name="traces"
-        )
-    parts += [monitor for monitor in (spikes, traces) if monitor is not None]
-    objects = Objects(
-        neurons=neurons,
-        axons=axons,
-        readout=readout,
-        copies=copies,
-        stimulus=stimulus,
-        scores=scores,
-        spikes=spikes,
-        traces=traces,
-        network=BrianNetwork(*parts),
-        n_steps=n_steps,
-    )
-    if job.change is not None:
-        job.change(objects)
-    return objects
-
-
-def _per_copy(values: NDArray[np.float64], n_copies: int) -> NDArray[np.float64]:
-    """Parameters of one image's neurons, repeated for every copy: position, copy, unit."""
-    flat = values.reshape(len(values), 1, -1)
-    return np.broadcast_to(flat, (len(values), n_copies, flat.shape[2])).ravel()
-
-
-def _stimulus(
-    job: _Job, images: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Input drive in network units, shape (depth, copies * units), and images of each copy."""
-    n_copies = job.plan.n_copies
-    values = np.zeros((job.depth * n_copies, job.network.populations[0].n_units))
-    flat = images.reshape(len(images), values.shape[1])
-    values[: len(images)] = flat * job.network.input_scale
-    n_images = (len(images) - np.arange(n_copies) + n_copies - 1) // n_copies
-    return values.reshape(job.depth, -1), n_images
-
-
-def _first_decisions(job: _Job, n_images: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Neurons that decide in step 0: those of the input's first position, where an image is."""
-    n_units = job.plan.layers[0].units
-    clocked = np.zeros(job.plan.n_neurons, dtype=bool)
-    clocked[: n_units * job.plan.n_copies] = np.repeat(n_images > 0, n_units)
-    return clocked
-
-
 @contextmanager
-def _runner(job: _Job, target: str) -> Iterator[Callable[[tuple[int, NDArray[Any]]], dict]]:
+def _runner(job: Job, target: str) -> Iterator[Callable[[tuple[int, NDArray[Any]]], dict]]:
     """Function that presents one part of the images; compiles first where that is needed."""
     with _brian2_settings(target):
         if target != "cpp_standalone":
@@ -421,9 +211,8 @@ def _runner(job: _Job, target: str) -> Iterator[Callable[[tuple[int, NDArray[Any
                     f"for (auto &generator : brian::_random_generators) generator.seed({seed}[0]);",
                 )
                 objects.network.run(objects.n_steps * job.network.dt_ms * ms, namespace={})
-                builds.prepare(folder)
-                device.build(directory=str(folder), run=False, with_output=False)
-                builds.mark_complete(folder)
+                device.build(directory=str(folder), compile=False, run=False)
+                builds.compile_program(folder)
                 yield partial(_run_program, job, objects, device, folder)
             finally:
                 device = brian2.get_device()
@@ -432,18 +221,18 @@ def _runner(job: _Job, target: str) -> Iterator[Callable[[tuple[int, NDArray[Any
                 brian2.set_device("runtime")
 
 
-def _noise_seed(job: _Job, start: int) -> int:
+def _noise_seed(job: Job, start: int) -> int:
     """Seed of the part of the images that starts at `start`; every part draws other numbers."""
     return int(np.random.SeedSequence([job.seed, start]).generate_state(1)[0] >> 1)
 
 
 def _run_program(
-    job: _Job, objects: Objects, device: Any, folder: Path, part: tuple[int, Any]
+    job: Job, objects: Objects, device: Any, folder: Path, part: tuple[int, Any]
 ) -> dict:
     """Run the compiled program on one part of the images."""
     start, images = part
-    values, n_images = _stimulus(job, images)
-    results = f"results_{start}"
+    values, n_images = stimulus_of(job, images)
+    results = f"results_{start}_{os.getpid()}"  # not where the program of a killed run writes
     device.run(
         results_directory=results,
         with_output=False,
@@ -451,14 +240,14 @@ def _run_program(
             objects.stimulus: values * UNIT,
             objects.copies.n_images: n_images,
             objects.copies.noise_seed: np.full(job.plan.n_copies, _noise_seed(job, start)),
-            objects.neurons.clocked: _first_decisions(job, n_images),
+            objects.neurons.clocked: first_decisions(job, n_images),
         },
     )
     loop_s = float((folder / results / "last_run_info.txt").read_text().split()[0])
     return _outcome(job, objects, start, len(images), loop_s)
 
 
-def _run_at_runtime(job: _Job, target: str, part: tuple[int, Any]) -> dict:
+def _run_at_runtime(job: Job, target: str, part: tuple[int, Any]) -> dict:
     """Run the same model inside Python."""
     start, images = part
     brian2.seed(_noise_seed(job, start))
@@ -470,21 +259,24 @@ def _run_at_runtime(job: _Job, target: str, part: tuple[int, Any]) -> dict:
 
 @contextmanager
 def _brian2_settings(target: str) -> Iterator[None]:
-    """Preferences and device for a run; as they were, afterwards."""
-    before = prefs.codegen.target, prefs.codegen.runtime.cython.cache_dir
-    flags = prefs.codegen.cpp.extra_compile_args_gcc
+    """Preferences for a run; as they were, afterwards."""
+    names = (
+        "codegen.target",
+        "codegen.runtime.cython.cache_dir",
+        "core.stop_on_keyboard_interrupt",
+    )
+    before = {name: prefs[name] for name in names}
     prefs.codegen.target = target if target != "cpp_standalone" else "auto"
     prefs.codegen.runtime.cython.cache_dir = str(builds.cache_folder() / "cython")
-    if target == "cpp_standalone":
-        prefs.codegen.cpp.extra_compile_args_gcc = [*flags, "-include", builds.PRECOMPILED]
+    prefs.core.stop_on_keyboard_interrupt = False  # it would end a run early, as if complete
     try:
         yield
     finally:
-        prefs.codegen.target, prefs.codegen.runtime.cython.cache_dir = before
-        prefs.codegen.cpp.extra_compile_args_gcc = flags
+        for name, value in before.items():
+            prefs[name] = value
 
 
-def _description(job: _Job) -> str:
+def _description(job: Job) -> str:
     """Everything that the generated program depends on, but neither weights nor images."""
     kind = {k: v for k, v in asdict(job.network.neurons).items() if k != "constants"}
     constants = {k: str(v) for k, v in job.network.neurons.constants.items()}
@@ -515,7 +307,7 @@ def _in_processes(run: Callable[[Any], dict], parts: Sequence[Any], jobs: int) -
     global _forked
     _forked = run
     try:
-        with context.Pool(min(jobs, len(parts))) as pool:
+        with context.Pool(min(jobs, len(parts)), _await_orders) as pool:
             yield from pool.imap_unordered(_run_forked, parts)
     finally:
         _forked = None
@@ -524,12 +316,18 @@ def _in_processes(run: Callable[[Any], dict], parts: Sequence[Any], jobs: int) -
 _forked: Callable[[Any], dict] | None = None  # inherited by forked workers; Brian2 cannot pickle
 
 
+def _await_orders() -> None:
+    """Leave Ctrl-C to the parent, which ends its workers; each then ends the program it runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
 def _run_forked(part: Any) -> dict:
     assert _forked is not None
     return _forked(part)
 
 
-def _outcome(job: _Job, objects: Objects, start: int, n_images: int, loop_s: float) -> dict:
+def _outcome(job: Job, objects: Objects, start: int, n_images: int, loop_s: float) -> dict:
     """Read one run's arrays and put them in the order of the images."""
     network, layout = job.network, job.plan
     n_copies, readout = layout.n_copies, network.readout
@@ -566,7 +364,7 @@ def _outcome(job: _Job, objects: Objects, start: int, n_images: int, loop_s: flo
     return outcome
 
 
-def _spike_trains(job: _Job, monitor: SpikeMonitor, start: int) -> Spikes:
+def _spike_trains(job: Job, monitor: SpikeMonitor, start: int) -> Spikes:
     """Spikes as image, layer, neuron in the layer, and step since the image's onset."""
     n_copies = job.plan.n_copies
     neuron = np.asarray(monitor.i[:], dtype=np.int64)
@@ -586,7 +384,7 @@ def _spike_trains(job: _Job, monitor: SpikeMonitor, start: int) -> Spikes:
     return spikes.where(np.isin(layer, job.record))
 
 
-def _collect(job: _Job, outcomes: list[dict], build_s: float, run_s: float) -> Recording:
+def _collect(job: Job, outcomes: list[dict], build_s: float, run_s: float) -> Recording:
     network = job.network
     scores = np.concatenate([outcome["scores"] for outcome in outcomes])
     reached = sum(outcome["reached"] for outcome in outcomes)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .dyadic import exact_bits, grid_step
-from .network import Conv2D, windows
+from .layers import Conv2D, windows
 
 Array = NDArray[np.float64]
 

@@ -20,7 +20,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from .network import LAYER_TYPES, InputCoding, Layer, Network
+from .layers import LAYER_TYPES, Layer
+from .network import InputCoding, Network
 
 FORMAT = "ann2brian network, version 1"
 TRAINED_FOLDER = Path(__file__).resolve().parent / "trained"

@@ -31,7 +31,8 @@ import numpy as np
 import pandas as pd
 
 from models import amos, storage
-from models.network import Activation, AvgPool2D, Conv2D, Dense, GlobalAvgPool, InputCoding, Network
+from models.layers import Activation, AvgPool2D, Conv2D, Dense, GlobalAvgPool
+from models.network import InputCoding, Network
 from models.recording import Recording
 from models.simulation import simulate
 from models.spiking import SpikingNetwork

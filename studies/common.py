@@ -200,7 +200,7 @@ class ResultFolder:
 def complete_results(scheme: Path) -> list[Path]:
     """Complete result folders of a scheme, sorted by name; unfinished ones do not count."""
     return sorted(
-        file.parent for file in scheme.glob("*/provenance.json") if file.parent.suffix != ".part"
+        file.parent for file in scheme.glob("*/metrics.csv") if file.parent.suffix != ".part"
     )
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from brian2 import BrianLogger, Synapses, ms, volt
 
+from models.assembly import Objects
 from models.delivery import TO_READOUT, plan
-from models.simulation import Objects
 from models.spiking import READOUT, UNIT_VOLT, Projection, SpikingNetwork
 
 

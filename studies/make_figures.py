@@ -25,10 +25,11 @@ from matplotlib.figure import Figure
 from analysis import figures
 from models.gate_fits import fitted_gate
 from models.gates import alpha_for, relu_gate
+from studies import common
 from studies.results import load_spikes
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-COMPLETE = "metrics.csv"  # the file that is written last
+COMPLETE = "metrics.csv"
 FORMATS: Mapping[str, dict[str, Any]] = {
     "png": {"dpi": 200, "metadata": {"Software": None}},
     "pdf": {"metadata": {"CreationDate": None}},  # the same results give the same bytes
@@ -202,9 +203,9 @@ def main(argv: Sequence[str] | None = None) -> list[Path]:
     )
     arguments = parser.parse_args(argv)
     found = [
-        file.parent
+        folder
         for scheme in FIGURES
-        for file in sorted((arguments.results / scheme).glob(f"*/{COMPLETE}"))
+        for folder in common.complete_results(arguments.results / scheme)
     ]
     if not found:
         parser.error(f"no results in {arguments.results}: run studies/run_amos.py first")

@@ -25,7 +25,8 @@ import pandas as pd
 
 from analysis import spike_timing
 from models import amos, storage
-from models.network import INPUT, Activation, Network, accuracy
+from models.layers import INPUT, Activation
+from models.network import Network, accuracy
 from models.recording import Recording
 from models.simulation import simulate
 from studies import common, datasets

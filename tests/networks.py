@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.network import (
+from models.layers import (
     Activation,
     Add,
     AvgPool2D,
@@ -11,9 +11,8 @@ from models.network import (
     Dense,
     Flatten,
     GlobalAvgPool,
-    InputCoding,
-    Network,
 )
+from models.network import InputCoding, Network
 
 CLASSES = tuple("abcde")
 

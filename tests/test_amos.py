@@ -10,7 +10,8 @@ from threadpoolctl import threadpool_limits
 
 from models import amos, amos_reference, storage
 from models.dyadic import exact_bits, grid_step, narrowest, round_to
-from models.network import Activation, Dense, Flatten, InputCoding, Network, accuracy
+from models.layers import Activation, Dense, Flatten
+from models.network import InputCoding, Network, accuracy
 from models.paths import bias_map, linear_paths
 from models.simulation import simulate
 from studies import datasets

@@ -18,7 +18,7 @@ from analysis import figures
 from analysis.spike_timing import accuracy_interval
 from models.gate_fits import fitted_gate
 from models.gates import alpha_for, relu_gate
-from models.network import ACTIVATIONS
+from models.layers import ACTIVATIONS
 from models.recording import RecordedLayer, Recording, Spikes
 from studies import make_figures as script
 from studies.results import save_spikes
@@ -381,8 +381,8 @@ def test_staircase_of_a_result(tmp_path):
     """Functions, sizes and ranges of the staircases against the configuration."""
     result = script.Result(write_result(tmp_path / "tiny", gate="relu+silu", sizes=(4,)))
     relu, silu = script.amos_staircase(result).axes
-    assert legend(relu) == ["relu", "K = 4"]
-    assert legend(silu) == ["silu", "K = 4"]
+    assert legend(relu) == ["relu", "K = 2", "K = 3", "K = 4"]
+    assert legend(silu) == ["silu", "K = 4", "K = 6", "K = 8"]
     assert relu.get_xlim() == (-0.25, 1.25)
     assert silu.get_xlim() == (-6.0, 6.0)
     drive, output = lines(relu)["K = 4"]
@@ -414,7 +414,9 @@ def test_main_without_results(tmp_path, capsys):
 def test_refuses_unknown_scheme(tmp_path):
     """A scheme without figures against the message that lists those that have some."""
     folder = write_result(tmp_path / "tiny", scheme="morse")
-    with pytest.raises(ValueError, match="no figures for scheme 'morse'; there are for amos"):
+    with pytest.raises(
+        ValueError, match="no figures for scheme 'morse'; there are for amos, benchmark"
+    ):
         script.make_figures(folder)
 
 

@@ -10,7 +10,8 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from models.from_torch import Residual, from_torch  # noqa: E402
-from models.network import INPUT, Activation, Dense, Flatten, InputCoding  # noqa: E402
+from models.layers import INPUT, Activation, Dense, Flatten  # noqa: E402
+from models.network import InputCoding  # noqa: E402
 
 CODING = InputCoding((7, 6, 4), 255, [0.01, 0.02, 0.03, 0.015], [-1.0, 0.5, 0.0, -2.0])
 

@@ -17,7 +17,7 @@ from models.gate_fits import (
 )
 from models.gate_search import Search, Target, loss
 from models.gates import Gate, relu_gate
-from models.network import ACTIVATIONS
+from models.layers import ACTIVATIONS
 from studies import fit_gates
 
 FITS = load_fits()

@@ -18,7 +18,7 @@ from models.gates import (
     relu_gate,
     signed_gate,
 )
-from models.network import ACTIVATIONS
+from models.layers import ACTIVATIONS
 
 SIZES = st.integers(1, 12)
 SCALES = st.floats(1e-3, 1e3)

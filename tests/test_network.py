@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import correlate
 
-from models.network import (
+from models.layers import (
     Activation,
     Add,
     AvgPool2D,
@@ -18,11 +18,9 @@ from models.network import (
     Dense,
     Flatten,
     GlobalAvgPool,
-    InputCoding,
     MaxPool2D,
-    Network,
-    accuracy,
 )
+from models.network import InputCoding, Network, accuracy
 
 
 def coding(shape=(6, 5, 2), maximum=255, signed=False):

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from models import storage
-from models.network import (
+from models.layers import (
     Activation,
     Add,
     AvgPool2D,
@@ -16,10 +16,9 @@ from models.network import (
     Dense,
     Flatten,
     GlobalAvgPool,
-    InputCoding,
     MaxPool2D,
-    Network,
 )
+from models.network import InputCoding, Network
 from models.storage import (
     WeightFileError,
     load_info,

@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from models.from_torch import from_torch  # noqa: E402
-from models.network import Activation, Conv2D, accuracy  # noqa: E402
+from models.layers import Activation, Conv2D  # noqa: E402
+from models.network import accuracy  # noqa: E402
 from models.storage import load_info, load_network, trained, trained_networks  # noqa: E402
 from studies import datasets, train  # noqa: E402
 

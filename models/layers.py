@@ -1,0 +1,489 @@
+"""The layers of a trained network as plain data, each with its forward pass in NumPy.
+
+Everything is channels-last: one unit shape is a triple (H, W, C), a dense vector has the shape
+(1, 1, C), and batches put the image first, (n, H, W, C). All arithmetic is float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import erf, expit
+
+Shape = tuple[int, int, int]
+Pair = tuple[int, int]
+
+INPUT = "input"
+
+ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "relu": lambda x: np.maximum(x, 0.0),
+    "silu": lambda x: x * expit(x),
+    "sigmoid": expit,
+    "tanh": np.tanh,
+    "gelu": lambda x: 0.5 * x * (1.0 + erf(x / np.sqrt(2.0))),
+}
+
+
+def frozen_array(values: object, owner: str, field: str, n_axes: int) -> np.ndarray:
+    """Return a read-only float64 copy of `values`, refusing a wrong rank, NaN and inf."""
+    try:
+        array = np.array(values, dtype=np.float64, order="C")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{owner}: {field} is not an array of real numbers ({error})") from error
+    if array.ndim != n_axes:
+        raise ValueError(f"{owner}: {field} must have {n_axes} axes, got shape {array.shape}")
+    if array.size == 0:
+        raise ValueError(f"{owner}: {field} is empty, shape {array.shape}")
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        where = tuple(int(i) for i in bad[0])
+        raise ValueError(
+            f"{owner}: {field}{list(where)} is {array[where]} ({len(bad)} of {array.size} values "
+            "are not finite); the training has diverged or the weights are damaged"
+        )
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """What all layers have in common.
+
+    Parameters
+    ----------
+    name : str
+        Unique in the network; a Python identifier other than ``input``.
+    inputs : tuple of str
+        Names of earlier layers, or ``"input"`` for the standardised image.
+
+    Raises
+    ------
+    ValueError
+        If a field is malformed or an array holds NaN or inf; the message names the layer.
+    """
+
+    ARRAYS: ClassVar[dict[str, int]] = {}  # array field -> number of axes
+    TRAINED: ClassVar[tuple[str, ...]] = ()  # the array fields that training adjusts
+    PAIRS: ClassVar[dict[str, int]] = {}  # field of two integers -> smallest allowed value
+    N_INPUTS: ClassVar[tuple[int, int | None]] = (1, 1)  # fewest, most (None: any number)
+
+    name: str
+    inputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.isidentifier() or self.name == INPUT:
+            raise ValueError(
+                f"{type(self).__name__}: name must be an identifier other than {INPUT!r}, "
+                f"got {self.name!r}"
+            )
+        if isinstance(self.inputs, str):
+            raise ValueError(f"{self.label}: inputs must be a tuple of names, got {self.inputs!r}")
+        object.__setattr__(self, "inputs", tuple(self.inputs))
+        fewest, most = self.N_INPUTS
+        if len(self.inputs) < fewest or (most is not None and len(self.inputs) > most):
+            wanted = f"{fewest}" if most == fewest else f"at least {fewest}"
+            raise ValueError(f"{self.label}: needs {wanted} input(s), got {self.inputs}")
+        for field, n_axes in self.ARRAYS.items():
+            array = frozen_array(getattr(self, field), self.label, field, n_axes)
+            object.__setattr__(self, field, array)
+        for field, smallest in self.PAIRS.items():
+            object.__setattr__(self, field, self._pair(field, smallest))
+        self._check()
+
+    @property
+    def label(self) -> str:
+        """Kind and name for messages, e.g. ``Conv2D 'conv1'``."""
+        return f"{type(self).__name__} {self.name!r}"
+
+    def _pair(self, field: str, smallest: int) -> Pair:
+        value = getattr(self, field)
+        try:
+            rows, columns = (int(v) for v in value)
+            is_whole = (rows, columns) == tuple(value)
+        except (TypeError, ValueError):
+            is_whole = False
+        if not is_whole or min(rows, columns) < smallest:
+            raise ValueError(
+                f"{self.label}: {field} must be two whole numbers >= {smallest}, got {value!r}"
+            )
+        return rows, columns
+
+    def _check(self) -> None:
+        """Check what only this kind of layer knows; called at the end of the construction."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """Shape (H, W, C) of the output for inputs of the given shapes.
+
+        Parameters
+        ----------
+        *shapes : tuple of int
+            One (H, W, C) per input.
+
+        Returns
+        -------
+        tuple of int
+            (H, W, C).
+
+        Raises
+        ------
+        ValueError
+            If the layer cannot take these shapes; the message names the layer and the shapes.
+        """
+        raise NotImplementedError
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """Output of the layer for a batch.
+
+        Parameters
+        ----------
+        *values : ndarray, shape (n, H, W, C)
+            One array per input.
+
+        Returns
+        -------
+        ndarray, shape (n, H', W', C')
+            float64.
+        """
+        raise NotImplementedError
+
+
+def windows(x: np.ndarray, size: Pair, stride: Pair, padding: Pair, fill: float) -> np.ndarray:
+    """View of all windows, shape (n, H', W', C, kh, kw), after padding with `fill`."""
+    if any(padding):
+        (rows, columns) = padding
+        widths = ((0, 0), (rows, rows), (columns, columns), (0, 0))
+        x = np.pad(x, widths, constant_values=fill)
+    axes: Any = (1, 2)  # NumPy's stub knows a single axis only
+    windows = np.lib.stride_tricks.sliding_window_view(x, size, axis=axes)
+    return windows[:, :: stride[0], :: stride[1]]
+
+
+def _window_count(layer: Layer, shape: Shape, size: Pair, stride: Pair, padding: Pair) -> Pair:
+    """Windows per axis; an incomplete last window is dropped, as PyTorch does by default."""
+    counts = []
+    for extent, window, step, pad in zip(shape[:2], size, stride, padding, strict=True):
+        if extent + 2 * pad < window:
+            raise ValueError(
+                f"{layer.label}: window {size} with padding {padding} does not fit into its "
+                f"input of shape {shape}"
+            )
+        counts.append((extent + 2 * pad - window) // step + 1)
+    return counts[0], counts[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conv2D(Layer):
+    """Cross-correlation with zero padding, as deep-learning libraries define it.
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (kh, kw, n_in / groups, n_out)
+        Output channel ``o`` belongs to group ``o // (n_out / groups)``.
+    bias : ndarray, shape (n_out,)
+        Added to each output channel.
+    stride, padding : tuple of int
+        Rows and columns; the padding is the same on both sides.
+    groups : int
+        Number of channel groups; must divide n_in and n_out.
+    """
+
+    ARRAYS: ClassVar[dict[str, int]] = {"kernel": 4, "bias": 1}
+    TRAINED: ClassVar[tuple[str, ...]] = ("kernel", "bias")
+    PAIRS: ClassVar[dict[str, int]] = {"stride": 1, "padding": 0}
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    groups: int = 1
+
+    def _check(self) -> None:
+        n_out = self.kernel.shape[3]
+        if self.bias.shape != (n_out,):
+            raise ValueError(
+                f"{self.label}: bias has shape {self.bias.shape}, the kernel of shape "
+                f"{self.kernel.shape} needs ({n_out},)"
+            )
+        object.__setattr__(self, "groups", int(self.groups))
+        if self.groups < 1 or n_out % self.groups:
+            raise ValueError(
+                f"{self.label}: groups={self.groups} does not divide the {n_out} output channels"
+            )
+
+    @property
+    def size(self) -> Pair:
+        """Rows and columns of the kernel."""
+        return self.kernel.shape[0], self.kernel.shape[1]
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        (shape,) = shapes
+        n_in = self.kernel.shape[2] * self.groups
+        if shape[2] != n_in:
+            raise ValueError(
+                f"{self.label}: kernel of shape {self.kernel.shape} with groups={self.groups} "
+                f"takes {n_in} channels, its input has shape {shape}"
+            )
+        rows, columns = _window_count(self, shape, self.size, self.stride, self.padding)
+        return rows, columns, self.kernel.shape[3]
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        patches_of = windows(values[0], self.size, self.stride, self.padding, 0.0)
+        n, rows, columns = patches_of.shape[:3]
+        kh, kw, n_in, n_out = self.kernel.shape
+        n_out //= self.groups
+        out = np.empty((n * rows * columns, self.kernel.shape[3]))
+        for group in range(self.groups):
+            taken = patches_of[..., group * n_in : (group + 1) * n_in, :, :]
+            patches = taken.transpose(0, 1, 2, 4, 5, 3).reshape(len(out), kh * kw * n_in)
+            made = slice(group * n_out, (group + 1) * n_out)
+            out[:, made] = patches @ self.kernel[..., made].reshape(kh * kw * n_in, n_out)
+        out += self.bias
+        return out.reshape(n, rows, columns, -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dense(Layer):
+    """Fully connected layer on a vector of shape (1, 1, n_in).
+
+    Parameters
+    ----------
+    kernel : ndarray, shape (n_in, n_out)
+        Weights.
+    bias : ndarray, shape (n_out,)
+        Added to the output.
+    """
+
+    ARRAYS: ClassVar[dict[str, int]] = {"kernel": 2, "bias": 1}
+    TRAINED: ClassVar[tuple[str, ...]] = ("kernel", "bias")
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+    def _check(self) -> None:
+        if self.bias.shape != self.kernel.shape[1:]:
+            raise ValueError(
+                f"{self.label}: bias has shape {self.bias.shape}, the kernel of shape "
+                f"{self.kernel.shape} needs {self.kernel.shape[1:]}"
+            )
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        (shape,) = shapes
+        if shape != (1, 1, self.kernel.shape[0]):
+            raise ValueError(
+                f"{self.label}: takes a vector of shape {(1, 1, self.kernel.shape[0])}, its input "
+                f"has shape {shape}; put a Flatten or GlobalAvgPool before it"
+            )
+        return 1, 1, self.kernel.shape[1]
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        # Two axes, so that the whole batch is one matrix product.
+        out = values[0].reshape(len(values[0]), self.kernel.shape[0]) @ self.kernel + self.bias
+        return out[:, None, None, :]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchNorm(Layer):
+    """Batch normalisation with frozen statistics.
+
+    The output is gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel.
+
+    Parameters
+    ----------
+    gamma, beta, mean, variance : ndarray, shape (C,)
+        Scale, shift and running statistics of each channel.
+    epsilon : float
+        Added to the variance.
+    """
+
+    ARRAYS: ClassVar[dict[str, int]] = {"gamma": 1, "beta": 1, "mean": 1, "variance": 1}
+    TRAINED: ClassVar[tuple[str, ...]] = ("gamma", "beta")
+
+    gamma: np.ndarray
+    beta: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    epsilon: float
+
+    def _check(self) -> None:
+        shapes = {field: getattr(self, field).shape for field in self.ARRAYS}
+        if len(set(shapes.values())) > 1:
+            raise ValueError(f"{self.label}: arrays differ in shape: {shapes}")
+        object.__setattr__(self, "epsilon", float(self.epsilon))
+        if not (np.isfinite(self.epsilon) and np.min(self.variance) + self.epsilon > 0):
+            raise ValueError(
+                f"{self.label}: variance + epsilon must be > 0 everywhere, smallest variance is "
+                f"{np.min(self.variance)}, epsilon is {self.epsilon}"
+            )
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Factor of each channel, shape (C,)."""
+        return self.gamma / np.sqrt(self.variance + self.epsilon)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        (shape,) = shapes
+        if shape[2] != self.gamma.size:
+            raise ValueError(
+                f"{self.label}: arrays of shape {self.gamma.shape} do not match its input of "
+                f"shape {shape}"
+            )
+        return shape
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return (values[0] - self.mean) * self.scale + self.beta
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pool2D(Layer):
+    """Fields and shape rule of both pooling layers."""
+
+    PAIRS: ClassVar[dict[str, int]] = {"size": 1, "stride": 1, "padding": 0}
+
+    size: Pair = (2, 2)
+    stride: Pair = (2, 2)
+    padding: Pair = (0, 0)
+
+    def _check(self) -> None:
+        # More padding would make windows that see nothing but padding (PyTorch refuses it too).
+        if any(2 * pad > window for pad, window in zip(self.padding, self.size, strict=True)):
+            raise ValueError(
+                f"{self.label}: padding {self.padding} is more than half of the window {self.size}"
+            )
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        (shape,) = shapes
+        rows, columns = _window_count(self, shape, self.size, self.stride, self.padding)
+        return rows, columns, shape[2]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AvgPool2D(_Pool2D):
+    """Average over windows; padded zeros count, so the divisor is always the full window.
+
+    Parameters
+    ----------
+    size, stride, padding : tuple of int
+        Rows and columns.
+    """
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return windows(values[0], self.size, self.stride, self.padding, 0.0).mean(axis=(4, 5))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaxPool2D(_Pool2D):
+    """Maximum over windows; padding never wins.
+
+    Parameters
+    ----------
+    size, stride, padding : tuple of int
+        Rows and columns.
+    """
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return windows(values[0], self.size, self.stride, self.padding, -np.inf).max(axis=(4, 5))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GlobalAvgPool(Layer):
+    """Average over all rows and columns: (H, W, C) becomes (1, 1, C)."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        return 1, 1, shapes[0][2]
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return values[0].mean(axis=(1, 2), keepdims=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Flatten(Layer):
+    """(H, W, C) becomes (1, 1, H * W * C), in C order: the channel runs fastest."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        rows, columns, channels = shapes[0]
+        return 1, 1, rows * columns * channels
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        n, rows, columns, channels = values[0].shape
+        return values[0].reshape(n, 1, 1, rows * columns * channels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Add(Layer):
+    """Sum of two or more inputs of the same shape."""
+
+    N_INPUTS: ClassVar[tuple[int, int | None]] = (2, None)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        if len(set(shapes)) > 1:
+            given = ", ".join(f"{n} {s}" for n, s in zip(self.inputs, shapes, strict=True))
+            raise ValueError(f"{self.label}: inputs differ in shape: {given}")
+        return shapes[0]
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        total = values[0] + values[1]
+        for value in values[2:]:
+            total += value
+        return total
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Activation(Layer):
+    """Pointwise function.
+
+    Parameters
+    ----------
+    function : str
+        relu, silu, sigmoid, tanh or gelu (the exact one, with the error function).
+    """
+
+    function: str
+
+    def _check(self) -> None:
+        if self.function not in ACTIVATIONS:
+            raise ValueError(
+                f"{self.label}: unknown function {self.function!r}; there are "
+                f"{', '.join(ACTIVATIONS)}"
+            )
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        return shapes[0]
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return ACTIVATIONS[self.function](values[0])
+
+
+LAYER_TYPES: dict[str, type[Layer]] = {
+    kind.__name__: kind
+    for kind in (
+        Conv2D,
+        Dense,
+        BatchNorm,
+        AvgPool2D,
+        GlobalAvgPool,
+        MaxPool2D,
+        Flatten,
+        Add,
+        Activation,
+    )
+}
