@@ -114,8 +114,8 @@ class AmosOptions:
             raise ValueError(
                 f"weight_bits must be a whole number from 2 to 24, got {self.weight_bits!r}"
             )
-        if not self.slot_ms > 0:
-            raise ValueError(f"slot_ms must be > 0, got {self.slot_ms!r}")
+        if not 0 < self.slot_ms < np.inf:
+            raise ValueError(f"slot_ms must be above 0 and finite, got {self.slot_ms!r}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -212,6 +212,7 @@ def convert(network: Network, calibration: Array, options: AmosOptions | None = 
         populations=tuple(populations),
         projections=tuple(projections),
         readout=Readout(bias=bias, onset=first, n_steps=last - first),
+        coding=coding,
         dt_ms=options.slot_ms,
     )
     return Conversion(

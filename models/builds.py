@@ -28,12 +28,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("ANN2BRIAN_CACHE", ROOT / ".cache"))
 
 
-def require_compiler() -> None:
-    """Raise a RuntimeError that says what to install if make or g++ is missing."""
-    missing = [name for name in ("make", "g++") if shutil.which(name) is None]
+def require_compiler(target: str) -> None:
+    """Raise a RuntimeError that says what to install if `target` lacks make or g++."""
+    needed = {"cpp_standalone": ("make", "g++"), "cython": ("g++",), "numpy": ()}[target]
+    missing = [name for name in needed if shutil.which(name) is None]
     if missing:
         raise RuntimeError(
-            f"{' and '.join(missing)} not found: the target cpp_standalone compiles C++. Install "
+            f"{' and '.join(missing)} not found: the target {target} compiles C++. Install "
             "them (Debian: apt-get install make g++), or run with --target numpy"
         )
 

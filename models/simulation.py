@@ -158,7 +158,7 @@ def _checked(network: SpikingNetwork, images: NDArray[Any]) -> NDArray[np.float6
     bad = ~np.isfinite(images).all(axis=(1, 2, 3))
     if bad.any():
         raise ValueError(f"image {int(np.argmax(bad))} holds NaN or infinite values")
-    return images
+    return images if network.coding is None else network.coding.check(images)
 
 
 def _recorded_layers(network: SpikingNetwork, record: bool | Sequence[str]) -> tuple[int, ...]:
@@ -193,11 +193,11 @@ def _traced_neurons(
 @contextmanager
 def _runner(job: Job, target: str) -> Iterator[Callable[[tuple[int, NDArray[Any]]], dict]]:
     """Function that presents one part of the images; compiles first where that is needed."""
+    builds.require_compiler(target)
     with _brian2_settings(target):
         if target != "cpp_standalone":
             yield partial(_run_at_runtime, job, target)
             return
-        builds.require_compiler()
         with builds.build_folder(_description(job)) as folder:
             empty = np.zeros((0, *job.network.populations[0].shape))
             brian2.set_device("cpp_standalone", build_on_run=False)
@@ -294,6 +294,7 @@ def _description(job: Job) -> str:
         job.network.populations[0].n_units,
         bool(job.record),
         job.traced.tolist(),
+        getattr(job.change, "__qualname__", None),
     )
     return repr((brian2.__version__, HEADER.read_text(), kind, constants, sizes))
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from .dyadic import exact_bits, grid_step
 from .layers import Conv2D, windows
+from .network import InputCoding
 
 Array = NDArray[np.float64]
 
@@ -259,6 +260,8 @@ class SpikingNetwork:
         Class scores.
     input_scale : float
         Drive in network units of an image value of 1 at the input population.
+    coding : InputCoding, optional
+        What an image may hold; without it, any finite numbers.
     dt_ms : float
         Length of a step in ms.
 
@@ -275,6 +278,7 @@ class SpikingNetwork:
     projections: tuple[Projection, ...]
     readout: Readout
     input_scale: float = 1.0
+    coding: InputCoding | None = None
     dt_ms: float = 1.0
 
     def __post_init__(self) -> None:

@@ -59,15 +59,20 @@ def refusals() -> Iterator[None]:
         raise SystemExit(130) from None
 
 
-def positive(text: str) -> int:
+def positive(text: str, smallest: int = 1) -> int:
     """Whole number of at least 1, for argparse."""
     try:
         value = int(text)
     except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+        value = smallest - 1
+    if value < smallest:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {smallest}")
     return value
+
+
+def natural(text: str) -> int:
+    """Whole number of at least 0, for argparse."""
+    return positive(text, smallest=0)
 
 
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +91,9 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         default="cpp_standalone",
         help="how Brian2 runs the model (default: cpp_standalone)",
     )
-    run.add_argument("--seed", type=int, default=1, help="seed of every random choice (default: 1)")
+    run.add_argument(
+        "--seed", type=natural, default=1, help="seed of every random choice (default: 1)"
+    )
     result = parser.add_argument_group("data and results")
     result.add_argument(
         "--data", type=Path, help="folder with the data sets (default: ANN2BRIAN_DATA, or download)"
@@ -190,11 +197,18 @@ class ResultFolder:
             raise RuntimeError(f"metrics.csv lacks the columns {', '.join(missing)}")
         (self.part / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n")
         for path in conditions:
-            shutil.rmtree(path)
+            _remove(path, path.with_name(f".{path.name}"))
         if self.path.exists():
-            shutil.rmtree(self.path)
+            _remove(self.path, self.path.with_name(f"{self.path.name}.old.part"))
         self.part.rename(self.path)
         return self.path
+
+
+def _remove(folder: Path, aside: Path) -> None:
+    """Remove a folder under another name, so that half of it is never taken for the whole."""
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+    shutil.rmtree(aside)
 
 
 def complete_results(scheme: Path) -> list[Path]:
