@@ -1,8 +1,11 @@
 # make study   the first study, from nothing to figures
 # make test    everything the tests need, then the tests
-.PHONY: study test slow lint clean
+.PHONY: study test slow clean
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 RUN := .venv/bin/python
+# Brian2 2.9 is the last release for Python 3.11, on which everything here is tested.
+CHECK = $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and \
+	"Python 3.11 is needed, $(PYTHON) is " + sys.version.split()[0] + "; say: make PYTHON=...")'
 
 study: .venv/.study
 	$(RUN) studies/run_amos.py
@@ -10,19 +13,19 @@ study: .venv/.study
 test: .venv/.test
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
 
 slow: .venv/.test
 	$(RUN) -m pytest -m slow
 
-.venv/.study: requirements.txt
-	test -x $(RUN) || $(PYTHON) -m venv .venv
-	$(RUN) -m pip install --quiet --requirement requirements.txt
+.venv/.study: requirements.txt constraints.txt
+	test -x $(RUN) || { $(CHECK) && $(PYTHON) -m venv .venv; }
+	$(RUN) -m pip install --quiet --constraint constraints.txt --requirement requirements.txt
 	touch $@
 
-.venv/.test: requirements.txt requirements-train.txt requirements-test.txt
-	test -x $(RUN) || $(PYTHON) -m venv .venv
-	$(RUN) -m pip install --quiet --requirement requirements-test.txt
+.venv/.test: requirements.txt requirements-train.txt requirements-test.txt constraints.txt
+	test -x $(RUN) || { $(CHECK) && $(PYTHON) -m venv .venv; }
+	$(RUN) -m pip install --quiet --constraint constraints.txt --requirement requirements-test.txt
 	touch $@ .venv/.study
 
 clean:

@@ -57,6 +57,7 @@ AMOS_NEURON = NeuronType(
 )
 
 OUTPUT_BITS = 10  # output weights d_i of fitted gates are rounded to max|d| / 2^10
+RESTING = {"tanh": -1.0}  # output of a silent gate where it is not 0: the left asymptote
 REFIT_EVALUATIONS = 10_000  # a few seconds for a layer
 GATE_BITS = 8  # thresholds and inhibition are rounded to an output unit / 2^8, or finer
 
@@ -100,20 +101,19 @@ class AmosOptions:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name in ("neurons_per_gate", "input_neurons"):
+        limits = {"neurons_per_gate": (1, 16), "input_neurons": (1, 16), "weight_bits": (2, 24)}
+        for name, (least, most) in limits.items():
             value = getattr(self, name)
-            if not (isinstance(value, int) and 1 <= value <= 16):
-                raise ValueError(f"{name} must be a whole number from 1 to 16, got {value!r}")
+            if not (isinstance(value, int | np.integer) and least <= value <= most):
+                raise ValueError(
+                    f"{name} must be a whole number from {least} to {most}, got {value!r}"
+                )
         if not 0 < self.range_percentile <= 100:
             raise ValueError(
                 f"range_percentile must be above 0 and at most 100, got {self.range_percentile!r}"
             )
         if self.inhibition not in ("amos", "fs"):
             raise ValueError(f"inhibition must be 'amos' or 'fs', got {self.inhibition!r}")
-        if not (isinstance(self.weight_bits, int) and 2 <= self.weight_bits <= 24):
-            raise ValueError(
-                f"weight_bits must be a whole number from 2 to 24, got {self.weight_bits!r}"
-            )
         if not 0 < self.slot_ms < np.inf:
             raise ValueError(f"slot_ms must be above 0 and finite, got {self.slot_ms!r}")
 
@@ -162,21 +162,30 @@ def convert(network: Network, calibration: Array, options: AmosOptions | None = 
         If a layer cannot be converted; the message names it.
     """
     options = options or AmosOptions()
+    if not len(calibration):
+        raise ValueError("calibration needs at least one image")
     network = network.fold_batch_norm()
     layers = [layer for layer in network.layers if isinstance(layer, Activation)]
+    if not layers:
+        raise ValueError(
+            f"network {network.name!r} has no activation, so there is nothing to make gates of"
+        )
     values = network.activations(calibration)
     coding = network.input
     # DIFFERS: the input is coded as spikes too, with the standardisation in the first kernel.
     if coding.signed:
-        gates = {INPUT: signed_gate(options.input_neurons, coding.maximum)}
+        exact = signed_gate(options.input_neurons, coding.maximum)
+        input_gate, step = _gate_on_grid(exact, np.inf)
+        step *= 2.0**-GATE_BITS  # real input lies on no grid: equality within this counts
     else:
-        gates = {INPUT: pixel_gate(int(np.ceil(np.log2(coding.maximum + 1))))}
+        input_gate, step = pixel_gate(int(np.ceil(np.log2(coding.maximum + 1)))), 1.0
+    gates = {INPUT: input_gate}
     onsets = {INPUT: 0}
     resting: dict[str, Array | float] = {
         INPUT: gates[INPUT].offset * coding.gain + coding.offset,
     }
     weight_error = 0.0
-    populations = [_population(INPUT, coding.shape, gates[INPUT], 0, np.zeros(coding.shape), 0.0)]
+    populations = [_population(INPUT, coding.shape, input_gate, 0, np.zeros(coding.shape), step)]
     projections: list[Projection] = []
     out_of_range: dict[str, float] = {}
 
@@ -246,7 +255,6 @@ def _gate(layer: Activation, drives: Array, options: AmosOptions) -> tuple[Gate,
             )
         gate = relu_gate(n_neurons, alpha_for(largest, n_neurons), half_step=options.half_step)
         return gate, float(np.mean(drives > largest))
-    gate = fitted_gate(layer.function, n_neurons, kind=options.inhibition)
     if options.refit:
         low, high = np.percentile(
             drives, [100 - options.range_percentile, options.range_percentile]
@@ -256,9 +264,11 @@ def _gate(layer: Activation, drives: Array, options: AmosOptions) -> tuple[Gate,
             n_neurons,
             (float(low), float(high)),
             kind=options.inhibition,
-            offset=gate.offset,
+            offset=RESTING.get(layer.function, 0.0),
             n_evaluations=REFIT_EVALUATIONS,
         )
+    else:
+        gate = fitted_gate(layer.function, n_neurons, kind=options.inhibition)
     low, high = gate.domain
     return gate, float(np.mean((drives < low) | (drives > high)))
 
@@ -300,22 +310,23 @@ def _projections(
 
 def _on_grid(incoming: list[Projection], weight_bits: int) -> tuple[list[Projection], float, float]:
     """Kernels on one dyadic grid; its step, and the largest relative rounding error."""
-    largest = [np.abs(projection.kernel).max() for projection in incoming]
-    step = power_of_two_at_least(min(x for x in largest if x > 0)) / 2 ** (weight_bits - 1)
+    largest = [float(np.abs(projection.kernel).max()) for projection in incoming]
+    smallest = min((x for x in largest if x > 0), default=1.0)
+    step = power_of_two_at_least(smallest) / 2 ** (weight_bits - 1)
     rounded = [replace(p, kernel=round_to(p.kernel, step)) for p in incoming]
     errors = [
         np.sqrt(np.mean((new.kernel - old.kernel) ** 2) / np.mean(old.kernel**2))
         for new, old in zip(rounded, incoming, strict=True)
         if old.kernel.any()
     ]
-    return rounded, step, float(max(errors))
+    return rounded, step, float(max(errors, default=0.0))
 
 
 def _gate_on_grid(gate: Gate, step: float) -> tuple[Gate, float]:
     """Gate with thresholds and inhibition on a grid at least as fine as `step`, and that grid."""
     unit = output_unit(gate)
     step = min(step, power_of_two_at_least(unit) / 2**GATE_BITS)
-    if gate.function == "relu":
+    if gate.function in ("relu", INPUT):
         # Thresholds must be whole steps of the code: enlarge the unit, never lose range.
         scale = step * np.ceil(unit / step) / unit
         unit *= scale
@@ -324,6 +335,8 @@ def _gate_on_grid(gate: Gate, step: float) -> tuple[Gate, float]:
             thresholds=round_to(gate.thresholds * scale, step),
             outputs=round_to(gate.outputs * scale, unit),
             inhibition=round_to(gate.inhibition * scale, step),
+            domain=(gate.domain[0] * scale, gate.domain[1] * scale),
+            offset=gate.offset * scale,
         ), step
     return replace(
         gate,
@@ -341,7 +354,7 @@ def _population(
     A decision at equality counts as a spike for inclusive gates: all drives lie on the grid, so
     half a step below the threshold says the same with Brian2's strict comparison.
     """
-    margin = 0.5 * (step or 1.0) if gate.inclusive else 0.0
+    margin = 0.5 * step if gate.inclusive else 0.0
     thresholds = gate.thresholds[:, None, None, None] - bias[None] - margin
     return Population(
         name=name,

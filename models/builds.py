@@ -14,18 +14,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from .cache import cache_folder
+
 COMPLETE = "complete"
 PRECOMPILED = "common.h"
+MOST_BUILDS = 32  # kept; the ones unused for longest go first
 RULES = "precompiled.mk"
-
-
-def cache_folder() -> Path:
-    """Cache of builds and downloads: ``ANN2BRIAN_CACHE``, or ``.cache`` in the repository."""
-    return Path(os.environ.get("ANN2BRIAN_CACHE", ROOT / ".cache"))
 
 
 def require_compiler(target: str) -> None:
@@ -73,6 +70,7 @@ def build_folder(description: str) -> Iterator[Path]:
             shutil.rmtree(discarded, ignore_errors=True)
         folder.mkdir(exist_ok=True)
         _remove_data(folder)
+        _remove_old_builds(folder)
         yield folder
         _remove_data(folder)
 
@@ -129,8 +127,22 @@ _STANDARD_HEADERS = (
 
 
 def _remove_data(folder: Path) -> None:
-    """Remove what single runs leave in a build: their arguments and results."""
-    for path in folder.glob("static_arrays/init_*"):
+    """Remove what single runs leave in a build: their arguments, arrays and results."""
+    for path in folder.glob("static_arrays/*"):
         path.unlink(missing_ok=True)
     for path in folder.glob("results*"):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _remove_old_builds(current: Path) -> None:
+    """Remove the builds that were not used for longest, except those in use."""
+    os.utime(current)
+    folders = sorted(
+        (p for p in current.parent.iterdir() if p.is_dir() and "." not in p.name),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    for folder in folders[MOST_BUILDS:]:
+        with folder.with_name(f"{folder.name}.lock").open("w") as lock, suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)

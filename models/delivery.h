@@ -30,13 +30,18 @@ struct Layer {
 // Weight: the type of the kernels, the narrowest that holds them exactly.
 template <class Weight>
 struct State {
-    const int32_t *routes, *layers;
-    int32_t n_layers, n_copies, n_neurons, n_rows, period;
+    const int32_t *sizes;                               // see the five functions below
+    const int32_t *layers, *routes;
     const Weight *weights;
     const double *gains;
     double *drive, *inhibition, *pending, *score;
     char *clocked;
     const int32_t *n_images;
+    int32_t n_layers() const { return sizes[0]; }
+    int32_t n_copies() const { return sizes[1]; }
+    int32_t n_neurons() const { return sizes[2]; }
+    int32_t n_rows() const { return sizes[3]; }
+    int32_t period() const { return sizes[4]; }
 };
 
 template <class Weight>
@@ -60,7 +65,7 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
             if (later == position + 1)
                 s.inhibition[target] += h[later];
             else
-                s.pending[((step + later - position) % s.n_rows) * s.n_neurons + target] += h[later];
+                s.pending[((step + later - position) % s.n_rows()) * s.n_neurons() + target] += h[later];
             reached++;
         }
         return reached;
@@ -75,7 +80,7 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
     const int32_t out_per_group = r.out_channels / r.groups;
     double *target = r.kind == 1 ? s.score : s.drive;
     target += r.target_offset + copy * r.target_units + group * out_per_group;
-    if (r.kind == 1) target += (position + r.readout_shift) * s.n_copies * r.target_units;
+    if (r.kind == 1) target += (position + r.readout_shift) * s.n_copies() * r.target_units;
     // Kernel of one source channel: rows, columns from last to first, output channels. For stride
     // 1 a kernel row then lies in memory like the stretch of target row that it is added to.
     const int32_t row_size = r.kernel_w * out_per_group;
@@ -124,10 +129,10 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
 template <class Weight>
 inline int32_t advance_step(const State<Weight> &s, int32_t copy, int64_t step) {
     const int64_t next = step + 1;
-    double *row = s.pending + (next % s.n_rows) * s.n_neurons;
-    for (int32_t l = 0; l < s.n_layers; l++) {
+    double *row = s.pending + (next % s.n_rows()) * s.n_neurons();
+    for (int32_t l = 0; l < s.n_layers(); l++) {
         const Layer &layer = reinterpret_cast<const Layer *>(s.layers)[l];
-        const int32_t block = layer.units * s.n_copies;
+        const int32_t block = layer.units * s.n_copies();
         const size_t bytes = sizeof(double) * layer.units;
         for (int32_t position = layer.positions - 1; position >= 0; position--) {
             const int64_t at = layer.offset + position * int64_t(block) + copy * layer.units;
@@ -138,8 +143,8 @@ inline int32_t advance_step(const State<Weight> &s, int32_t copy, int64_t step) 
             std::memcpy(s.inhibition + at, row + at, bytes);
             std::memset(row + at, 0, bytes);
             const int64_t since = next - layer.onset - position;
-            const bool due = since >= 0 && since % s.period == 0
-                             && since / s.period < s.n_images[copy];
+            const bool due = since >= 0 && since % s.period() == 0
+                             && since / s.period() < s.n_images[copy];
             std::memset(s.clocked + at, due, layer.units);
         }
     }

@@ -204,6 +204,13 @@ def _output_shape(
     return rows, columns, kernel[3]
 
 
+SIGNATURES = {  # function: arguments, and the tables that it reads
+    "deliver_spike": (
+        ("neuron", "route", "step"),
+        ("shared_sizes", "shared_routes", "shared_weights", "shared_gains"),
+    ),
+    "advance_step": (("copy", "step"), ("shared_sizes", "shared_layers")),
+}
 STATE = ("drive", "inhibition", "pending", "score", "clocked", "n_images")  # order of `State`
 
 
@@ -230,22 +237,19 @@ def brian2_functions(
         By name; both are stateful.
     """
     tables = {
-        "shared_routes": np.array(plan.routes, dtype=np.int32).ravel(),
+        "shared_sizes": np.array(
+            [len(plan.layers), plan.n_copies, plan.n_neurons, plan.n_rows, period], dtype=np.int32
+        ),
         "shared_layers": np.array(plan.layers, dtype=np.int32).ravel(),
+        "shared_routes": np.array(plan.routes, dtype=np.int32).ravel(),
         "shared_weights": narrowest(plan.weights * UNIT_VOLT),
         "shared_gains": plan.gains,
     }
     weight = {"float32": "float", "float64": "double"}[tables["shared_weights"].dtype.name]
-    sizes = (
-        "_namespaceshared_routes, _namespaceshared_layers, "
-        f"{len(plan.layers)}, {plan.n_copies}, {plan.n_neurons}, {plan.n_rows}, {period}, "
-        "_namespaceshared_weights, _namespaceshared_gains"
-    )
     is_standalone = isinstance(state[STATE[0]], str)
     in_python = None if is_standalone else _NumpyDelivery(plan, period, {**tables, **state})
     functions = {}
-    signatures = {"deliver_spike": ("neuron", "route", "step"), "advance_step": ("copy", "step")}
-    for name, arguments in signatures.items():
+    for name, (arguments, needed) in SIGNATURES.items():
         run = _not_in_python if in_python is None else getattr(in_python, name)
         function = Function(
             run,
@@ -255,24 +259,30 @@ def brian2_functions(
             return_type="integer",
             stateless=False,
         )
+        namespace = {table: tables[table] for table in needed}
+        given = [f"_namespace{table}" if table in needed else "nullptr" for table in tables]
         if is_standalone:
             declared = ", ".join(f"int {argument}" for argument in arguments)
-            pointers = ", ".join(f"brian::{state[key]}" for key in STATE)
+            pointers = ", ".join([*given, *(f"brian::{state[key]}" for key in STATE)])
             code = f"""
             static inline int {name}({declared}) {{
-                const ann2brian::State<{weight}> state{{{sizes}, {pointers}}};
+                const ann2brian::State<{weight}> state{{{pointers}}};
                 return ann2brian::{name}(state, {", ".join(arguments)});
             }}
             """
             location = {"headers": [f'"{HEADER.name}"'], "include_dirs": [str(HEADER.parent)]}
             function.implementations.add_implementation(
-                "cpp", code, namespace=tables, name=name, compiler_kwds=location
+                "cpp", code, namespace=namespace, name=name, compiler_kwds=location
             )
         else:
-            code = _cython_code(name, arguments, sizes, weight)
+            kinds = {
+                table: {"shared_weights": weight, "shared_gains": "double"}.get(table, "int32_t")
+                for table in needed
+            }
+            code = _cython_code(name, arguments, kinds, given, weight)
             arrays = {key: state[key] for key in STATE}
             function.implementations.add_implementation(
-                "cython", code, namespace={**tables, **arrays}, name=name
+                "cython", code, namespace={**namespace, **arrays}, name=name
             )
             function.implementations.add_implementation("numpy", run, name=name)
         functions[name] = function
@@ -283,25 +293,25 @@ def _not_in_python(*_: object) -> int:
     raise RuntimeError("this function runs inside generated C++ code only")
 
 
-def _cython_code(name: str, arguments: tuple[str, ...], sizes: str, weight: str) -> str:
+def _cython_code(
+    name: str,
+    arguments: tuple[str, ...],
+    tables: dict[str, str],
+    given: list[str],
+    weight: str,
+) -> str:
     """Cython code that calls the C++ header.
 
     The header stands in the code as text, because Brian2 recompiles when the text changes. The
     arrays of the function's namespace are module variables, handed over as pointers.
     """
-    kinds = dict(zip(STATE, ["double"] * 4 + ["char", "int32_t"], strict=True))
-    pointers = {
-        "_namespaceshared_routes": "int32_t",
-        "_namespaceshared_layers": "int32_t",
-        "_namespaceshared_weights": weight,
-        "_namespaceshared_gains": "double",
-        **{f"_namespace{key}": kind for key, kind in kinds.items()},
-    }
+    kinds = tables | dict(zip(STATE, ["double"] * 4 + ["char", "int32_t"], strict=True))
+    pointers = {f"_namespace{key}": kind for key, kind in kinds.items()}
     declared = ", ".join(
         [f"{kind} *{key}" for key, kind in pointers.items()] + [f"int {a}" for a in arguments]
     )
-    given = ", ".join([f"<{kind} *>{key}" for key, kind in pointers.items()] + list(arguments))
-    state = ", ".join([sizes, *(f"_namespace{key}" for key in STATE)])
+    passed = ", ".join([f"<{kind} *>{key}" for key, kind in pointers.items()] + list(arguments))
+    state = ", ".join([*given, *(f"_namespace{key}" for key in STATE)])
     return f'''
 cdef extern from *:
     """
@@ -314,7 +324,7 @@ cdef extern from *:
     int run_{name}({declared})
 
 cdef int {name}({", ".join(f"int {a}" for a in arguments)}):
-    return run_{name}({given})
+    return run_{name}({passed})
 '''
 
 

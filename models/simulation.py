@@ -14,8 +14,11 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -34,6 +37,7 @@ from numpy.typing import NDArray
 
 from . import builds
 from .assembly import UNIT, Job, Objects, build, first_decisions, stimulus_of
+from .cache import cache_folder
 from .delivery import HEADER, Plan, plan
 from .dyadic import require_exact
 from .recording import RecordedLayer, Recording, Spikes
@@ -108,14 +112,18 @@ def simulate(
     if batch is None:
         batch = max(1, min(32, NEURONS_IN_CACHE // network.n_neurons))
     for name, value in (("batch", batch), ("jobs", jobs)):
-        if not (isinstance(value, int | np.integer) and value >= 1):
+        if not _is_whole(value, 1):
             raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
     if period is None:
         period = 1 if pipelined else network.n_steps - 1
-    if period < 1:
-        raise ValueError(f"period must be at least 1 step, got {period!r}")
+    if not _is_whole(period, 1):
+        raise ValueError(f"period must be a whole number of at least 1 step, got {period!r}")
+    if not _is_whole(seed, 0):
+        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
+    if isinstance(record, str):
+        raise ValueError(f"record takes a list of layers, got the string {record!r}")
     batch = min(batch, len(images))
     n_runs = max(jobs, -(-len(images) // max(IMAGES_PER_RUN, batch)))
     depth = -(-len(images) // (batch * n_runs))
@@ -146,6 +154,12 @@ def simulate(
     return _collect(job, outcomes, built - started, time.perf_counter() - built)
 
 
+def _is_whole(value: object, least: int) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        return False
+    return int(value) >= least
+
+
 def _checked(network: SpikingNetwork, images: NDArray[Any]) -> NDArray[np.float64]:
     shape = network.populations[0].shape
     images = np.asarray(images)
@@ -155,10 +169,12 @@ def _checked(network: SpikingNetwork, images: NDArray[Any]) -> NDArray[np.float6
             f"{images.shape}"
         )
     images = images.astype(np.float64)
+    if network.coding is not None:
+        return network.coding.check(images)
     bad = ~np.isfinite(images).all(axis=(1, 2, 3))
     if bad.any():
         raise ValueError(f"image {int(np.argmax(bad))} holds NaN or infinite values")
-    return images if network.coding is None else network.coding.check(images)
+    return images
 
 
 def _recorded_layers(network: SpikingNetwork, record: bool | Sequence[str]) -> tuple[int, ...]:
@@ -267,7 +283,7 @@ def _brian2_settings(target: str) -> Iterator[None]:
     )
     before = {name: prefs[name] for name in names}
     prefs.codegen.target = target if target != "cpp_standalone" else "auto"
-    prefs.codegen.runtime.cython.cache_dir = str(builds.cache_folder() / "cython")
+    prefs.codegen.runtime.cython.cache_dir = str(cache_folder() / "cython")
     prefs.core.stop_on_keyboard_interrupt = False  # it would end a run early, as if complete
     try:
         yield
@@ -296,7 +312,11 @@ def _description(job: Job) -> str:
         job.traced.tolist(),
         getattr(job.change, "__qualname__", None),
     )
-    return repr((brian2.__version__, HEADER.read_text(), kind, constants, sizes))
+    # The compiler is told to use what this processor has, so a shared cache must tell them apart.
+    processor = Path("/proc/cpuinfo")
+    features = processor.read_text().split("\n\n")[0] if processor.exists() else ""
+    flags = [line for line in features.splitlines() if line.startswith(("flags", "Features"))]
+    return repr((brian2.__version__, HEADER.read_text(), flags, kind, constants, sizes))
 
 
 def _in_processes(run: Callable[[Any], dict], parts: Sequence[Any], jobs: int) -> Iterator[dict]:
@@ -304,13 +324,25 @@ def _in_processes(run: Callable[[Any], dict], parts: Sequence[Any], jobs: int) -
     if jobs == 1 or len(parts) == 1:
         yield from map(run, parts)
         return
-    context = multiprocessing.get_context("fork")
     global _forked
     _forked = run
+    context = multiprocessing.get_context("fork")
+    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(min(jobs, len(parts)), context, _await_orders)
     try:
-        with context.Pool(min(jobs, len(parts)), _await_orders) as pool:
-            yield from pool.imap_unordered(_run_forked, parts)
+        for future in as_completed([pool.submit(_run_forked, part) for part in parts]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a worker process was ended from outside, perhaps for want of memory; run with fewer "
+            "--jobs or a smaller --batch"
+        ) from error
+    except BaseException:
+        for worker in set(multiprocessing.active_children()).difference(others):
+            worker.terminate()
+        raise
     finally:
+        pool.shutdown(cancel_futures=True)
         _forked = None
 
 
@@ -318,9 +350,19 @@ _forked: Callable[[Any], dict] | None = None  # inherited by forked workers; Bri
 
 
 def _await_orders() -> None:
-    """Leave Ctrl-C to the parent, which ends its workers; each then ends the program it runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Let the parent end a worker, with the program it runs, and its death end it too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+    def follow() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        while True:  # the first ends the program, the next the worker that awaits another
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _run_forked(part: Any) -> dict:

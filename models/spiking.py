@@ -360,17 +360,17 @@ class SpikingNetwork:
         compared with the grid on which all of its weights lie.
         """
         bits = 0
-        for population in self.populations[1:]:
+        for population in self.populations:
             bits = max(bits, self._target_bits(population.name, population.inhibition))
         return max(bits, self._target_bits(READOUT, np.zeros((1, 1))))
 
     def _target_bits(self, target: str, inhibition: Array) -> int:
         incoming = self.incoming(target)
-        if not incoming:
-            return 0
         steps = [grid_step(p.kernel) * grid_step(p.gains) for p in incoming]
         steps.append(grid_step(inhibition))
-        largest = largest_sum(incoming) + np.abs(inhibition).sum(axis=1).max()
+        largest = (largest_sum(incoming) if incoming else 0.0) + np.abs(inhibition).sum(
+            axis=1
+        ).max()
         return exact_bits(largest, min(steps))
 
 

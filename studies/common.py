@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -10,17 +12,20 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TextIO
 
 import pandas as pd
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
 PACKAGES = ("brian2", "numpy", "scipy", "pandas", "matplotlib", "scikit-learn", "safetensors")
 REQUIRED_COLUMNS = (
     "scheme",
@@ -49,7 +54,9 @@ class Refused(SystemExit):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn the errors that bad input raises into one printed line."""
+    """Turn the errors that bad input raises, and Ctrl-C, into one printed line."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = partial(_repeat_interrupt, hook)
     try:
         yield
     except (ValueError, RuntimeError, OSError) as error:
@@ -57,6 +64,16 @@ def refusals() -> Iterator[None]:
     except KeyboardInterrupt:
         print("\nstopped; the same command continues where it can", file=sys.stderr)
         raise SystemExit(130) from None
+    finally:
+        sys.unraisablehook = hook
+
+
+def _repeat_interrupt(hook: Callable[[Any], object], unraisable: Any) -> None:
+    """Ctrl-C during the clean-up of an object, of which Brian2 has many, would have no effect."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        threading.Timer(0.05, _thread.interrupt_main).start()
+    else:
+        hook(unraisable)
 
 
 def positive(text: str, smallest: int = 1) -> int:
@@ -101,8 +118,8 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     result.add_argument(
         "--out",
         type=Path,
-        default=Path("results"),
-        help="folder for result folders (default: results)",
+        default=RESULTS,
+        help="folder for result folders (default: results in the repository)",
     )
     result.add_argument(
         "--quick", action="store_true", help="a small run that proves the installation works"
@@ -113,7 +130,9 @@ def provenance(seed: int, target: str) -> dict[str, Any]:
     """Where a result comes from: commit, versions, machine, command."""
     return {
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain")),
+        "uncommitted_changes": None
+        if (changes := _git("status", "--porcelain")) is None
+        else bool(changes),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "seed": seed,
         "target": target,
@@ -160,7 +179,9 @@ class ResultFolder:
         self.path = parent / f"{label}-{key}"
         self.part = parent / f"{label}-{key}.part"
         try:
-            self.part.mkdir(parents=True, exist_ok=True)
+            parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(parent / f".{self.path.name}.lock")
+            self.part.mkdir(exist_ok=True)
             (self.part / "config.json").write_text(text + "\n")
         except OSError as error:
             raise OSError(
@@ -203,12 +224,30 @@ class ResultFolder:
         self.part.rename(self.path)
         return self.path
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Let another run write this result."""
+        self._lock.close()
+
 
 def _remove(folder: Path, aside: Path) -> None:
     """Remove a folder under another name, so that half of it is never taken for the whole."""
     shutil.rmtree(aside, ignore_errors=True)
     folder.rename(aside)
     shutil.rmtree(aside)
+
+
+def _locked(path: Path) -> TextIO:
+    """Lock that ends with this process, so that no two runs write one result."""
+    lock = path.open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise RuntimeError(f"another run is writing {path.name[1:-5]}; wait for it") from error
+    return lock
 
 
 def complete_results(scheme: Path) -> list[Path]:
@@ -219,10 +258,12 @@ def complete_results(scheme: Path) -> list[Path]:
 
 
 def _source_digest() -> str:
+    """Digest of the code: results of other code must not be continued."""
     digest = hashlib.sha256()
-    for path in sorted((ROOT / "models").iterdir()):
-        if path.suffix in (".py", ".h", ".json"):
-            digest.update(path.read_bytes())
+    for package in ("models", "analysis", "studies"):
+        for path in sorted((ROOT / package).iterdir()):
+            if path.suffix in (".py", ".h", ".json"):
+                digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

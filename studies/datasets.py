@@ -2,7 +2,7 @@
 
 The digits come with scikit-learn. Fashion-MNIST is looked for in a data folder (an argument, or
 the environment variable ANN2BRIAN_DATA), laid out as ``fashion-mnist/*.gz`` with the four official
-files; without such a setting it is downloaded once into ``.cache/data``.
+files; without such a setting it is downloaded once into the cache folder.
 
 Source: Xiao, Rasul, Vollgraf (2017) arXiv:1708.07747.
 """
@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import pooch
 
+from models.cache import cache_folder
+
 SETTING = "ANN2BRIAN_DATA"
-CACHE = Path(__file__).resolve().parents[1] / ".cache" / "data"
 SPLITS = ("train", "test")
 
 _FASHION_MIRRORS = (
@@ -210,7 +211,7 @@ def _fashion_file(file: str, data: str | Path | None) -> bytes:
 
 def _download(file: str, advice: str) -> Path:
     """File in the cache, downloaded from the first mirror that answers."""
-    folder = CACHE / "fashion-mnist"
+    folder = cache_folder() / "data" / "fashion-mnist"
     failures = []
     for mirror in _FASHION_MIRRORS:
         try:

@@ -28,7 +28,6 @@ from models.gates import alpha_for, relu_gate
 from studies import common
 from studies.results import load_spikes
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
 COMPLETE = "metrics.csv"
 FORMATS: Mapping[str, dict[str, Any]] = {
     "png": {"dpi": 200, "metadata": {"Software": None}},
@@ -196,7 +195,10 @@ def main(argv: Sequence[str] | None = None) -> list[Path]:
     """Command line; returns the files written."""
     parser = argparse.ArgumentParser(description="Draw all figures again from stored results.")
     parser.add_argument(
-        "--results", type=Path, default=RESULTS, help="folder of the schemes (default: results)"
+        "--results",
+        type=Path,
+        default=common.RESULTS,
+        help="folder of the schemes",
     )
     parser.add_argument(
         "--out", type=Path, help="write to OUT/<scheme>/<result> instead of each result's folder"

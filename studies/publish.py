@@ -14,6 +14,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # repository root first
 
 import argparse
+import json
+import re
 import shutil
 from collections.abc import Sequence
 
@@ -58,11 +60,18 @@ TABLES = {"amos": amos_table, "benchmark": benchmark_table}
 def filled(text: str, published: Path = PUBLISHED) -> str:
     """README text with every table written anew from the published numbers."""
     for name, table in TABLES.items():
-        start, end = f"<!-- {name} -->\n", f"\n<!-- end {name} -->"
-        before, rest = text.split(start)
-        after = rest.split(end)[1]
-        text = before + start + table(pd.read_csv(published / f"{name}.csv")) + end + after
+        between = re.compile(f"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+        rows = table(pd.read_csv(published / f"{name}.csv"))
+        text = between.sub(lambda found, rows=rows: f"{found[1]}{rows}\n{found[2]}", text)
     return text
+
+
+def _is_reference(folder: Path) -> bool:
+    """Whole data set, and nothing varied but what the tables show."""
+    config = json.loads((folder / "config.json").read_text())
+    plain = {"quick": False, "half_step": False, "inhibition": "amos", "weight_bits": 16}
+    plain |= {"calibration": 512, "slot_ms": 1.0, "is_whole_test_split": True}
+    return all(config.get(key, value) == value for key, value in plain.items())
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -70,13 +79,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    flags.add_argument("--results", type=Path, default=Path("results"))
+    flags.add_argument("--results", type=Path, default=common.RESULTS)
     arguments = flags.parse_args(argv)
     PUBLISHED.mkdir(exist_ok=True)
     with common.refusals():
         for scheme in TABLES:
             folders = common.complete_results(arguments.results / scheme)
-            folders = [f for f in folders if not f.name.startswith("quick")]
+            folders = [folder for folder in folders if _is_reference(folder)]
             if not folders:
                 raise ValueError(f"no complete results in {arguments.results / scheme}")
             tables = pd.concat([pd.read_csv(f / "metrics.csv") for f in folders])

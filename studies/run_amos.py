@@ -129,6 +129,7 @@ def _study(arguments: argparse.Namespace) -> Path:
         )
     if arguments.images is not None and arguments.images > len(images):
         raise ValueError(f"--images {arguments.images}: {arguments.dataset} has {len(images)}")
+    is_whole = arguments.images in (None, len(images))
     images, labels = images[: arguments.images], labels[: arguments.images]
     chosen = np.random.default_rng(arguments.seed).permutation(len(training))
     calibration = training[chosen[: arguments.calibration]]
@@ -141,20 +142,24 @@ def _study(arguments: argparse.Namespace) -> Path:
         "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         **{k: v for k, v in vars(arguments).items() if k not in ("out", "data", "network", "gate")},
         "images": len(images),
+        "is_whole_test_split": is_whole,
         "neurons_per_gate": neurons,
     }
+    conversions = {k: _convert(network, calibration, k, arguments) for k in neurons}
     counts = "-".join(map(str, neurons))
-    folder = common.ResultFolder(
-        arguments.out / "amos", f"{arguments.dataset}-{network.name}-K{counts}", config
-    )
+    label = f"{arguments.dataset}-{network.name}-K{counts}"
     print(f"{network.name}: {network.n_parameters} parameters, {len(images)} test images")
     logits = network.forward(images)
 
     def compute(working: Path, n_neurons: int) -> None:
-        _condition(working, network, n_neurons, calibration, images, labels, logits, arguments)
+        conversion = conversions[n_neurons]
+        _condition(working, network, conversion, n_neurons, images, labels, logits, arguments)
 
-    done = [folder.condition(f"K{k}", lambda working, k=k: compute(working, k)) for k in neurons]
-    result = folder.finish(done, common.provenance(arguments.seed, arguments.target))
+    with common.ResultFolder(arguments.out / "amos", label, config) as folder:
+        done = [
+            folder.condition(f"K{k}", lambda working, k=k: compute(working, k)) for k in neurons
+        ]
+        result = folder.finish(done, common.provenance(arguments.seed, arguments.target))
     figures = make_figures(result)
     _print_metrics(pd.read_csv(result / "metrics.csv"))
     print(f"results: {result}\nfigures: {figures[0].parent if figures else 'none'}")
@@ -168,17 +173,10 @@ def _gate(network: Network, wanted: str | None) -> str:
     return "+".join(found)
 
 
-def _condition(
-    working: Path,
-    network: Network,
-    n_neurons: int,
-    calibration: np.ndarray,
-    images: np.ndarray,
-    labels: np.ndarray,
-    logits: np.ndarray,
-    arguments: argparse.Namespace,
-) -> None:
-    """Convert with `n_neurons` per gate, run, and write the tables of this condition."""
+def _convert(
+    network: Network, calibration: np.ndarray, n_neurons: int, arguments: argparse.Namespace
+) -> amos.Conversion:
+    """Convert with `n_neurons` per gate."""
     options = amos.AmosOptions(
         neurons_per_gate=n_neurons,
         range_percentile=arguments.range_percentile,
@@ -188,7 +186,20 @@ def _condition(
         weight_bits=arguments.weight_bits,
         slot_ms=arguments.slot_ms,
     )
-    conversion = amos.convert(network, calibration, options)
+    return amos.convert(network, calibration, options)
+
+
+def _condition(
+    working: Path,
+    network: Network,
+    conversion: amos.Conversion,
+    n_neurons: int,
+    images: np.ndarray,
+    labels: np.ndarray,
+    logits: np.ndarray,
+    arguments: argparse.Namespace,
+) -> None:
+    """Run one conversion and write the tables of this condition."""
     spiking = conversion.spiking
     is_small = spiking.n_neurons * len(images) <= RECORD_ALL
     run: dict[str, Any] = {
@@ -259,6 +270,8 @@ def _metrics(
         "half_step": arguments.half_step,
         "refit": arguments.refit,
         "range_percentile": arguments.range_percentile,
+        "inhibition": arguments.inhibition,
+        "weight_bits": arguments.weight_bits,
         "pipelined": arguments.pipelined,
         "jobs": arguments.jobs,
         "target": arguments.target,

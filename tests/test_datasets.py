@@ -161,7 +161,7 @@ def fake_network(monkeypatch, tmp_path, answers):
         return download
 
     monkeypatch.setattr(datasets.pooch, "HTTPDownloader", downloader)
-    monkeypatch.setattr(datasets, "CACHE", tmp_path / "cache")
+    monkeypatch.setenv("ANN2BRIAN_CACHE", str(tmp_path / "cache"))
     return asked
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -363,3 +364,15 @@ def test_study_refuses_other_fits(text):
     """A wrong part of FUNCTION:K:KIND is answered with the right ones."""
     with pytest.raises(argparse.ArgumentTypeError, match="silu, gelu, sigmoid, tanh"):
         fit_gates.parse_key(text)
+
+
+def test_first_fits_of_the_project_reproduce_their_quality():
+    """Acceptance A3: every entry of the first set of fits against the mse that it states."""
+    path = Path(__file__).with_name("data") / "amos_fits.json"
+    entries = json.loads(path.read_text())["fits"]
+    assert len(entries) == 24
+    for entry in entries:
+        gate = Gate(entry["gate"], entry["T"], entry["d"], entry["h"], tuple(entry["range"]))
+        assert quality(gate, entry["gate"], gate.domain).mse == pytest.approx(
+            entry["mse"], rel=1e-3
+        ), entry["K"]

@@ -23,15 +23,18 @@ def test_published_runs_keep_the_promises():
     assert set(REQUIRED_COLUMNS) <= set(metrics.columns)
     assert (metrics.max_spikes_per_neuron == 1).all()
     whole = metrics[(metrics.dataset == "fashion-mnist") & (metrics.n_images == 10_000)]
-    relu = whole[(whole.gate == "relu") & (whole.neurons_per_gate == 8)]
-    silu = whole[(whole.gate == "silu") & (whole.neurons_per_gate >= 8)]
-    assert (relu.ann_accuracy - relu.snn_accuracy).min() <= 0.002
-    assert (silu.ann_accuracy - silu.snn_accuracy).min() <= 0.005
+    plain = whole[(whole.range_percentile == 99.9) & ~whole.refit].set_index(
+        ["gate", "neurons_per_gate"]
+    )
+    assert (plain.ann_accuracy >= 0.91).all()
+    lost = plain.ann_accuracy - plain.snn_accuracy
+    assert lost["relu", 8] <= 0.002
+    assert lost["silu", 12] <= 0.005
     ratios = pd.read_csv(publish.PUBLISHED / "benchmark.csv").set_index("quantity").value
     assert ratios.filter(regex="build time, 16").item() <= 1.3
     assert ratios.filter(regex="second start").item() < 0.5
     assert ratios.filter(regex="explicit / shared").filter(regex="time").item() >= 10
-    assert ratios.filter(regex="memory").item() >= 20
+    assert ratios.filter(regex="memory.*explicit / shared").item() >= 20
 
 
 @pytest.mark.parametrize(

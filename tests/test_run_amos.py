@@ -240,7 +240,7 @@ def test_seed_decides_the_calibration_images(quick, out):
     again, other = study(out), study(out, "--seed", "2")
     assert again == quick
     assert metrics(again)["ann_accuracy"] == metrics(other)["ann_accuracy"]
-    assert metrics(again)["out_of_range"] != metrics(other)["out_of_range"]
+    assert metrics(again)["spikes_per_image"] != metrics(other)["spikes_per_image"]
     assert_same_numbers(study(out / "elsewhere"), again)
 
 
