@@ -118,7 +118,9 @@ def test_signed_input_is_coded_as_spikes():
     network = everything()
     network = replace(network, input=replace(network.input, signed=True, maximum=2.0))
     images = images_for(network, 10)
-    spiking = convert(network, images, neurons_per_gate=12, input_neurons=12)
+    spiking = convert(
+        network, images, neurons_per_gate=12, input_neurons=12, range_percentile=100.0
+    )
     run = simulate(spiking, images, target="numpy", record=True, batch=4)
     assert_same(run, amos_reference.run(spiking, images))
     assert (run.spike_counts[0] > 0).any()
