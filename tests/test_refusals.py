@@ -15,6 +15,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -424,6 +425,8 @@ def test_output_folder_that_cannot_be_written(tmp_path, capsys):
 class Study:
     """A study in a process of its own, in a process group of its own."""
 
+    started_here: ClassVar[list["Study"]] = []
+
     def __init__(self, cache, out, *flags):
         self.started = time.time()
         self.out = out / "amos"
@@ -436,6 +439,7 @@ class Study:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self.started_here.append(self)
 
     def wait_for(self, folder, pattern):
         """Return once a file of that pattern is written in the folder."""
@@ -453,7 +457,7 @@ class Study:
     def kill(self):
         """kill -9 of this process alone; the compiler or programs that it started live on."""
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
         assert self.process.returncode == -signal.SIGKILL
 
     def interrupt(self):
@@ -490,6 +494,17 @@ class Study:
             if int(group) == self.process.pid and state != "Z":
                 alive.append(status.parent.name)
         return alive
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running():
+    """End what a failed test leaves behind."""
+    yield
+    while Study.started_here:
+        study = Study.started_here.pop()
+        if study.left():
+            os.killpg(study.process.pid, signal.SIGKILL)
+        study.process.communicate()
 
 
 def assert_unfinished(study):
