@@ -220,7 +220,7 @@ def ratios(table: pd.DataFrame) -> pd.DataFrame:
     if shared.spike_digest != explicit.spike_digest:
         raise RuntimeError("shared kernels and explicit synapses gave different spikes")
     memory = by.peak_memory_mb - by.peak_memory_mb["none"]
-    deepest, shallowest = depth.index.max(), depth.index.min()
+    deepest, shallowest = int(depth.index.max()), int(depth.index.min())
     rows = [
         (
             f"build time, {deepest} layers / {shallowest} layers",
