@@ -6,6 +6,7 @@ Everything is channels-last: one unit shape is a triple (H, W, C), a dense vecto
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -49,7 +50,7 @@ def frozen_array(values: object, owner: str, field: str, n_axes: int) -> np.ndar
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layer:
+class Layer(ABC):
     """What all layers have in common.
 
     Parameters
@@ -114,6 +115,7 @@ class Layer:
     def _check(self) -> None:
         """Check what only this kind of layer knows; called at the end of the construction."""
 
+    @abstractmethod
     def output_shape(self, *shapes: Shape) -> Shape:
         """Shape (H, W, C) of the output for inputs of the given shapes.
 
@@ -132,8 +134,8 @@ class Layer:
         ValueError
             If the layer cannot take these shapes; the message names the layer and the shapes.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """Output of the layer for a batch.
 
@@ -147,7 +149,6 @@ class Layer:
         ndarray, shape (n, H', W', C')
             float64.
         """
-        raise NotImplementedError
 
 
 def windows(x: np.ndarray, size: Pair, stride: Pair, padding: Pair, fill: float) -> np.ndarray:
