@@ -112,7 +112,7 @@ class Layer(ABC):
             )
         return rows, columns
 
-    def _check(self) -> None:
+    def _check(self) -> None:  # noqa: B027 (most layers have nothing to add)
         """Check what only this kind of layer knows; called at the end of the construction."""
 
     @abstractmethod
