@@ -73,7 +73,8 @@ class Study:
     def _is_interrupted(self):
         _, said = self.process.communicate(timeout=60)
         assert self.process.returncode == 130
-        assert said.rstrip().endswith("stopped; the same command continues where it can")
+        # Brian2 may add a word about objects that it was still creating.
+        assert "\nstopped; the same command continues where it can\n" in said
         assert "Traceback" not in said
 
     def finish(self):
@@ -165,8 +166,10 @@ def test_killed_and_interrupted_while_compiling(cache, tmp_path):
 @pytest.mark.parametrize("stop", [Study.kill, Study.interrupt, Study.interrupt_alone])
 def test_stopped_while_the_program_runs(cache, tmp_path, stop):
     """Two processes stopped at work against none left, and a result the next time."""
+    if not list(cache.glob("builds/*/complete")):  # unless a test before has compiled it
+        Study(cache, tmp_path / "first", *BUILD).finish()
     programs = {path: path.stat().st_mtime_ns for path in cache.glob("builds/*/main")}
-    assert len(programs) == 1, "the test above compiles what this one runs"
+    assert len(programs) == 1
     study = Study(cache, tmp_path, *BUILD)
     study.wait_for(cache, "builds/*/results_*/stdout.txt")
     assert len(study.left()) >= 3  # the study and its two processes
