@@ -244,7 +244,7 @@ def latencies(recording: Recording) -> pd.DataFrame:
         If no spike trains were recorded, or they do not agree with the spike counts.
     """
     rows = []
-    for layer, own in _recorded(recording):
+    for layer, own in recorded_layers(recording):
         order, starts = _grouped(_gates(own, layer))
         first = (
             np.minimum.reduceat(own.step[order], starts) if starts.size else np.empty(0, np.int64)
@@ -297,7 +297,7 @@ def code_words(recording: Recording) -> pd.DataFrame:
     the entropy says nothing about the information that a particular unit carries.
     """
     rows = []
-    for layer, own in _recorded(recording):
+    for layer, own in recorded_layers(recording):
         if layer.n_positions > LARGEST_CHAIN:
             raise ValueError(
                 f"layer {layer.name!r}: {layer.n_positions} neurons a gate, code words are "
@@ -446,7 +446,7 @@ def _grouped(gates: Integers) -> tuple[Integers, Integers]:
     return order, starts
 
 
-def _recorded(recording: Recording) -> list[tuple[RecordedLayer, Spikes]]:
+def recorded_layers(recording: Recording) -> list[tuple[RecordedLayer, Spikes]]:
     """Layers whose spike trains were kept, each with its spikes."""
     if recording.spikes is None:
         raise ValueError(

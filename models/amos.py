@@ -38,6 +38,8 @@ from .spiking import (
     Projection,
     Readout,
     SpikingNetwork,
+    Stimulus,
+    round_kernels,
 )
 
 Array = NDArray[np.float64]
@@ -49,11 +51,12 @@ AMOS_NEURON = NeuronType(
         theta : volt (constant)  # threshold T_i less the unit's bias
         drive : volt             # weighted sum x; reaches one neuron of the gate after the other
         inhibition : volt        # sum of h_ij s_j that is due in this slot
-        clocked : boolean        # a decision is due; not biological: a global clock
+        age : integer            # 0: a decision is due, -1: not; not biological: a global clock
     """,
-    every_step="v = drive - inhibition",  # not biological: the potential is renewed every slot
-    threshold="v > theta and clocked",
+    every_phase="v = drive - inhibition",  # not biological: the potential is renewed every slot
+    threshold="v > theta and age == 0",
     reset="v = 0*volt",
+    is_chain=True,
 )
 
 OUTPUT_BITS = 10  # output weights d_i of fitted gates are rounded to max|d| / 2^10
@@ -195,7 +198,7 @@ def convert(network: Network, calibration: Array, options: AmosOptions | None = 
         paths = linear_paths(network, layer.inputs[0])
         onset = max(onsets[path.source] + gates[path.source].n_neurons for path in paths)
         incoming = _projections(paths, layer.name, onset, onsets, gates, coding.gain)
-        incoming, step, error = _on_grid(incoming, options.weight_bits)
+        incoming, step, error = round_kernels(incoming, options.weight_bits)
         projections += incoming
         weight_error = max(weight_error, error)
         gate, step = _gate_on_grid(gate, step)
@@ -211,16 +214,18 @@ def convert(network: Network, calibration: Array, options: AmosOptions | None = 
     first = min(onsets[path.source] for path in paths)
     last = max(onsets[path.source] + gates[path.source].n_neurons for path in paths)
     incoming = _projections(paths, READOUT, None, onsets, gates, coding.gain)
-    incoming, step, error = _on_grid(incoming, options.weight_bits)
+    incoming, step, error = round_kernels(incoming, options.weight_bits)
     projections += incoming
     bias = round_to(bias_map(network, output, resting), step).reshape(-1)
     spiking = SpikingNetwork(
         scheme="amos",
         name=network.name,
-        neurons=AMOS_NEURON,
+        neurons=(AMOS_NEURON,),
         populations=tuple(populations),
         projections=tuple(projections),
-        readout=Readout(bias=bias, onset=first, n_steps=last - first),
+        stimuli=(Stimulus(target=INPUT, variable="drive"),),
+        readout=Readout(bias=np.tile(bias, (last - first, 1)), onset=first, n_rows=last - first),
+        image_shape=coding.shape,
         coding=coding,
         dt_ms=options.slot_ms,
     )
@@ -308,20 +313,6 @@ def _projections(
     return projections
 
 
-def _on_grid(incoming: list[Projection], weight_bits: int) -> tuple[list[Projection], float, float]:
-    """Kernels on one dyadic grid; its step, and the largest relative rounding error."""
-    largest = [float(np.abs(projection.kernel).max()) for projection in incoming]
-    smallest = min((x for x in largest if x > 0), default=1.0)
-    step = power_of_two_at_least(smallest) / 2 ** (weight_bits - 1)
-    rounded = [replace(p, kernel=round_to(p.kernel, step)) for p in incoming]
-    errors = [
-        np.sqrt(np.mean((new.kernel - old.kernel) ** 2) / np.mean(old.kernel**2))
-        for new, old in zip(rounded, incoming, strict=True)
-        if old.kernel.any()
-    ]
-    return rounded, step, float(max(errors, default=0.0))
-
-
 def _gate_on_grid(gate: Gate, step: float) -> tuple[Gate, float]:
     """Gate with thresholds and inhibition on a grid at least as fine as `step`, and that grid."""
     unit = output_unit(gate)
@@ -358,6 +349,7 @@ def _population(
     thresholds = gate.thresholds[:, None, None, None] - bias[None] - margin
     return Population(
         name=name,
+        neurons=AMOS_NEURON.name,
         shape=shape,
         n_positions=gate.n_neurons,
         onset=onset,

@@ -56,7 +56,7 @@ def run(network: SpikingNetwork, images: Array) -> ReferenceRun:
         p.name: np.zeros((n_images, p.n_positions, p.n_units), dtype=bool)
         for p in network.populations
     }
-    drives = {network.populations[0].name: images.reshape(n_images, -1) * network.input_scale}
+    drives = {stimulus.target: stimulus.values(images) for stimulus in network.stimuli}
     last = max(p.onset + p.n_positions for p in network.populations)
     for slot in range(last):
         for population in network.populations:
@@ -91,7 +91,7 @@ def _scores(network: SpikingNetwork, fired: dict[str, NDArray[np.bool_]]) -> Arr
     """Scores over time: in each slot the spikes of that slot are added."""
     readout = network.readout
     n_images = len(next(iter(fired.values())))
-    scores = np.zeros((n_images, readout.n_steps, len(readout.bias)))
+    scores = np.zeros((n_images, *readout.bias.shape))
     for projection in network.incoming(READOUT):
         source = network.population(projection.source)
         for position in range(source.n_positions):

@@ -1,4 +1,4 @@
-"""The Brian2 objects of a run: one group of neurons, one group of axons, and what they need.
+"""The Brian2 objects of a run: a group of neurons and of axons for each type, and what they need.
 
 Everything random or large enters as arrays; names and clocks are explicit; nothing is taken from
 the caller's variables. :mod:`models.simulation` decides what runs, this module builds it.
@@ -16,17 +16,15 @@ from brian2 import Clock, NeuronGroup, SpikeMonitor, StateMonitor, Synapses, Tim
 from brian2 import Network as BrianNetwork
 from numpy.typing import NDArray
 
-from .delivery import STATE, Plan, brian2_functions
-from .spiking import UNIT_VOLT, SpikingNetwork
-
-UNIT = UNIT_VOLT * volt
+from .delivery import Plan, brian2_functions
+from .spiking import NeuronType, SpikingNetwork, Stimulus
 
 BOOKKEEPING = """
     n_spikes : integer     # spikes of this neuron so far; bookkeeping, not biology
     in_image : integer     # of them, for the image of the last spike
     most_in_image : integer
     last_image : integer
-    onset : integer (constant)
+    onset : integer (constant)  # step in which the first image reaches the neuron
 """
 COUNT = """
     in_image = 1 + in_image*int((t_in_timesteps - onset)//period == last_image)
@@ -42,32 +40,39 @@ class Objects:
 
     Parameters
     ----------
-    neurons : brian2.NeuronGroup
-        All neurons; order: layer, position, copy, unit.
-    axons : brian2.Synapses
-        One synapse per neuron and route, with its delay.
+    neurons : dict of str to brian2.NeuronGroup
+        Neurons of each type; order: layer, position, copy, unit.
+    axons : dict of str to brian2.Synapses
+        By type of the source: one synapse per neuron and route, with its delay.
     readout : brian2.NeuronGroup
         Class scores; it has no threshold.
     copies : brian2.NeuronGroup
-        One entry for each image side by side: how many images it gets, and its step.
-    stimulus : brian2.TimedArray
-        Drive of the input population, one row for each image in turn.
-    scores, spikes, traces : brian2 monitors
-        Scores of every step; spikes and membranes where asked for.
+        One entry for each image side by side: how many images it gets.
+    tally : brian2.NeuronGroup
+        Spikes that arrived and targets that they reached, by route and step of the read-out.
+    stimuli : tuple of brian2.TimedArray
+        What each image sets, one row for each image in turn.
+    scores : brian2.StateMonitor
+        Class scores of every phase.
+    spikes, traces, ends : dict of str to brian2 monitors
+        By type, where asked for: spikes, membranes of chosen neurons in every step, and of
+        whole layers at the end of each image.
     network : brian2.Network
         All of them together.
     n_steps : int
         Steps until the last image has left the network.
     """
 
-    neurons: NeuronGroup
-    axons: Synapses
+    neurons: dict[str, NeuronGroup]
+    axons: dict[str, Synapses]
     readout: NeuronGroup
     copies: NeuronGroup
-    stimulus: TimedArray
+    tally: NeuronGroup
+    stimuli: tuple[TimedArray, ...]
     scores: StateMonitor
-    spikes: SpikeMonitor | None
-    traces: StateMonitor | None
+    spikes: dict[str, SpikeMonitor]
+    traces: dict[str, StateMonitor]
+    ends: dict[str, StateMonitor]
     network: BrianNetwork
     n_steps: int
 
@@ -83,13 +88,13 @@ class Job:
     plan : Plan
         Its layout for the copies of a run.
     period : int
-        Steps between the onsets of successive images.
+        Phases between the onsets of successive images.
     depth : int
         Images one after another in each copy.
     record : tuple of int
         Layers whose spike trains are kept.
-    traced : ndarray of int
-        Neurons whose membrane is recorded.
+    traced : dict of str to ndarray of int
+        By type of neurons: those whose membrane is recorded.
     seed : int
         Of the neurons' own random numbers.
     change : callable, optional
@@ -101,9 +106,29 @@ class Job:
     period: int
     depth: int
     record: tuple[int, ...]
-    traced: NDArray[np.int64]
+    traced: dict[str, NDArray[np.int64]]
     seed: int
     change: Callable[[Objects], None] | None
+
+    @property
+    def period_steps(self) -> int:
+        """Steps between the onsets of successive images."""
+        return self.period * self.network.phase_steps
+
+    @property
+    def keeps_ends(self) -> bool:
+        """Whether the potentials at the end of each image are still there when the next comes."""
+        return bool(self.record) and self.period >= self.network.latency_phases
+
+    def neurons_of(self, layers: tuple[int, ...], kind: str) -> NDArray[np.int64]:
+        """Neurons of some layers in the group of one type, shape (n_neurons,)."""
+        found = [np.zeros(0, dtype=np.int64)]
+        for index in layers:
+            layer = self.plan.layers[index]
+            if self.network.populations[index].neurons == kind:
+                size = layer.positions * layer.units * self.plan.n_copies
+                found.append(layer.offset + np.arange(size))
+        return np.concatenate(found)
 
 
 def build(job: Job, images: NDArray[np.float64], target: str) -> Objects:
@@ -118,139 +143,256 @@ def build(job: Job, images: NDArray[np.float64], target: str) -> Objects:
     target : str
         Code-generation target.
     """
-    network, layout, period = job.network, job.plan, job.period
-    kind = network.neurons
-    clock = Clock(network.dt_ms * ms, name="steps")
-    last_layer = max(p.onset + p.n_positions for p in network.populations)
-    n_steps = (job.depth - 1) * period + max(last_layer, network.n_steps - 1)
-    neurons = NeuronGroup(
-        layout.n_neurons,
-        kind.equations + BOOKKEEPING,
-        threshold=kind.threshold,
-        reset=f"{kind.reset}\n{COUNT}",
-        method=kind.method,
-        namespace={**kind.constants, "period": period},
-        clock=clock,
-        name=kind.name,
-    )
-    neurons.run_regularly(kind.every_step, when="start", order=1, name=f"{kind.name}_every_step")
-    for name in network.populations[0].parameters:
-        values = [_per_copy(p.parameters[name], layout.n_copies) for p in network.populations]
-        setattr(neurons, name, np.concatenate(values) * UNIT)
-    neurons.onset = np.concatenate(
-        [
-            np.repeat(p.onset + np.arange(p.n_positions), p.n_units * layout.n_copies)
-            for p in network.populations
-        ]
-    )
-    neurons.last_image = -1
+    network, layout = job.network, job.plan
+    n_copies = layout.n_copies
+    steps = Clock(network.dt_ms * ms, name="steps")
+    phases = Clock(network.phase_steps * network.dt_ms * ms, name="phases")
+    last_layer = max(p.onset + p.n_positions - 1 + network.n_phases for p in network.populations)
+    n_phases = (job.depth - 1) * job.period + max(last_layer, network.latency_phases)
+
+    groups = {
+        kind.name: _group(job, kind, size, steps, phases)
+        for kind, size in zip(network.neurons, layout.group_sizes, strict=True)
+    }
     copies = NeuronGroup(
-        layout.n_copies,
-        "n_images : integer\nstep : integer\nnoise_seed : integer",
+        n_copies,
+        "n_images : integer\nphase : integer\ntravelled : integer\nnoise_seed : integer",
         namespace={},
-        clock=clock,
+        clock=phases,
         name="copies",
     )
+    copies.n_images = images_of_copies(job, len(images))
     readout = NeuronGroup(
-        network.readout.n_steps * layout.n_copies * len(network.readout.bias),
-        "score : volt  # sum of this step's contributions; not biological",
+        network.readout.n_rows * n_copies * network.readout.n_classes,
+        "score : volt  # sum of this phase's contributions; not biological",
         namespace={},
-        clock=clock,
+        clock=phases,
         name="readout",
     )
-    pending = NeuronGroup(
-        layout.n_rows * layout.n_neurons,
-        "pending : volt  # inhibition on its way along a gate",
+    readout.run_regularly("score = 0*volt", when="start", order=0, name="clear")
+    scores = StateMonitor(
+        readout, "score", record=True, when="start", order=-1, clock=phases, name="scores"
+    )
+    tally = NeuronGroup(
+        len(layout.routes) * layout.sizes.steps,
+        """
+        arrived : 1    # spikes of this phase; bookkeeping, not biology
+        reached : 1    # their targets
+        n_arrived : 1  # the same since the start
+        n_reached : 1
+        """,
         namespace={},
-        clock=clock,
-        name="lateral",
+        clock=phases,
+        name="tally",
     )
-    stimulus_values, n_images = stimulus_of(job, images)
-    copies.n_images = n_images
-    stimulus = TimedArray(stimulus_values * UNIT, dt=period * network.dt_ms * ms, name="stimulus")
-    entry = neurons[: stimulus_values.shape[1]]
-    entry.run_regularly("drive = stimulus(t, i)", when="start", order=0, name="present")
-    neurons.clocked = first_decisions(job, n_images)
-    owners = {
-        "drive": neurons,
-        "inhibition": neurons,
-        "clocked": neurons,
-        "pending": pending,
-        "score": readout,
-        "n_images": copies,
+    tally.run_regularly(
+        "n_arrived += arrived\nn_reached += reached\narrived = 0\nreached = 0",
+        when="start",
+        name="count",
+    )
+    parts: list[Any] = [*groups.values(), copies, readout, scores, tally]
+    owners: dict[str, list[tuple[Any, str]]] = {
+        "targets": [
+            (groups[kind.name], name) for kind in network.neurons for name in kind.afferents
+        ],
+        "ages": [(group, "age") for group in groups.values()],
+        "n_images": [(copies, "n_images")],
+        "arrivals": [(tally, "arrived")],
+        "events": [(tally, "reached")],
+        "inhibition": [],
+        "pending": [],
     }
-    variables = {name: owners[name].variables[name] for name in STATE}
-    if target == "cpp_standalone":
-        device = brian2.get_device()
-        state = {name: device.get_array_name(variable) for name, variable in variables.items()}
-    else:
-        state = {name: variable.get_value() for name, variable in variables.items()}
-    functions = brian2_functions(layout, period, state)
-    entry.namespace["stimulus"] = stimulus
-    copies.namespace["advance_step"] = functions["advance_step"]
-    copies.run_regularly(
-        "step = advance_step(i, t_in_timesteps)", when="before_synapses", name="travel"
-    )
-    readout.run_regularly("score = 0*volt", when="start", name="clear")
-    axons = Synapses(
-        neurons,
-        neurons,
-        "route : integer (constant)\nreached : integer  # targets reached so far",
-        on_pre="reached += deliver_spike(i, route, t_in_timesteps)",
-        namespace={"deliver_spike": functions["deliver_spike"]},
-        clock=clock,
-        name="axons",
-    )
-    axons.connect(i=layout.axon_sources, j=layout.axon_sources)
-    axons.route = layout.axon_routes
-    axons.delay = layout.axon_delays * network.dt_ms * ms
-    scores = StateMonitor(readout, "score", record=True, when="end", clock=clock, name="scores")
-    parts: list[Any] = [neurons, copies, readout, pending, axons, scores]
-    spikes = SpikeMonitor(neurons, name="spikes") if job.record else None
-    traces = None
-    if job.traced.size:
-        traces = StateMonitor(
-            neurons, "v", record=job.traced, when="after_thresholds", clock=clock, name="traces"
+    owners["targets"].append((readout, "score"))
+    for kind in network.neurons:
+        if kind.is_chain:
+            lateral = NeuronGroup(
+                layout.sizes.rows * layout.sizes.chained,
+                "pending : volt  # inhibition on its way along a unit",
+                namespace={},
+                clock=phases,
+                name="lateral",
+            )
+            owners["inhibition"] = [(groups[kind.name], "inhibition")]
+            owners["pending"] = [(lateral, "pending")]
+            parts.append(lateral)
+    functions = brian2_functions(layout, _state(owners, target))
+    copies.namespace.update({k: f for k, f in functions.items() if k != "deliver_spike"})
+    copies.run_regularly("phase = set_ages(i, t_in_timesteps)", when="start", order=-1, name="ages")
+    if "travel" in functions:
+        copies.run_regularly(
+            "travelled = travel(i, t_in_timesteps)", when="before_synapses", name="travel"
         )
-    parts += [monitor for monitor in (spikes, traces) if monitor is not None]
+    stimuli = tuple(
+        _present(job, stimulus, number, images, groups, phases)
+        for number, stimulus in enumerate(network.stimuli)
+    )
+    axons = {}
+    for kind, found in zip(network.neurons, layout.axons, strict=True):
+        if not found.sources.size:
+            continue
+        group = groups[kind.name]
+        synapses = Synapses(
+            group,
+            group,
+            "route : integer (constant)\nreached : integer  # targets of the last spike",
+            on_pre="reached = deliver_spike(i, route, t_in_timesteps)",
+            namespace={"deliver_spike": functions["deliver_spike"]},
+            clock=steps,
+            name=f"{kind.name}_axons",
+        )
+        synapses.connect(i=found.sources, j=found.sources)
+        synapses.route = found.routes
+        synapses.delay = found.delays * network.dt_ms * ms
+        axons[kind.name] = synapses
+    spikes, traces, ends = {}, {}, {}
+    for name, group in groups.items():
+        if job.record:
+            spikes[name] = SpikeMonitor(group, name=f"{name}_spikes")
+        if job.traced.get(name, np.zeros(0)).size:
+            traces[name] = StateMonitor(
+                group,
+                "v",
+                record=job.traced[name],
+                when="after_thresholds",
+                clock=steps,
+                name=f"{name}_traces",
+            )
+        kept = job.neurons_of(job.record, name)
+        if job.keeps_ends and kept.size:
+            ends[name] = StateMonitor(
+                group,
+                "v",
+                record=kept,
+                when="start",
+                order=-2,
+                dt=job.period_steps * network.dt_ms * ms,
+                name=f"{name}_ends",
+            )
+    parts += [*axons.values(), *spikes.values(), *traces.values(), *ends.values()]
     objects = Objects(
-        neurons=neurons,
+        neurons=groups,
         axons=axons,
         readout=readout,
         copies=copies,
-        stimulus=stimulus,
+        tally=tally,
+        stimuli=stimuli,
         scores=scores,
         spikes=spikes,
         traces=traces,
+        ends=ends,
         network=BrianNetwork(*parts),
-        n_steps=n_steps,
+        n_steps=n_phases * network.phase_steps + 1,
     )
     if job.change is not None:
         job.change(objects)
     return objects
 
 
-def _per_copy(values: NDArray[np.float64], n_copies: int) -> NDArray[np.float64]:
+def _group(job: Job, kind: NeuronType, size: int, steps: Clock, phases: Clock) -> NeuronGroup:
+    """Neurons of one type with their constants."""
+    network, n_copies = job.network, job.plan.n_copies
+    neurons = NeuronGroup(
+        size,
+        kind.equations + BOOKKEEPING,
+        threshold=kind.threshold,
+        reset=f"{kind.reset}\n{COUNT}",
+        method=kind.method,
+        namespace={**kind.constants, "period": job.period_steps},
+        clock=steps,
+        name=kind.name,
+    )
+    for order, clock, what in ((1, phases, "phase"), (2, steps, "step")):
+        statements = getattr(kind, f"every_{what}")
+        if statements:
+            neurons.run_regularly(
+                statements, when="start", order=order, clock=clock, name=f"{kind.name}_every_{what}"
+            )
+    mine = [p for p in network.populations if p.neurons == kind.name]
+    for name in mine[0].parameters:
+        values = np.concatenate([_per_copy(p.parameters[name], n_copies) for p in mine])
+        is_potential = np.issubdtype(values.dtype, np.floating)
+        setattr(neurons, name, values * network.unit_volt * volt if is_potential else values)
+    neurons.onset = np.concatenate(
+        [
+            np.repeat(
+                (p.onset + np.arange(p.n_positions)) * network.phase_steps, p.n_units * n_copies
+            )
+            for p in mine
+        ]
+    )
+    neurons.last_image = -1
+    neurons.age = -1
+    return neurons
+
+
+def _present(
+    job: Job,
+    stimulus: Stimulus,
+    number: int,
+    images: NDArray[np.float64],
+    groups: dict[str, NeuronGroup],
+    phases: Clock,
+) -> TimedArray:
+    """Set what an image sets, at the start of every phase."""
+    network = job.network
+    index = [p.name for p in network.populations].index(stimulus.target)
+    layer = job.plan.layers[index]
+    name = f"stimulus_{number}"
+    values = TimedArray(
+        stimulus_values(job, stimulus, images) * network.unit_volt * volt,
+        dt=job.period_steps * network.dt_ms * ms,
+        name=name,
+    )
+    first = layer.offset
+    entry = groups[network.populations[index].neurons][
+        first : first + layer.units * job.plan.n_copies
+    ]
+    onset = layer.onset * network.phase_steps * network.dt_ms * ms
+    when = "t" if not layer.onset else f"t - {name}_onset"
+    entry.namespace.update({name: values, f"{name}_onset": onset})
+    entry.run_regularly(
+        f"{stimulus.variable} = {name}({when}, i)",
+        when="start",
+        order=0,
+        clock=phases,
+        name=f"present_{number}",
+    )
+    return values
+
+
+def _state(owners: dict[str, list[tuple[Any, str]]], target: str) -> dict[str, list[Any]]:
+    """Arrays of the state variables, or their names in a generated program."""
+    if target != "cpp_standalone":
+        return {
+            key: [owner.variables[name].get_value() for owner, name in found]
+            for key, found in owners.items()
+        }
+    device = brian2.get_device()
+    return {
+        key: [device.get_array_name(owner.variables[name]) for owner, name in found]
+        for key, found in owners.items()
+    }
+
+
+def _per_copy(values: NDArray[Any], n_copies: int) -> NDArray[Any]:
     """Parameters of one image's neurons, repeated for every copy: position, copy, unit."""
     flat = values.reshape(len(values), 1, -1)
     return np.broadcast_to(flat, (len(values), n_copies, flat.shape[2])).ravel()
 
 
-def stimulus_of(
-    job: Job, images: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Input drive in network units, shape (depth, copies * units), and images of each copy."""
+def stimulus_values(
+    job: Job, stimulus: Stimulus, images: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What images set in network units, shape (depth, copies * units)."""
     n_copies = job.plan.n_copies
-    values = np.zeros((job.depth * n_copies, job.network.populations[0].n_units))
-    flat = images.reshape(len(images), values.shape[1])
-    values[: len(images)] = flat * job.network.input_scale
-    n_images = (len(images) - np.arange(n_copies) + n_copies - 1) // n_copies
-    return values.reshape(job.depth, -1), n_images
+    n_units = job.network.population(stimulus.target).n_units
+    values = np.zeros((job.depth * n_copies, n_units))
+    if len(images):
+        values[: len(images)] = stimulus.values(images)
+    return values.reshape(job.depth, -1)
 
 
-def first_decisions(job: Job, n_images: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Neurons that decide in step 0: those of the input's first position, where an image is."""
-    n_units = job.plan.layers[0].units
-    clocked = np.zeros(job.plan.n_neurons, dtype=bool)
-    clocked[: n_units * job.plan.n_copies] = np.repeat(n_images > 0, n_units)
-    return clocked
+def images_of_copies(job: Job, n_images: int) -> NDArray[np.int64]:
+    """Images that each copy gets, one after the other."""
+    n_copies = job.plan.n_copies
+    return (n_images - np.arange(n_copies) + n_copies - 1) // n_copies

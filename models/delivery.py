@@ -1,15 +1,16 @@
-"""Shared-kernel synapses through Brian2's public API: one function, three implementations.
+"""Shared-kernel synapses through Brian2's public API: three functions, three implementations.
 
 A network has one axon (one Brian2 synapse) per neuron and outgoing route. When a spike arrives
-at its end, ``deliver_spike`` adds the rows of the shared kernel to the drive of the targets.
-Between threshold test and arrivals, ``advance_step`` moves every drive on to the next neuron of
-its gate. Both are Brian2 user functions with implementations for C++ standalone, Cython and
-NumPy; the first two use the same header ``delivery.h``.
+at its end, ``deliver_spike`` adds the rows of the shared kernel to the drive of the targets. At
+the start of each phase ``set_ages`` tells every neuron how long its image has been there. Where
+units are chains of neurons, ``travel`` moves their drive on between threshold test and arrivals.
+All are Brian2 user functions with implementations for C++ standalone, Cython and NumPy; the first
+two use the same header ``delivery.h``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,10 +20,10 @@ from brian2 import Function
 from numpy.typing import NDArray
 
 from .dyadic import narrowest
-from .spiking import READOUT, UNIT_VOLT, SpikingNetwork
+from .spiking import READOUT, Projection, SpikingNetwork, WindowProjection
 
 HEADER = Path(__file__).with_name("delivery.h")
-TO_DRIVE, TO_READOUT, LATERAL = range(3)
+CONVOLUTION, TO_READOUT, LATERAL, WINDOW = range(4)  # enum Kind of delivery.h
 
 
 class Route(NamedTuple):
@@ -56,107 +57,134 @@ class Route(NamedTuple):
     out_channels: int = 0
     kernel_start: int = 0
     gain_start: int = 0
+    array: int = 0
     target_offset: int = 0
     target_units: int = 0
-    readout_shift: int = 0
+    readout_row: int = 0
+    first_phase: int = 0
 
 
 class Layer(NamedTuple):
     """One row of the layer table: struct Layer of delivery.h, in the same order."""
 
+    group: int
+    array: int
     offset: int
     units: int
     positions: int
     onset: int
 
 
+class Sizes(NamedTuple):
+    """The table of sizes: struct Sizes of delivery.h, in the same order."""
+
+    layers: int
+    copies: int
+    chained: int
+    rows: int
+    readout_rows: int
+    phase_steps: int
+    phases: int
+    period: int
+    every: int
+    steps: int
+
+
+class Axons(NamedTuple):
+    """Axons of one group of neurons, one entry an axon: source, route and delay in steps."""
+
+    sources: NDArray[np.int64]
+    routes: NDArray[np.int64]
+    delays: NDArray[np.int64]
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Plan:
     """Where everything of a network lies in the arrays of a run with `n_copies` images at once.
 
-    Neurons are ordered layer, position in the gate, copy, unit, so that one position of one
-    layer is a contiguous block.
+    Every type of neurons is one group. Its neurons are ordered layer, position in the unit, copy,
+    unit, so that one position of one layer is a contiguous block.
 
     Parameters
     ----------
-    n_copies : int
-        Images side by side.
-    n_neurons : int
-        Of all copies.
-    n_rows : int
-        Rows of the ring that holds inhibition for later steps.
+    sizes : Sizes
+        Numbers that hold for the whole run.
+    group_sizes : tuple of int
+        Neurons of each type, all copies.
     layers : tuple of Layer
         One per population.
     routes : tuple of Route
         One per projection, then one per population with inhibition.
     weights, gains : ndarray
         Kernels, in network units, and factors of all routes, one after the other.
-    axon_sources, axon_routes, axon_delays : ndarray of int
-        One entry per axon: presynaptic neuron, route and delay in steps.
+    axons : tuple of Axons
+        Of each group.
+    unit_volt : float
+        One network unit in volts.
     """
 
-    n_copies: int
-    n_neurons: int
-    n_rows: int
+    sizes: Sizes
+    group_sizes: tuple[int, ...]
     layers: tuple[Layer, ...]
     routes: tuple[Route, ...]
     weights: NDArray[np.float64]
     gains: NDArray[np.float64]
-    axon_sources: NDArray[np.int64]
-    axon_routes: NDArray[np.int64]
-    axon_delays: NDArray[np.int64]
+    axons: tuple[Axons, ...]
+    unit_volt: float
+
+    @property
+    def n_copies(self) -> int:
+        """Images side by side."""
+        return self.sizes.copies
 
 
-def plan(network: SpikingNetwork, n_copies: int) -> Plan:
-    """Lay out a network for `n_copies` images side by side."""
+def plan(network: SpikingNetwork, n_copies: int, period: int) -> Plan:
+    """Lay out a network for `n_copies` images side by side, a new one each `period` phases."""
+    kinds = [kind.name for kind in network.neurons]
+    arrays = np.cumsum([0, *(len(kind.afferents) for kind in network.neurons)])
+    group_sizes = [0] * len(kinds)
     layers: list[Layer] = []
-    offset = 0
     for population in network.populations:
-        layers.append(Layer(offset, population.n_units, population.n_positions, population.onset))
-        offset += population.n_neurons * n_copies
-    index = {population.name: i for i, population in enumerate(network.populations)}
-    routes: list[Route] = []
-    weights: list[NDArray[np.float64]] = []
-    gains: list[NDArray[np.float64]] = []
-    n_weights = n_gains = 0
-    axons: list[tuple[NDArray[np.int64], int, NDArray[np.int64]]] = []
-    for p in network.projections:
-        source = layers[index[p.source]]
-        to_readout = p.target == READOUT
-        target = None if to_readout else layers[index[p.target]]
-        block = source.units * n_copies
-        routes.append(
-            Route._make(
-                [
-                    TO_READOUT if to_readout else TO_DRIVE,
-                    source.offset,
-                    block,
-                    source.units,
-                    source.positions,
-                    *p.source_shape,
-                    *p.pool,
-                    *p.pool_stride,
-                    *p.pool_padding,
-                    *p.pooled_shape[:2],
-                    *p.kernel.shape[:2],
-                    *p.stride,
-                    *p.padding,
-                    p.groups,
-                    *_output_shape(p.pooled_shape, p.kernel.shape, p.stride, p.padding),
-                    n_weights,
-                    n_gains,
-                    target.offset if target else 0,
-                    target.units if target else len(network.readout.bias),
-                    source.onset - network.readout.onset if to_readout else 0,
-                ]
+        group = kinds.index(population.neurons)
+        layers.append(
+            Layer(
+                group,
+                int(arrays[group]),
+                group_sizes[group],
+                population.n_units,
+                population.n_positions,
+                population.onset,
             )
         )
-        weights.append(_by_source_channel(p.kernel, p.groups).ravel())
+        group_sizes[group] += population.n_neurons * n_copies
+    index = {population.name: i for i, population in enumerate(network.populations)}
+    routes: list[Route] = []
+    weights: list[NDArray[np.float64]] = [np.zeros(0)]
+    gains: list[NDArray[np.float64]] = [np.zeros(0)]
+    n_weights = n_gains = 0
+    axons: list[list[Axons]] = [[] for _ in kinds]
+    for p in network.projections:
+        source = layers[index[p.source]]
+        block = source.units * n_copies
+        if isinstance(p, Projection):
+            kernel = _by_source_channel(p.kernel, p.groups).ravel()
+        else:
+            kernel = np.array([p.weight])
+        routes.append(
+            _route(network, p, source, layers, index, n_copies)._replace(
+                block=block,
+                kernel_start=n_weights,
+                gain_start=n_gains,
+                array=int(arrays[-1]) if p.target == READOUT else layers[index[p.target]].array,
+            )
+        )
+        weights.append(kernel)
         gains.append(p.gains)
-        n_weights += p.kernel.size
+        n_weights += kernel.size
         n_gains += p.gains.size
         neurons = source.offset + np.arange(source.positions * block)
-        axons.append((neurons, len(routes) - 1, np.repeat(p.delays, block)))
+        number = np.full(neurons.size, len(routes) - 1)
+        axons[source.group].append(Axons(neurons, number, np.repeat(p.delays, block)))
     for population, layer in zip(network.populations, layers, strict=True):
         h = population.inhibition
         sources = np.flatnonzero(np.any(h != 0, axis=0))
@@ -171,19 +199,95 @@ def plan(network: SpikingNetwork, n_copies: int) -> Plan:
         weights.append(h.T.ravel())  # row: position that spikes; column: position it inhibits
         n_weights += h.size
         neurons = (layer.offset + sources[:, None] * block + np.arange(block)).ravel()
-        axons.append((neurons, len(routes) - 1, np.zeros(neurons.size, dtype=np.int64)))
+        number = np.full(neurons.size, len(routes) - 1)
+        axons[layer.group].append(Axons(neurons, number, np.zeros(neurons.size, dtype=np.int64)))
+    chained = [
+        size for size, kind in zip(group_sizes, network.neurons, strict=True) if kind.is_chain
+    ]
     return Plan(
-        n_copies=n_copies,
-        n_neurons=offset,
-        n_rows=max(layer.positions for layer in layers),
+        sizes=Sizes(
+            layers=len(layers),
+            copies=n_copies,
+            chained=sum(chained),
+            rows=max(layer.positions for layer in layers),
+            readout_rows=network.readout.n_rows,
+            phase_steps=network.phase_steps,
+            phases=network.n_phases,
+            period=period,
+            every=network.readout.every,
+            steps=-(-network.n_phases // network.readout.every),
+        ),
+        group_sizes=tuple(group_sizes),
         layers=tuple(layers),
         routes=tuple(routes),
         weights=np.concatenate(weights),
         gains=np.concatenate(gains),
-        axon_sources=np.concatenate([sources for sources, _, _ in axons]),
-        axon_routes=np.concatenate([np.full(len(s), route) for s, route, _ in axons]),
-        axon_delays=np.concatenate([delays for _, _, delays in axons]),
+        axons=tuple(
+            Axons(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+            if parts
+            else Axons(*(np.zeros(0, dtype=np.int64),) * 3)
+            for parts in axons
+        ),
+        unit_volt=network.unit_volt,
     )
+
+
+def _route(
+    network: SpikingNetwork,
+    p: Projection | WindowProjection,
+    source: Layer,
+    layers: Sequence[Layer],
+    index: Mapping[str, int],
+    n_copies: int,
+) -> Route:
+    """Geometry and timing of a projection's route."""
+    every = network.readout.every
+    # Layers release the spikes of a step in the last of its phases.
+    first = source.onset + every - 1 + int(p.delays.min()) // network.phase_steps
+    common = {
+        "offset": source.offset,
+        "block": source.units * n_copies,
+        "units": source.units,
+        "positions": source.positions,
+        **dict(zip(("height", "width", "channels"), p.source_shape, strict=True)),
+        **_pair("pool", p.pool),
+        **_pair("pool_stride", p.pool_stride),
+        **_pair("pool_pad", p.pool_padding),
+        "first_phase": first,
+    }
+    if isinstance(p, WindowProjection):
+        target = layers[index[p.target]]
+        rows, columns = p.target_shape[:2]
+        return Route(
+            kind=WINDOW,
+            pooled_h=rows,
+            pooled_w=columns,
+            out_channels=p.source_shape[2],
+            target_offset=target.offset,
+            target_units=target.units,
+            **common,
+        )
+    out = _output_shape(p.pooled_shape, p.kernel.shape, p.stride, p.padding)
+    to_readout = p.target == READOUT
+    return Route(
+        kind=TO_READOUT if to_readout else CONVOLUTION,
+        **_pair("pooled", p.pooled_shape[:2]),
+        **_pair("kernel", p.kernel.shape[:2]),
+        **_pair("stride", p.stride),
+        **_pair("pad", p.padding),
+        groups=p.groups,
+        out_h=out[0],
+        out_w=out[1],
+        out_channels=out[2],
+        target_offset=0 if to_readout else layers[index[p.target]].offset,
+        target_units=network.readout.n_classes if to_readout else layers[index[p.target]].units,
+        readout_row=max(source.onset - network.readout.onset, 0) if to_readout else 0,
+        **common,
+    )
+
+
+def _pair(name: str, values: Sequence[int]) -> dict[str, int]:
+    return {f"{name}_h": int(values[0]), f"{name}_w": int(values[1])}
 
 
 def _by_source_channel(kernel: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
@@ -204,52 +308,63 @@ def _output_shape(
     return rows, columns, kernel[3]
 
 
-SIGNATURES = {  # function: arguments, and the tables that it reads
+TABLES = ("sizes", "layers", "routes", "weights", "gains")  # order of `State` in delivery.h
+SIGNATURES = {  # function: arguments, the tables that it reads, the state that it reads or writes
     "deliver_spike": (
         ("neuron", "route", "step"),
-        ("shared_sizes", "shared_routes", "shared_weights", "shared_gains"),
+        ("sizes", "routes", "weights", "gains"),
+        ("targets", "inhibition", "pending", "arrivals", "events"),
     ),
-    "advance_step": (("copy", "step"), ("shared_sizes", "shared_layers")),
+    "set_ages": (("copy", "phase"), ("sizes", "layers"), ("ages", "n_images")),
+    "travel": (
+        ("copy", "step"),
+        ("sizes", "layers"),
+        ("targets", "inhibition", "pending"),
+    ),
 }
-STATE = ("drive", "inhibition", "pending", "score", "clocked", "n_images")  # order of `State`
+STATE = {  # C++ type, in the order of `State`
+    "targets": "double",
+    "ages": "int32_t",
+    "inhibition": "double",
+    "pending": "double",
+    "arrivals": "double",
+    "events": "double",
+    "n_images": "int32_t",
+}
+LISTS = ("targets", "ages")  # of arrays
 
 
-def brian2_functions(
-    plan: Plan,
-    period: int,
-    state: Mapping[str, Any],
-) -> dict[str, Function]:
-    """Brian2 functions ``deliver_spike(i, route, step)`` and ``advance_step(i, step)``.
+def brian2_functions(plan: Plan, state: Mapping[str, Any]) -> dict[str, Function]:
+    """Brian2 functions ``deliver_spike``, ``set_ages`` and, for chains, ``travel``.
 
     Parameters
     ----------
     plan : Plan
         Layout.
-    period : int
-        Steps between the onsets of successive images of a copy.
-    state : mapping of str to ndarray or str
+    state : mapping of str to list of ndarray or of str
         The state variables named in ``STATE``: their arrays for the NumPy and Cython targets,
-        or their names in the generated program for C++ standalone.
+        or their names in the generated program for C++ standalone. One entry for most; none for
+        what the network lacks.
 
     Returns
     -------
     dict of str to Function
-        By name; both are stateful.
+        By name; all are stateful.
     """
-    tables = {
-        "shared_sizes": np.array(
-            [len(plan.layers), plan.n_copies, plan.n_neurons, plan.n_rows, period], dtype=np.int32
-        ),
-        "shared_layers": np.array(plan.layers, dtype=np.int32).ravel(),
-        "shared_routes": np.array(plan.routes, dtype=np.int32).ravel(),
-        "shared_weights": narrowest(plan.weights * UNIT_VOLT),
-        "shared_gains": plan.gains,
+    tables: dict[str, NDArray[Any]] = {
+        "sizes": np.array(plan.sizes, dtype=np.int32),
+        "layers": np.array(plan.layers, dtype=np.int32).ravel(),
+        "routes": np.array(plan.routes, dtype=np.int32).ravel(),
+        "weights": narrowest(plan.weights * plan.unit_volt),
+        "gains": plan.gains,
     }
-    weight = {"float32": "float", "float64": "double"}[tables["shared_weights"].dtype.name]
-    is_standalone = isinstance(state[STATE[0]], str)
-    in_python = None if is_standalone else _NumpyDelivery(plan, period, {**tables, **state})
+    weight = {"float32": "float", "float64": "double"}[tables["weights"].dtype.name]
+    is_standalone = isinstance(state["targets"][0], str)
+    in_python = None if is_standalone else _NumpyDelivery(plan, tables["weights"], state)
     functions = {}
-    for name, (arguments, needed) in SIGNATURES.items():
+    for name, (arguments, needed, used) in SIGNATURES.items():
+        if name == "travel" and not plan.sizes.chained:
+            continue
         run = _not_in_python if in_python is None else getattr(in_python, name)
         function = Function(
             run,
@@ -259,28 +374,24 @@ def brian2_functions(
             return_type="integer",
             stateless=False,
         )
-        namespace = {table: tables[table] for table in needed}
-        given = [f"_namespace{table}" if table in needed else "nullptr" for table in tables]
+        namespace = {f"shared_{table}": tables[table] for table in needed}
+        given = [f"_namespaceshared_{t}" if t in needed else "nullptr" for t in TABLES]
         if is_standalone:
-            declared = ", ".join(f"int {argument}" for argument in arguments)
-            pointers = ", ".join([*given, *(f"brian::{state[key]}" for key in STATE)])
-            code = f"""
-            static inline int {name}({declared}) {{
-                const ann2brian::State<{weight}> state{{{pointers}}};
-                return ann2brian::{name}(state, {", ".join(arguments)});
-            }}
-            """
+            names = {key: [f"brian::{n}" for n in state[key]] for key in used}
+            body = _call(name, arguments, given, names, weight)
+            code = f"static inline int {name}({_declared(arguments)}) {{\n{body}}}\n"
             location = {"headers": [f'"{HEADER.name}"'], "include_dirs": [str(HEADER.parent)]}
             function.implementations.add_implementation(
                 "cpp", code, namespace=namespace, name=name, compiler_kwds=location
             )
         else:
             kinds = {
-                table: {"shared_weights": weight, "shared_gains": "double"}.get(table, "int32_t")
+                table: {"weights": weight, "gains": "double"}.get(table, "int32_t")
                 for table in needed
             }
-            code = _cython_code(name, arguments, kinds, given, weight)
-            arrays = {key: state[key] for key in STATE}
+            arrays = {f"{key}_{i}": array for key in used for i, array in enumerate(state[key])}
+            names = {key: [f"_namespace{key}_{i}" for i in range(len(state[key]))] for key in used}
+            code = _cython_code(name, arguments, kinds, given, names, weight)
             function.implementations.add_implementation(
                 "cython", code, namespace={**namespace, **arrays}, name=name
             )
@@ -293,11 +404,39 @@ def _not_in_python(*_: object) -> int:
     raise RuntimeError("this function runs inside generated C++ code only")
 
 
+def _declared(arguments: Sequence[str]) -> str:
+    return ", ".join(f"int {argument}" for argument in arguments)
+
+
+def _call(
+    name: str,
+    arguments: Sequence[str],
+    tables: Sequence[str],
+    names: Mapping[str, Sequence[str]],
+    weight: str,
+) -> str:
+    """C++ statements that collect the pointers and call the function of delivery.h."""
+    lines, pointers = [], list(tables)
+    for key, kind in STATE.items():
+        found = names.get(key, [])
+        if not found:
+            pointers.append("nullptr")
+        elif key in LISTS:
+            lines.append(f"{kind} *const {key}[] = {{{', '.join(found)}}};")
+            pointers.append(key)
+        else:
+            pointers.append(found[0])
+    lines.append(f"const ann2brian::State<{weight}> state{{{', '.join(pointers)}}};")
+    lines.append(f"return ann2brian::{name}(state, {', '.join(arguments)});")
+    return "".join(f"    {line}\n" for line in lines)
+
+
 def _cython_code(
     name: str,
     arguments: tuple[str, ...],
     tables: dict[str, str],
     given: list[str],
+    names: Mapping[str, Sequence[str]],
     weight: str,
 ) -> str:
     """Cython code that calls the C++ header.
@@ -305,49 +444,58 @@ def _cython_code(
     The header stands in the code as text, because Brian2 recompiles when the text changes. The
     arrays of the function's namespace are module variables, handed over as pointers.
     """
-    kinds = tables | dict(zip(STATE, ["double"] * 4 + ["char", "int32_t"], strict=True))
-    pointers = {f"_namespace{key}": kind for key, kind in kinds.items()}
+    kinds = {f"_namespaceshared_{table}": kind for table, kind in tables.items()}
+    kinds |= {pointer: STATE[key] for key, found in names.items() for pointer in found}
     declared = ", ".join(
-        [f"{kind} *{key}" for key, kind in pointers.items()] + [f"int {a}" for a in arguments]
+        [f"{kind} *{pointer}" for pointer, kind in kinds.items()] + [_declared(arguments)]
     )
-    passed = ", ".join([f"<{kind} *>{key}" for key, kind in pointers.items()] + list(arguments))
-    state = ", ".join([*given, *(f"_namespace{key}" for key in STATE)])
+    passed = ", ".join([f"<{kind} *>{p}" for p, kind in kinds.items()] + list(arguments))
     return f'''
 cdef extern from *:
     """
     {HEADER.read_text()}
     static inline int run_{name}({declared}) {{
-        const ann2brian::State<{weight}> state{{{state}}};
-        return ann2brian::{name}(state, {", ".join(arguments)});
-    }}
+{_call(name, arguments, given, names, weight)}    }}
     """
     int run_{name}({declared})
 
-cdef int {name}({", ".join(f"int {a}" for a in arguments)}):
+cdef int {name}({_declared(arguments)}):
     return run_{name}({passed})
 '''
 
 
 class _NumpyDelivery:
-    """The two functions of delivery.h in NumPy, for whole vectors of spikes."""
+    """The functions of delivery.h in NumPy, for whole vectors of spikes."""
 
-    def __init__(self, plan: Plan, period: int, arrays: dict[str, NDArray[Any]]) -> None:
-        self.plan, self.period = plan, period
-        self.drive, self.score = arrays["drive"], arrays["score"]
-        self.inhibition, self.n_images = arrays["inhibition"], arrays["n_images"]
-        self.clocked = arrays["clocked"]
-        self.pending = arrays["pending"].reshape(plan.n_rows, plan.n_neurons)
-        self.weights, self.gains = arrays["shared_weights"], arrays["shared_gains"]
+    def __init__(
+        self, plan: Plan, weights: NDArray[Any], state: Mapping[str, Sequence[NDArray[Any]]]
+    ) -> None:
+        self.plan, self.weights, self.gains = plan, weights, plan.gains
+        self.targets, self.ages = state["targets"], state["ages"]
+        self.n_images = state["n_images"][0]
+        counts = (len(plan.routes), plan.sizes.steps)
+        self.arrivals = state["arrivals"][0].reshape(counts)
+        self.events = state["events"][0].reshape(counts)
+        if plan.sizes.chained:
+            self.inhibition = state["inhibition"][0]
+            self.pending = state["pending"][0].reshape(plan.sizes.rows, plan.sizes.chained)
 
     def deliver_spike(self, neuron: Any, route: Any, step: Any) -> NDArray[np.int32]:
         neuron, route = np.atleast_1d(neuron), np.atleast_1d(route)
         neuron, route = np.broadcast_arrays(neuron, route)
         reached = np.zeros(neuron.shape, dtype=np.int32)
+        sizes = self.plan.sizes
         for index in np.unique(route):
             chosen = route == index
             r = self.plan.routes[index]
-            run = self._inhibit if r.kind == LATERAL else self._spread
-            reached[chosen] = run(r, neuron[chosen], int(step))
+            if r.kind == LATERAL:
+                reached[chosen] = self._inhibit(r, neuron[chosen], int(step))
+            else:
+                reached[chosen] = self._spread(r, neuron[chosen])
+            since = max(int(step) // sizes.phase_steps - r.first_phase, 0)
+            at = min(since % sizes.period // sizes.every, sizes.steps - 1)
+            self.arrivals[index, at] += np.count_nonzero(chosen)
+            self.events[index, at] += reached[chosen].sum()
         return reached
 
     def _inhibit(self, r: Route, neuron: NDArray[Any], step: int) -> NDArray[np.int32]:
@@ -363,21 +511,33 @@ class _NumpyDelivery:
             reached[chosen] += weight != 0
         return reached
 
-    def _spread(self, r: Route, neuron: NDArray[Any], step: int) -> NDArray[np.int32]:
+    def _spread(self, r: Route, neuron: NDArray[Any]) -> NDArray[np.int32]:
         position, rest = np.divmod(neuron - r.offset, r.block)
         copy, unit = np.divmod(rest, r.units)
         y, x, channel = np.unravel_index(unit, (r.height, r.width, r.channels))
         in_per_group, out_per_group = r.channels // r.groups, r.out_channels // r.groups
         group = channel // in_per_group
+        gain = self.gains[r.gain_start + position]
+        base = r.target_offset + copy * r.target_units
+        reached = np.zeros(neuron.shape, dtype=np.int32)
+        if r.kind == WINDOW:
+            for py, px, inside in self._pooled(r, y, x):
+                place = (y + r.pool_pad_h - py * r.pool_stride_h) * r.pool_w
+                place = place + x + r.pool_pad_w - px * r.pool_stride_w
+                at = base + (py * r.pooled_w + px) * r.channels + channel
+                for one in np.unique(place[inside]):
+                    hit = inside & (place == one)
+                    weight = gain[hit] * self.weights[r.kernel_start]
+                    np.add.at(self.targets[r.array + one], at[hit], weight)
+                reached[inside] += 1
+            return reached
         shape = (r.channels, r.kernel_h, r.kernel_w, out_per_group)
         kernel = self.weights[r.kernel_start : r.kernel_start + int(np.prod(shape))].reshape(shape)
-        gain = self.gains[r.gain_start + position]
-        base = r.target_offset + copy * r.target_units + group * out_per_group
-        target = self.drive
+        target = self.targets[r.array]
         if r.kind == TO_READOUT:
-            target = self.score
-            base = base + (position + r.readout_shift) * self.plan.n_copies * r.target_units
-        reached = np.zeros(neuron.shape, dtype=np.int32)
+            row = (position + r.readout_row) % self.plan.sizes.readout_rows
+            base = base + row * self.plan.n_copies * r.target_units
+        base = base + group * out_per_group
         channels = np.arange(out_per_group)
         for py, px, inside in self._pooled(r, y, x):
             for ky in range(r.kernel_h):
@@ -407,19 +567,28 @@ class _NumpyDelivery:
                 in_x &= x + r.pool_pad_w < px * r.pool_stride_w + r.pool_w
                 yield py, px, in_y & in_x
 
-    def advance_step(self, copy: Any, step: Any) -> NDArray[np.int32]:
-        following = int(step) + 1
-        row = self.pending[following % len(self.pending)]
+    def set_ages(self, copy: Any, phase: Any) -> NDArray[np.int32]:
+        sizes = self.plan.sizes
+        for layer in self.plan.layers:
+            block = layer.units * sizes.copies
+            stop = layer.offset + layer.positions * block
+            since = int(phase) - layer.onset - np.arange(layer.positions)[:, None]
+            turn, age = np.divmod(since, sizes.period)
+            is_there = (since >= 0) & (turn < self.n_images) & (age < sizes.phases)
+            ages = np.where(is_there, age, -1)
+            self.ages[layer.group][layer.offset : stop] = np.repeat(
+                ages, layer.units, axis=1
+            ).ravel()
+        return np.full(np.shape(copy), int(phase), dtype=np.int32)
+
+    def travel(self, copy: Any, step: Any) -> NDArray[np.int32]:
+        row = self.pending[(int(step) + 1) % len(self.pending)]
         self.inhibition[:] = row
         row[:] = 0
         for layer in self.plan.layers:
             block = layer.units * self.plan.n_copies
             stop = layer.offset + layer.positions * block
-            drive = self.drive[layer.offset : stop].reshape(layer.positions, block)
+            drive = self.targets[layer.array][layer.offset : stop].reshape(layer.positions, block)
             drive[1:] = drive[:-1].copy()
             drive[0] = 0
-            since = following - layer.onset - np.arange(layer.positions)[:, None]
-            due = (since >= 0) & (since % self.period == 0)
-            due = due & (since // self.period < self.n_images)
-            self.clocked[layer.offset : stop] = np.repeat(due, layer.units, axis=1).ravel()
-        return np.full(np.shape(copy), following, dtype=np.int32)
+        return np.full(np.shape(copy), int(step), dtype=np.int32)

@@ -76,15 +76,19 @@ class LinearPath:
         return self.kernel * factors
 
 
-def linear_paths(network: Network, node: str) -> list[LinearPath]:
-    """Paths from activations (or the input) to the value of layer `node`.
+def linear_paths(
+    network: Network, node: str, ends: tuple[type[Layer], ...] = (Activation,)
+) -> list[LinearPath]:
+    """Paths from spiking layers (or the input) to the value of layer `node`.
 
     Parameters
     ----------
     network : Network
         Without batch normalisation.
     node : str
-        Name of a linear layer or of an activation.
+        Name of a linear layer or of a spiking one.
+    ends : tuple of type
+        Kinds of layers whose units spike, so that paths start there.
 
     Returns
     -------
@@ -101,7 +105,7 @@ def linear_paths(network: Network, node: str) -> list[LinearPath]:
     pending: list[tuple[str, tuple[Layer, ...]]] = [(node, ())]
     while pending:
         name, after = pending.pop(0)
-        if name == INPUT or isinstance(network.layer(name), Activation):
+        if name == INPUT or isinstance(network.layer(name), ends):
             found.append(_merge(network, name, after, network.shapes[node]))
             continue
         layer = network.layer(name)
@@ -113,8 +117,8 @@ def linear_paths(network: Network, node: str) -> list[LinearPath]:
             raise ValueError(
                 f"network {network.name!r}: {layer.label} cannot become spiking neurons in this "
                 "scheme: only dense, convolution, average pooling, flatten and addition may stand "
-                "between activations. Train with average pooling instead, or choose a scheme "
-                "that has this layer"
+                "between activations. Train with other layers instead, or choose a scheme that "
+                "has this one"
             )
     return found
 

@@ -67,7 +67,7 @@ class RecordedLayer:
     n_positions : int
         Neurons of a unit.
     onset : int
-        Step in which position 0 decides.
+        Phase, from the image's onset, in which the image reaches position 0.
     """
 
     name: str
@@ -95,22 +95,30 @@ class Recording:
         Images presented.
     dt_ms : float
         Length of a step.
+    phase_steps : int
+        Steps of a phase (see :mod:`models.spiking`).
     period : int
-        Steps between the onsets of successive images of one copy.
+        Phases between the onsets of successive images of one copy.
     scores : ndarray, shape (n_images, n_steps, n_classes)
         Class scores as they stand after each step of the read-out window, bias included.
-    readout_onset : int
-        Step, from the image's onset, of the first entry of `scores`.
+    readout_onset, readout_every : int
+        Phase, from the image's onset, whose contributions the first entry of `scores` holds, and
+        phases from one entry to the next.
     spike_counts : tuple of ndarray, shape (n_positions, n_units)
         Per layer: spikes of each neuron over all images.
     most_spikes : int
         Largest number of spikes that any neuron fired for one image.
-    synaptic_events : dict of str to int
-        Per connection: target neurons reached by all spikes.
+    events_by_step : dict of str to ndarray, shape (n,)
+        Per connection: target neurons reached by the spikes of each step of the algorithm.
+    spikes_by_step : dict of str to ndarray, shape (n,)
+        Per layer with outgoing connections: spikes of each step of the algorithm.
     spikes : Spikes or None
         Spike trains of the layers that were recorded.
     traces : dict of str to ndarray, shape (n_traced_neurons, n_steps)
         Membrane potential in mV of the neurons asked for, by layer.
+    end_potentials : dict of str to ndarray, shape (n_images, n_neurons)
+        Membrane potential in mV at the end of each image, of the recorded layers; empty when
+        images overlapped in the network.
     build_s, run_s : float
         Wall time of code generation and compilation, and of everything after it.
     loop_s : float
@@ -122,14 +130,18 @@ class Recording:
     layers: tuple[RecordedLayer, ...]
     n_images: int
     dt_ms: float
+    phase_steps: int
     period: int
     scores: NDArray[np.float64]
     readout_onset: int
+    readout_every: int
     spike_counts: tuple[Integers, ...]
     most_spikes: int
-    synaptic_events: dict[str, int]
+    events_by_step: dict[str, Integers]
+    spikes_by_step: dict[str, Integers]
     spikes: Spikes | None
     traces: dict[str, NDArray[np.float64]]
+    end_potentials: dict[str, NDArray[np.float64]]
     build_s: float
     run_s: float
     loop_s: float
@@ -145,6 +157,11 @@ class Recording:
         return float(sum(counts.sum() for counts in self.spike_counts)) / self.n_images
 
     @property
+    def synaptic_events(self) -> dict[str, int]:
+        """Per connection: target neurons reached by all spikes."""
+        return {name: int(events.sum()) for name, events in self.events_by_step.items()}
+
+    @property
     def events_per_image(self) -> float:
         """Synaptic events of all connections for one image."""
         return sum(self.synaptic_events.values()) / self.n_images
@@ -152,7 +169,13 @@ class Recording:
     @property
     def latency_steps(self) -> int:
         """Steps from the onset of an image until its scores are complete, read-out included."""
-        return self.readout_onset + self.scores.shape[1] + 1
+        return int(self.ready_steps[-1])
+
+    @property
+    def ready_steps(self) -> Integers:
+        """Steps from the onset of an image until each entry of `scores` is complete."""
+        phases = self.readout_onset + self.readout_every * np.arange(self.scores.shape[1]) + 1
+        return phases * self.phase_steps + 1
 
     def layer(self, name: str) -> int:
         """Index of the layer of that name.

@@ -1,10 +1,10 @@
 """Run a spiking network in Brian2 and return a recording.
 
-One NeuronGroup holds all neurons, one Synapses object all axons, whatever the depth, so that the
-time to compile does not grow with it. Images are presented side by side (copies that share every
-kernel) and one after another; several processes can each take a part of them. The result is the
-same, spike for spike, for any number of copies and processes and for every target, unless the
-neurons draw random numbers of their own.
+One NeuronGroup holds all neurons of a type, one Synapses object their axons, whatever the depth,
+so that the time to compile does not grow with it. Images are presented side by side (copies that
+share every kernel) and one after another; several processes can each take a part of them. The
+result is the same, spike for spike, for any number of copies and processes and for every target,
+unless the neurons draw random numbers of their own.
 """
 
 from __future__ import annotations
@@ -27,18 +27,13 @@ from typing import Any
 
 import brian2
 import numpy as np
-from brian2 import (
-    SpikeMonitor,
-    ms,
-    mV,
-    prefs,
-)
+from brian2 import ms, mV, prefs, volt
 from numpy.typing import NDArray
 
 from . import builds
-from .assembly import UNIT, Job, Objects, build, first_decisions, stimulus_of
+from .assembly import Job, Objects, build, images_of_copies, stimulus_values
 from .cache import cache_folder
-from .delivery import HEADER, Plan, plan
+from .delivery import HEADER, Layer, plan
 from .dyadic import require_exact
 from .recording import RecordedLayer, Recording, Spikes
 from .spiking import SpikingNetwork
@@ -74,16 +69,17 @@ def simulate(
     batch : int, optional
         Images side by side in one process; by default as many as fit the processor's cache.
     pipelined : bool
-        A new image enters each copy in every step, instead of one at a time.
+        A new image enters each copy as soon as its first layer is free, instead of one at a time.
     period : int, optional
-        Steps between the onsets of successive images, instead of 1 (pipelined) or the whole
-        latency (one at a time).
+        Phases (one step each, where neurons decide at once) between the onsets of successive
+        images, instead of the fewest possible (pipelined) or the whole latency (one at a time).
     jobs : int
         Processes that share the images.
     target : str
         ``"cpp_standalone"``, ``"cython"`` or ``"numpy"``.
     record : bool or sequence of str
-        Layers whose spike trains to keep; True for all.
+        Layers whose spike trains to keep, and their potentials at the end of each image unless
+        another image is in the network at the same time; True for all.
     traces : mapping of str to sequence of int, optional
         Neurons of each layer (index as in :class:`~models.recording.Spikes`) whose membrane
         potential to keep, for the first copy; needs ``batch=1`` and one process run.
@@ -117,9 +113,11 @@ def simulate(
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
     if period is None:
-        period = 1 if pipelined else network.n_steps - 1
-    if not _is_whole(period, 1):
-        raise ValueError(f"period must be a whole number of at least 1 step, got {period!r}")
+        period = network.n_phases if pipelined else network.latency_phases
+    if not _is_whole(period, network.n_phases):
+        raise ValueError(
+            f"period must be a whole number of at least {network.n_phases} phases, got {period!r}"
+        )
     if not _is_whole(seed, 0):
         raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
     if isinstance(record, str):
@@ -128,14 +126,14 @@ def simulate(
     n_runs = max(jobs, -(-len(images) // max(IMAGES_PER_RUN, batch)))
     depth = -(-len(images) // (batch * n_runs))
     require_exact(network.needed_bits)
-    layout = plan(network, batch)
+    layout = plan(network, batch, period)
     job = Job(
         network=network,
         plan=layout,
         period=period,
         depth=depth,
         record=_recorded_layers(network, record),
-        traced=_traced_neurons(network, layout, traces or {}),
+        traced=_traced_neurons(network, traces or {}),
         seed=seed,
         change=change,
     )
@@ -161,7 +159,7 @@ def _is_whole(value: object, least: int) -> bool:
 
 
 def _checked(network: SpikingNetwork, images: NDArray[Any]) -> NDArray[np.float64]:
-    shape = network.populations[0].shape
+    shape = network.image_shape
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1:] != shape or not len(images):
         raise ValueError(
@@ -190,20 +188,23 @@ def _recorded_layers(network: SpikingNetwork, record: bool | Sequence[str]) -> t
 
 
 def _traced_neurons(
-    network: SpikingNetwork, layout: Plan, traces: Mapping[str, Sequence[int]]
-) -> NDArray[np.int64]:
+    network: SpikingNetwork, traces: Mapping[str, Sequence[int]]
+) -> dict[str, NDArray[np.int64]]:
+    """Neurons to trace, by type, in the order of the layers; for one copy."""
     names = [population.name for population in network.populations]
-    found = []
-    for name, chosen in traces.items():
-        if name not in names:
-            raise ValueError(f"traces: no layer {name!r}; there are {', '.join(names)}")
-        layer = layout.layers[names.index(name)]
-        neurons = np.asarray(chosen, dtype=np.int64)
-        size = layer.positions * layer.units
+    unknown = [name for name in traces if name not in names]
+    if unknown:
+        raise ValueError(f"traces: no layer {unknown[0]!r}; there are {', '.join(names)}")
+    offsets = dict.fromkeys((kind.name for kind in network.neurons), 0)
+    found: dict[str, list[NDArray[np.int64]]] = {kind: [] for kind in offsets}
+    for population in network.populations:
+        neurons = np.asarray(traces.get(population.name, ()), dtype=np.int64)
+        size = population.n_neurons
         if ((neurons < 0) | (neurons >= size)).any():
-            raise ValueError(f"traces: neurons of layer {name!r} are 0 to {size - 1}")
-        found.append(layer.offset + neurons)
-    return np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+            raise ValueError(f"traces: neurons of layer {population.name!r} are 0 to {size - 1}")
+        found[population.neurons].append(offsets[population.neurons] + neurons)
+        offsets[population.neurons] += size
+    return {kind: np.concatenate(parts) for kind, parts in found.items() if parts}
 
 
 @contextmanager
@@ -215,7 +216,7 @@ def _runner(job: Job, target: str) -> Iterator[Callable[[tuple[int, NDArray[Any]
             yield partial(_run_at_runtime, job, target)
             return
         with builds.build_folder(_description(job)) as folder:
-            empty = np.zeros((0, *job.network.populations[0].shape))
+            empty = np.zeros((0, *job.network.image_shape))
             brian2.set_device("cpp_standalone", build_on_run=False)
             try:
                 device = brian2.get_device()
@@ -247,16 +248,17 @@ def _run_program(
 ) -> dict:
     """Run the compiled program on one part of the images."""
     start, images = part
-    values, n_images = stimulus_of(job, images)
     results = f"results_{start}_{os.getpid()}"  # not where the program of a killed run writes
     device.run(
         results_directory=results,
         with_output=False,
         run_args={
-            objects.stimulus: values * UNIT,
-            objects.copies.n_images: n_images,
+            objects.copies.n_images: images_of_copies(job, len(images)),
             objects.copies.noise_seed: np.full(job.plan.n_copies, _noise_seed(job, start)),
-            objects.neurons.clocked: first_decisions(job, n_images),
+        }
+        | {
+            array: stimulus_values(job, stimulus, images) * job.network.unit_volt * volt
+            for array, stimulus in zip(objects.stimuli, job.network.stimuli, strict=True)
         },
     )
     loop_s = float((folder / results / "last_run_info.txt").read_text().split()[0])
@@ -294,29 +296,32 @@ def _brian2_settings(target: str) -> Iterator[None]:
 
 def _description(job: Job) -> str:
     """Everything that the generated program depends on, but neither weights nor images."""
-    kind = {k: v for k, v in asdict(job.network.neurons).items() if k != "constants"}
-    constants = {k: str(v) for k, v in job.network.neurons.constants.items()}
-    layout = job.plan
+    network, layout = job.network, job.plan
+    kinds = [
+        {k: str(v) if k == "constants" else v for k, v in asdict(kind).items()}
+        for kind in network.neurons
+    ]
     sizes = (
-        layout.n_copies,
-        layout.n_neurons,
-        layout.n_rows,
-        len(layout.layers),
-        layout.axon_sources.size,
+        layout.sizes,
+        layout.group_sizes,
+        len(layout.routes),
+        [axons.sources.size for axons in layout.axons],
         job.depth,
-        job.period,
-        job.network.dt_ms,
-        job.network.readout.n_steps,
-        job.network.populations[0].n_units,
+        network.dt_ms,
+        network.readout.n_steps,
+        network.latency_phases,
+        [(s.variable, network.population(s.target).n_units) for s in network.stimuli],
+        [network.population(s.target).onset for s in network.stimuli],
         bool(job.record),
-        job.traced.tolist(),
+        [job.neurons_of(job.record, kind.name).size for kind in network.neurons],
+        {kind: neurons.tolist() for kind, neurons in job.traced.items()},
         getattr(job.change, "__qualname__", None),
     )
     # The compiler is told to use what this processor has, so a shared cache must tell them apart.
     processor = Path("/proc/cpuinfo")
     features = processor.read_text().split("\n\n")[0] if processor.exists() else ""
     flags = [line for line in features.splitlines() if line.startswith(("flags", "Features"))]
-    return repr((brian2.__version__, HEADER.read_text(), flags, kind, constants, sizes))
+    return repr((brian2.__version__, HEADER.read_text(), flags, kinds, sizes))
 
 
 def _in_processes(run: Callable[[Any], dict], parts: Sequence[Any], jobs: int) -> Iterator[dict]:
@@ -374,74 +379,107 @@ def _outcome(job: Job, objects: Objects, start: int, n_images: int, loop_s: floa
     """Read one run's arrays and put them in the order of the images."""
     network, layout = job.network, job.plan
     n_copies, readout = layout.n_copies, network.readout
-    score = np.asarray(objects.scores.score / UNIT, dtype=np.float64)
-    score = score.reshape(readout.n_steps, n_copies, len(readout.bias), -1)
+    unit = network.unit_volt * volt
+    score = np.asarray(objects.scores.score / unit, dtype=np.float64)
+    score = score.reshape(readout.n_rows, n_copies, readout.n_classes, -1)
     index = np.arange(n_images)
     copy, turn = index % n_copies, index // n_copies
-    at = turn[:, None] * job.period + readout.onset + np.arange(readout.n_steps)
-    scores = score[np.arange(readout.n_steps), copy[:, None], :, at]
-    counts = np.asarray(objects.neurons.n_spikes[:])
+    steps = np.arange(readout.n_steps)
+    # What arrived in a phase is read at the start of the next.
+    at = turn[:, None] * job.period + readout.onset + readout.every * steps + 1
+    scores = score[steps % readout.n_rows, copy[:, None], :, at]
+    spikes = {name: np.asarray(group.n_spikes[:]) for name, group in objects.neurons.items()}
+    tally = (len(layout.routes), layout.sizes.steps)
     outcome: dict[str, Any] = {
         "start": start,
         "loop_s": loop_s,
         "scores": scores,
         "counts": [
-            counts[layer.offset : layer.offset + layer.positions * layer.units * n_copies]
+            spikes[population.neurons][_block(layer, n_copies)]
             .reshape(layer.positions, n_copies, layer.units)
             .sum(axis=1)
-            for layer in layout.layers
+            for population, layer in zip(network.populations, layout.layers, strict=True)
         ],
-        "most": int(np.max(objects.neurons.most_in_image[:])),
-        "reached": np.bincount(
-            layout.axon_routes,
-            weights=np.asarray(objects.axons.reached[:]),
-            minlength=len(layout.routes),
-        ).astype(np.int64),
-        "spikes": None,
-        "traces": None,
+        "most": max(int(np.max(group.most_in_image[:])) for group in objects.neurons.values()),
+        "arrivals": np.asarray(objects.tally.n_arrived[:]).reshape(tally).astype(np.int64),
+        "events": np.asarray(objects.tally.n_reached[:]).reshape(tally).astype(np.int64),
+        "spikes": _spike_trains(job, objects, start) if objects.spikes else None,
+        "traces": {name: np.asarray(trace.v / mV) for name, trace in objects.traces.items()},
+        "ends": _ends(job, objects, copy, turn),
     }
-    if objects.spikes is not None:
-        outcome["spikes"] = _spike_trains(job, objects.spikes, start)
-    if objects.traces is not None:
-        outcome["traces"] = np.asarray(objects.traces.v / mV)
     return outcome
 
 
-def _spike_trains(job: Job, monitor: SpikeMonitor, start: int) -> Spikes:
+def _block(layer: Layer, n_copies: int) -> slice:
+    """Neurons of a layer in their group."""
+    return slice(layer.offset, layer.offset + layer.positions * layer.units * n_copies)
+
+
+def _ends(
+    job: Job, objects: Objects, copy: NDArray[np.int64], turn: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Potential in mV of recorded layers at each image's end, shape (n_images, n_neurons)."""
+    found = {}
+    done = dict.fromkeys(objects.ends, 0)
+    for index in job.record if job.keeps_ends else ():
+        population, layer = job.network.populations[index], job.plan.layers[index]
+        kind, size = population.neurons, layer.positions * layer.units * job.plan.n_copies
+        v = np.asarray(objects.ends[kind].v[done[kind] : done[kind] + size] / mV)
+        done[kind] += size
+        v = v.reshape(layer.positions, job.plan.n_copies, layer.units, -1)
+        found[population.name] = np.moveaxis(v, 3, 0)[turn + 1, :, copy].reshape(len(turn), -1)
+    return found
+
+
+def _spike_trains(job: Job, objects: Objects, start: int) -> Spikes:
     """Spikes as image, layer, neuron in the layer, and step since the image's onset."""
-    n_copies = job.plan.n_copies
-    neuron = np.asarray(monitor.i[:], dtype=np.int64)
-    step = np.rint(np.asarray(monitor.t / ms) / job.network.dt_ms).astype(np.int64)
-    table = np.array(job.plan.layers, dtype=np.int64)
-    layer = np.searchsorted(table[:, 0], neuron, side="right") - 1
-    offset, units, _, onset = table[layer].T
-    position, rest = np.divmod(neuron - offset, units * n_copies)
-    copy, unit = np.divmod(rest, units)
-    turn = (step - onset - position) // job.period
-    spikes = Spikes(
-        image=start + turn * n_copies + copy,
-        layer=layer,
-        neuron=position * units + unit,
-        step=step - turn * job.period,
-    )
-    return spikes.where(np.isin(layer, job.record))
+    n_copies, network = job.plan.n_copies, job.network
+    parts = []
+    for group, kind in enumerate(network.neurons):
+        monitor = objects.spikes[kind.name]
+        neuron = np.asarray(monitor.i[:], dtype=np.int64)
+        step = np.rint(np.asarray(monitor.t / ms) / network.dt_ms).astype(np.int64)
+        mine = np.array([i for i, layer in enumerate(job.plan.layers) if layer.group == group])
+        table = np.array([job.plan.layers[i] for i in mine], dtype=np.int64)
+        row = np.searchsorted(table[:, 2], neuron, side="right") - 1
+        _, _, offset, units, _, onset = table[row].T
+        position, rest = np.divmod(neuron - offset, units * n_copies)
+        copy, unit = np.divmod(rest, units)
+        turn = (step - (onset + position) * network.phase_steps) // job.period_steps
+        spikes = Spikes(
+            image=start + turn * n_copies + copy,
+            layer=mine[row],
+            neuron=position * units + unit,
+            step=step - turn * job.period_steps,
+        )
+        parts.append(spikes.where(np.isin(spikes.layer, job.record)))
+    return Spikes.of(parts)
 
 
 def _collect(job: Job, outcomes: list[dict], build_s: float, run_s: float) -> Recording:
     network = job.network
     scores = np.concatenate([outcome["scores"] for outcome in outcomes])
-    reached = sum(outcome["reached"] for outcome in outcomes)
+    arrivals = sum(outcome["arrivals"] for outcome in outcomes)
+    events = sum(outcome["events"] for outcome in outcomes)
     lateral = [p.name for p in network.populations if p.inhibition.any()]
     names = [p.name for p in network.projections] + [f"{name} inhibition" for name in lateral]
-    events = dict.fromkeys(names, 0)
-    for name, count in zip(names, reached, strict=True):
-        events[name] += int(count)  # two paths between the same layers count together
-    traces = {}
-    if outcomes[0]["traces"] is not None:
-        table = np.array(job.plan.layers)
-        layer = np.searchsorted(table[:, 0], job.traced, side="right") - 1
-        for index in np.unique(layer):
-            traces[network.populations[index].name] = outcomes[0]["traces"][layer == index]
+    by_step: dict[str, NDArray[np.int64]] = {}
+    for name, count in zip(names, events, strict=True):
+        by_step[name] = by_step.get(name, 0) + count  # two paths between layers count together
+    spikes_by_step = {
+        p.source: count for p, count in zip(network.projections, arrivals, strict=False)
+    }
+    traces, done = {}, dict.fromkeys(job.traced, 0)
+    for population in network.populations:
+        kind = population.neurons
+        rows = outcomes[0]["traces"].get(kind)
+        if rows is None:
+            continue
+        size = population.n_neurons
+        chosen = (job.traced[kind] >= done[kind]) & (job.traced[kind] < done[kind] + size)
+        done[kind] += size
+        if chosen.any():
+            traces[population.name] = rows[chosen]
     return Recording(
         scheme=network.scheme,
         network=network.name,
@@ -451,17 +489,24 @@ def _collect(job: Job, outcomes: list[dict], build_s: float, run_s: float) -> Re
         ),
         n_images=len(scores),
         dt_ms=network.dt_ms,
+        phase_steps=network.phase_steps,
         period=job.period,
         scores=np.cumsum(scores, axis=1) + network.readout.bias,
         readout_onset=network.readout.onset,
+        readout_every=network.readout.every,
         spike_counts=tuple(
             sum(outcome["counts"][i] for outcome in outcomes).astype(np.int64)
             for i in range(len(network.populations))
         ),
         most_spikes=max(outcome["most"] for outcome in outcomes),
-        synaptic_events=events,
+        events_by_step=by_step,
+        spikes_by_step=spikes_by_step,
         spikes=Spikes.of([o["spikes"] for o in outcomes]) if job.record else None,
         traces=traces,
+        end_potentials={
+            name: np.concatenate([outcome["ends"][name] for outcome in outcomes])
+            for name in outcomes[0]["ends"]
+        },
         build_s=build_s,
         run_s=run_s,
         loop_s=sum(outcome["loop_s"] for outcome in outcomes),

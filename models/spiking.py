@@ -1,34 +1,37 @@
 """The spiking network as plain data: populations, projections, inhibition and read-out.
 
 Nothing here knows Brian2's objects or a trained network. A conversion scheme fills these
-classes, :mod:`models.simulation` runs them, and a NumPy reference can evaluate them. Times are
-whole simulation steps of ``dt_ms``. Potentials are floats in **network units**, the units of the
-trained network; one of them is 2**-10 V, or 0.977 mV. A power of two in volts, the unit in which
-Brian2 stores potentials, keeps every sum exact that is exact in network units.
+classes, :mod:`models.simulation` runs them, and a NumPy reference can evaluate them. Potentials
+are floats in **network units**; one of them is a power of two in volts, the unit in which Brian2
+stores potentials, so that every sum that is exact in network units is exact there.
 
-The one connection kind is the **pooled convolution**: an optional average-pooling window (its
-divisor is already inside the kernel) followed by a convolution. A dense layer is the special
+Time has two grains. A simulation **step** of ``dt_ms`` is the least interval between two spikes of
+a neuron. A **phase** of ``phase_steps`` steps is what one layer needs before the next can go on:
+a single step where a neuron decides at once (AMOS), a whole burst and a pause where it does not.
+Onsets and ages count phases.
+
+The one connection with weights is the **pooled convolution**: an optional average-pooling window
+(its divisor is already inside the kernel) followed by a convolution. A dense layer is the special
 case whose kernel covers the whole map; global average pooling is a window as large as the map;
 an identity shortcut is a 1x1 depthwise kernel. So one shared kernel serves every layer, and
-nothing is unrolled.
+nothing is unrolled. Beside it, a :class:`WindowProjection` brings each unit of a pooling window
+to a variable of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .dyadic import exact_bits, grid_step
+from .dyadic import exact_bits, grid_step, power_of_two_at_least, round_to
 from .layers import Conv2D, windows
 from .network import InputCoding
 
 Array = NDArray[np.float64]
-
-UNIT_VOLT = 2.0**-10  # one network unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +44,18 @@ class NeuronType:
         Name of the type and of its Brian2 group.
     equations : str
         Brian2 equations with units, one variable a line.
+    every_phase : str
+        Statements run for every neuron at the start of each phase, before integration.
     every_step : str
-        Statements run for every neuron at the start of each step, before integration.
+        Statements run at the start of each step, after those of the phase.
     threshold, reset : str
         Brian2 threshold condition and reset statements.
+    afferents : tuple of str
+        Variables to which the spikes that arrive are added. Several for a neuron that keeps the
+        inputs of its window apart, in the order of the window's rows and columns.
+    is_chain : bool
+        Units are chains of neurons: the drive moves on from neuron to neuron, one a step, and
+        earlier neurons inhibit later ones.
     constants : mapping of str to brian2.Quantity
         Values of the names in the strings that are neither variables nor units.
     method : str
@@ -52,16 +63,20 @@ class NeuronType:
 
     Notes
     -----
-    The engine needs the variables ``drive``, ``inhibition`` (volt), ``clocked`` (boolean) and
-    one variable for each entry of :attr:`Population.parameters`; the rest is free. To change
+    The engine needs the variables of `afferents` (volt), ``v`` (volt), ``age`` (integer: phases
+    since the present image reached the neuron, -1 for none), ``inhibition`` (volt) for chains,
+    and one variable for each entry of :attr:`Population.parameters`; the rest is free. To change
     the biology, replace a type: ``network.with_neurons(replace(kind, equations=...))``.
     """
 
     name: str
     equations: str
-    every_step: str
     threshold: str
     reset: str
+    every_phase: str = ""
+    every_step: str = ""
+    afferents: tuple[str, ...] = ("drive",)
+    is_chain: bool = False
     constants: Mapping[str, object] = field(default_factory=dict)
     method: str = "exact"
 
@@ -77,25 +92,33 @@ class Population:
     ----------
     name : str
         Name of the layer of the trained network that it stands for.
+    neurons : str
+        Name of their type.
     shape : (int, int, int)
         Height, width and channels of the map of units.
     n_positions : int
         Neurons of a unit.
     onset : int
-        Step, counted from the image's onset, at which position 0 decides.
+        Phase, counted from the image's onset, in which the image reaches position 0.
     parameters : mapping of str to ndarray, shape (n_positions, height, width, channels)
-        Constants of each neuron, potentials in network units.
+        Constants of each neuron: potentials in network units as floats, counts as integers.
     inhibition : ndarray, shape (n_positions, n_positions)
         Row i, column j: what a spike of position j takes from position i > j of the same unit,
         i - j steps later, in network units. Negative entries excite.
+    largest_input : float
+        Bound of what a neuron gets in a phase besides spikes, in network units.
     """
 
     name: str
+    neurons: str
     shape: tuple[int, int, int]
-    n_positions: int
+    n_positions: int = 1
     onset: int
-    parameters: Mapping[str, Array]
-    inhibition: Array
+    parameters: Mapping[str, NDArray[np.floating] | NDArray[np.integer]] = field(
+        default_factory=dict
+    )
+    inhibition: Array = field(default_factory=lambda: np.zeros((1, 1)))
+    largest_input: float = 0.0
 
     @property
     def n_units(self) -> int:
@@ -204,19 +227,139 @@ class Projection:
 
 def _reach(size: int, pooled: int, projection: Projection, axis: int) -> NDArray[np.int64]:
     """Pairs of (pooled position, tap) along one axis that start at each source position."""
-    taps = np.zeros(pooled, dtype=np.int64)
-    n_out = (
-        pooled + 2 * projection.padding[axis] - projection.kernel.shape[axis]
-    ) // projection.stride[axis] + 1
-    for out in range(n_out):
-        start = out * projection.stride[axis] - projection.padding[axis]
-        stop = start + projection.kernel.shape[axis]
-        taps[max(start, 0) : min(stop, pooled)] += 1
+
+    def taps(n_pooled: int) -> NDArray[np.int64]:
+        counts = np.zeros(n_pooled, dtype=np.int64)
+        n_out = (
+            n_pooled + 2 * projection.padding[axis] - projection.kernel.shape[axis]
+        ) // projection.stride[axis] + 1
+        for out in range(n_out):
+            start = out * projection.stride[axis] - projection.padding[axis]
+            stop = start + projection.kernel.shape[axis]
+            counts[max(start, 0) : min(stop, n_pooled)] += 1
+        return counts
+
+    return _held(size, pooled, projection, axis, taps)
+
+
+def _held(
+    size: int,
+    pooled: int,
+    projection: Projection | WindowProjection,
+    axis: int,
+    weights: Callable[[int], NDArray],
+) -> NDArray[np.int64]:
+    """Sum of the weights of the windows that hold each source position along one axis."""
     reach = np.zeros(size, dtype=np.int64)
-    for position in range(pooled):
+    for position, weight in enumerate(weights(pooled)):
         start = position * projection.pool_stride[axis] - projection.pool_padding[axis]
-        reach[max(start, 0) : min(start + projection.pool[axis], size)] += taps[position]
+        reach[max(start, 0) : min(start + projection.pool[axis], size)] += int(weight)
     return reach
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WindowProjection:
+    """Units of each pooling window to variables of their own, one for each place in the window.
+
+    Parameters
+    ----------
+    source, target : str
+        Population names; the target has one unit for each window and channel.
+    delays : ndarray of int, shape (1,)
+        Axonal delay in steps.
+    source_shape, target_shape : (int, int, int)
+        Maps at both ends.
+    pool, pool_stride, pool_padding : (int, int)
+        The windows; they may overlap. Padding never spikes.
+    weight : float
+        What one spike adds, in network units.
+    """
+
+    source: str
+    target: str
+    delays: NDArray[np.int64]
+    source_shape: tuple[int, int, int]
+    target_shape: tuple[int, int, int]
+    pool: tuple[int, int]
+    pool_stride: tuple[int, int]
+    pool_padding: tuple[int, int] = (0, 0)
+    weight: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Source and target in one string."""
+        return f"{self.source}->{self.target}"
+
+    @property
+    def gains(self) -> Array:
+        """Factor of the one neuron of each unit, shape (1,)."""
+        return np.ones(1)
+
+    @property
+    def n_places(self) -> int:
+        """Places in a window."""
+        return int(np.prod(self.pool))
+
+    def by_place(self, values: Array) -> Array:
+        """Values of each window's units.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n, n_source_units)
+            One value for each unit of the source.
+
+        Returns
+        -------
+        ndarray, shape (n, n_target_units, n_places)
+            Places row by row; 0 for padding.
+        """
+        values = values.reshape(len(values), *self.source_shape)
+        found = windows(values, self.pool, self.pool_stride, self.pool_padding, 0.0)
+        return found.reshape(len(values), -1, self.n_places)
+
+    @cached_property
+    def fan_out(self) -> NDArray[np.int64]:
+        """Windows that hold each source unit, shape (n_source_units,)."""
+        counts = [
+            _held(self.source_shape[i], self.target_shape[i], self, i, np.ones) for i in (0, 1)
+        ]
+        reach = counts[0][:, None, None] * counts[1][None, :, None]
+        return np.broadcast_to(reach, self.source_shape).reshape(-1).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stimulus:
+    """What an image sets at one population for as long as it is shown.
+
+    Parameters
+    ----------
+    target : str
+        Population; position 0 of its units.
+    variable : str
+        Variable of its neurons.
+    projections : tuple of Projection
+        From the image's pixels; without any, each unit gets its own pixel.
+    bias : ndarray, shape (height, width, channels)
+        Added to the weighted sum, in network units.
+    step : float
+        The sum is rounded to whole multiples of it, in network units; 0 for no rounding.
+    """
+
+    target: str
+    variable: str
+    projections: tuple[Projection, ...] = ()
+    bias: Array = field(default_factory=lambda: np.zeros((1, 1, 1)))
+    step: float = 0.0
+
+    def values(self, images: Array) -> Array:
+        """Value for each unit, shape (n_images, n_units), in network units."""
+        flat = images.reshape(len(images), -1)
+        if not self.projections:
+            return flat
+        total = np.zeros((len(images), self.bias.size)) + self.bias.reshape(-1)
+        for projection in self.projections:
+            total += projection.forward(flat)
+        return round_to(total, self.step) if self.step else total
 
 
 READOUT = "readout"
@@ -228,18 +371,35 @@ class Readout:
 
     Parameters
     ----------
-    bias : ndarray, shape (n_classes,)
-        Added to the accumulated scores, in network units.
+    bias : ndarray, shape (n_steps, n_classes)
+        Added to the accumulated scores after each step of the read-out, in network units.
     onset : int
-        Step, from the image's onset, in which the first contribution can arrive.
-    n_steps : int
-        Steps during which contributions arrive; each is kept, so that the scores can be read
-        at any time.
+        Phase, from the image's onset, in which the first contribution can arrive.
+    every : int
+        Phases between successive scores.
+    n_rows : int
+        Accumulators of a class: as many as there are steps if images follow each other so
+        closely that a step of one coincides with another step of the next, else 1.
+
+    Notes
+    -----
+    Every step of the window is kept, so that the scores can be read at any time.
     """
 
     bias: Array
     onset: int
-    n_steps: int
+    every: int = 1
+    n_rows: int = 1
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the read-out during which contributions arrive."""
+        return len(self.bias)
+
+    @property
+    def n_classes(self) -> int:
+        """Class scores."""
+        return self.bias.shape[1]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -250,20 +410,30 @@ class SpikingNetwork:
     ----------
     scheme, name : str
         Conversion scheme and trained network.
-    neurons : NeuronType
-        The neurons of all populations.
+    neurons : tuple of NeuronType
+        The types of the populations' neurons.
     populations : tuple of Population
-        In feed-forward order; the first is the input, driven by the image itself.
-    projections : tuple of Projection
+        In feed-forward order.
+    projections : tuple of Projection and WindowProjection
         Feed-forward connections.
+    stimuli : tuple of Stimulus
+        Where the image enters.
     readout : Readout
         Class scores.
-    input_scale : float
-        Drive in network units of an image value of 1 at the input population.
+    image_shape : (int, int, int)
+        Height, width and channels of an image.
     coding : InputCoding, optional
         What an image may hold; without it, any finite numbers.
+    unit_volt : float
+        One network unit in volts, a power of two.
     dt_ms : float
         Length of a step in ms.
+    phase_steps : int
+        Steps of a phase.
+    n_phases : int
+        Phases that an image takes up in each layer; the next may follow at once.
+    most_spikes : int
+        Most spikes of a neuron for one image.
 
     Raises
     ------
@@ -273,16 +443,25 @@ class SpikingNetwork:
 
     scheme: str
     name: str
-    neurons: NeuronType
+    neurons: tuple[NeuronType, ...]
     populations: tuple[Population, ...]
-    projections: tuple[Projection, ...]
+    projections: tuple[Projection | WindowProjection, ...]
+    stimuli: tuple[Stimulus, ...]
     readout: Readout
-    input_scale: float = 1.0
+    image_shape: tuple[int, int, int]
     coding: InputCoding | None = None
+    unit_volt: float = 2.0**-10
     dt_ms: float = 1.0
+    phase_steps: int = 1
+    n_phases: int = 1
+    most_spikes: int = 1
 
     def __post_init__(self) -> None:
-        """Check that every projection fits its two ends."""
+        """Check that everything fits together."""
+        for population in self.populations:
+            self.kind(population.neurons)
+        if len(self.neurons) > 1 and any(kind.is_chain for kind in self.neurons):
+            raise ValueError(f"network {self.name!r}: chains of neurons allow no other type")
         for projection in self.projections:
             source = self.population(projection.source)
             if int(np.prod(projection.source_shape)) != source.n_units:
@@ -300,7 +479,7 @@ class SpikingNetwork:
                 raise ValueError(f"projection {projection.name}: negative delay")
             n_target = int(np.prod(projection.target_shape))
             expected = (
-                len(self.readout.bias)
+                self.readout.n_classes
                 if projection.target == READOUT
                 else self.population(projection.target).n_units
             )
@@ -308,6 +487,14 @@ class SpikingNetwork:
                 raise ValueError(
                     f"projection {projection.name}: {n_target} outputs for {expected} targets"
                 )
+            needed = projection.n_places if isinstance(projection, WindowProjection) else 1
+            if projection.target != READOUT:
+                kind = self.kind(self.population(projection.target).neurons)
+                if len(kind.afferents) != needed:
+                    raise ValueError(
+                        f"projection {projection.name}: neurons of type {kind.name!r} have "
+                        f"{len(kind.afferents)} afferent variables, {needed} are needed"
+                    )
 
     def population(self, name: str) -> Population:
         """Population of that name; KeyError lists the names there are."""
@@ -317,9 +504,26 @@ class SpikingNetwork:
         names = ", ".join(population.name for population in self.populations)
         raise KeyError(f"no population {name!r}; there are {names}")
 
+    def kind(self, name: str) -> NeuronType:
+        """Type of neurons of that name; KeyError lists the names there are."""
+        for kind in self.neurons:
+            if kind.name == name:
+                return kind
+        names = ", ".join(kind.name for kind in self.neurons)
+        raise KeyError(f"no type of neurons {name!r}; there are {names}")
+
     def incoming(self, target: str) -> tuple[Projection, ...]:
-        """Projections that end at `target`."""
-        return tuple(p for p in self.projections if p.target == target)
+        """Weighted projections that end at `target`."""
+        return tuple(
+            p for p in self.projections if p.target == target and isinstance(p, Projection)
+        )
+
+    def window(self, target: str) -> WindowProjection | None:
+        """The projection that fills the windows of population `target`, if it has any."""
+        for p in self.projections:
+            if p.target == target and isinstance(p, WindowProjection):
+                return p
+        return None
 
     @property
     def n_neurons(self) -> int:
@@ -327,9 +531,14 @@ class SpikingNetwork:
         return sum(population.n_neurons for population in self.populations)
 
     @property
+    def latency_phases(self) -> int:
+        """Phases from an image's onset until its last contribution has reached the read-out."""
+        return self.readout.onset + self.readout.every * (self.readout.n_steps - 1) + 1
+
+    @property
     def n_steps(self) -> int:
         """Steps from an image's onset until its scores are complete, read-out step included."""
-        return self.readout.onset + self.readout.n_steps + 1
+        return self.latency_phases * self.phase_steps + 1
 
     @property
     def latency_ms(self) -> float:
@@ -346,11 +555,13 @@ class SpikingNetwork:
     @property
     def n_kernel_weights(self) -> int:
         """Weights that are stored."""
-        return sum(projection.kernel.size for projection in self.projections)
+        return sum(p.kernel.size for p in self.projections if isinstance(p, Projection))
 
     def with_neurons(self, neurons: NeuronType) -> SpikingNetwork:
-        """The same network with another neuron type."""
-        return replace(self, neurons=neurons)
+        """The same network with other neurons of the type of the same name."""
+        self.kind(neurons.name)
+        kinds = tuple(neurons if kind.name == neurons.name else kind for kind in self.neurons)
+        return replace(self, neurons=kinds)
 
     @cached_property
     def needed_bits(self) -> int:
@@ -359,18 +570,18 @@ class SpikingNetwork:
         For each target the largest possible sum of positive and of negative contributions is
         compared with the grid on which all of its weights lie.
         """
-        bits = 0
-        for population in self.populations:
-            bits = max(bits, self._target_bits(population.name, population.inhibition))
-        return max(bits, self._target_bits(READOUT, np.zeros((1, 1))))
+        bits = self._target_bits(READOUT, np.zeros((1, 1)), 0.0)
+        for p in self.populations:
+            bits = max(bits, self._target_bits(p.name, p.inhibition, p.largest_input))
+        return bits
 
-    def _target_bits(self, target: str, inhibition: Array) -> int:
+    def _target_bits(self, target: str, inhibition: Array, largest_input: float) -> int:
         incoming = self.incoming(target)
         steps = [grid_step(p.kernel) * grid_step(p.gains) for p in incoming]
         steps.append(grid_step(inhibition))
-        largest = (largest_sum(incoming) if incoming else 0.0) + np.abs(inhibition).sum(
-            axis=1
-        ).max()
+        steps += [s.step for s in self.stimuli if s.target == target and s.step]
+        largest = (largest_sum(incoming) if incoming else 0.0) * self.most_spikes
+        largest += np.abs(inhibition).sum(axis=1).max() + largest_input * self.n_phases
         return exact_bits(largest, min(steps))
 
 
@@ -390,3 +601,36 @@ def largest_sum(incoming: Sequence[Projection]) -> float:
                 total = total + p.forward(ones, np.maximum(part * p.kernel, 0.0))
         bounds.append(float(np.max(total)))
     return max(bounds)
+
+
+def round_kernels(
+    incoming: Sequence[Projection], weight_bits: int
+) -> tuple[list[Projection], float, float]:
+    """Put the kernels of all projections to one target on one dyadic grid.
+
+    Parameters
+    ----------
+    incoming : sequence of Projection
+        With real weights.
+    weight_bits : int
+        Bits of a weight, sign included, of the projection with the smallest weights.
+
+    Returns
+    -------
+    projections : list of Projection
+        With rounded kernels.
+    step : float
+        Of the grid, in network units.
+    error : float
+        Largest relative root-mean-square rounding error of a kernel.
+    """
+    largest = [float(np.abs(projection.kernel).max()) for projection in incoming]
+    smallest = min((x for x in largest if x > 0), default=1.0)
+    step = power_of_two_at_least(smallest) / 2 ** (weight_bits - 1)
+    rounded = [replace(p, kernel=round_to(p.kernel, step)) for p in incoming]
+    errors = [
+        np.sqrt(np.mean((new.kernel - old.kernel) ** 2) / np.mean(old.kernel**2))
+        for new, old in zip(rounded, incoming, strict=True)
+        if old.kernel.any()
+    ]
+    return rounded, step, float(max(errors, default=0.0))

@@ -46,6 +46,7 @@ def save_spikes(path: Path, recording: Recording, labels: ArrayLike) -> Path:
         layer_positions=np.array([layer.n_positions for layer in layers]),
         layer_onsets=np.array([layer.onset for layer in layers]),
         dt_ms=recording.dt_ms,
+        phase_steps=recording.phase_steps,
         labels=np.asarray(labels),
         predictions=recording.predictions,
         latency_steps=recording.latency_steps,
@@ -64,8 +65,8 @@ def load_spikes(path: Path) -> tuple[Spikes, tuple[RecordedLayer, ...], dict[str
     Returns
     -------
     (Spikes, tuple of RecordedLayer, dict)
-        Spike trains, layers in order, and ``dt_ms``, ``labels``, ``predictions`` and
-        ``latency_steps``.
+        Spike trains, layers in order, and ``dt_ms``, ``phase_steps``, ``labels``,
+        ``predictions`` and ``latency_steps``.
     """
     with np.load(path) as stored:
         spikes = Spikes(**{name: stored[name].astype(np.int64) for name in _COLUMNS})
@@ -86,6 +87,7 @@ def load_spikes(path: Path) -> tuple[Spikes, tuple[RecordedLayer, ...], dict[str
         )
         rest = {
             "dt_ms": float(stored["dt_ms"]),
+            "phase_steps": int(stored["phase_steps"]),
             "labels": stored["labels"],
             "predictions": stored["predictions"],
             "latency_steps": int(stored["latency_steps"]),

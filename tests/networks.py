@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from models import storage
 from models.layers import (
     Activation,
     Add,
@@ -11,6 +12,7 @@ from models.layers import (
     Dense,
     Flatten,
     GlobalAvgPool,
+    MaxPool2D,
 )
 from models.network import InputCoding, Network
 
@@ -55,6 +57,29 @@ def everything(function="relu", seed=0):
         dense(rng, "dense2", "act4", 12, 5),
     )
     return Network("everything", coding((9, 8, 2)), layers, CLASSES)
+
+
+def pooled_network(size=(3, 2), stride=(2, 2), padding=(1, 0), seed=0):
+    """Max pooling twice, average and global pooling, batch norm and a shortcut over a pooling."""
+    rng = np.random.default_rng(seed)
+    layers = (
+        conv(rng, "conv1", "input", (3, 3), 2, 6, padding=(1, 1)),
+        BatchNorm("norm1", ("conv1",), *rng.uniform(0.5, 1.5, size=(4, 6)), 1e-5),
+        Activation("act1", ("norm1",), "relu"),
+        MaxPool2D("pool1", ("act1",), size, stride, padding),
+        conv(rng, "conv2", "pool1", (3, 3), 6, 6, padding=(1, 1)),
+        Activation("act2", ("conv2",), "relu"),
+        conv(rng, "conv3", "act2", (3, 3), 6, 6, padding=(1, 1)),
+        Add("sum", ("conv3", "pool1")),
+        Activation("act3", ("sum",), "relu"),
+        MaxPool2D("pool2", ("act3",), (2, 2), (1, 1), (0, 0)),
+        AvgPool2D("pool3", ("pool2",), (2, 1), (1, 1), (0, 0)),
+        conv(rng, "conv4", "pool3", (1, 1), 6, 9),
+        Activation("act4", ("conv4",), "relu"),
+        GlobalAvgPool("gap", ("act4",)),
+        dense(rng, "out", "gap", 9, 5),
+    )
+    return Network("pooled", coding((11, 10, 2)), layers, CLASSES)
 
 
 def of_kind(kind, seed=0):
@@ -148,3 +173,9 @@ def images_for(network, n, seed=1):
     if network.input.signed:
         return rng.uniform(-maximum, maximum, (n, *shape))
     return rng.integers(0, int(maximum) + 1, (n, *shape))
+
+
+def shipped(scheme):
+    """Names of the shipped networks that are meant for a scheme."""
+    networks = storage.trained_networks()
+    return sorted(n for n, path in networks.items() if storage.load_info(path)["scheme"] == scheme)

@@ -312,14 +312,18 @@ def write_result(folder, gate="relu", sizes=(2, 4), scheme="amos"):
         layers=raster_layers(),
         n_images=3,
         dt_ms=1.0,
+        phase_steps=1,
         period=5,
         scores=np.eye(3)[:, None, :],
         readout_onset=4,
+        readout_every=1,
         spike_counts=(np.zeros((2, 3)), np.zeros((3, 2))),
         most_spikes=1,
-        synaptic_events={},
+        events_by_step={},
+        spikes_by_step={},
         spikes=spikes_of([0, 1, 0], [3, 2, 0], [1, 3, 0], image=[0, 0, 1]),
         traces={},
+        end_potentials={},
         **WALL_TIMES,
     )
     save_spikes(folder / "spikes.npz", recording, np.array([0, 2, 2]))
@@ -415,7 +419,7 @@ def test_refuses_unknown_scheme(tmp_path):
     """A scheme without figures against the message that lists those that have some."""
     folder = write_result(tmp_path / "tiny", scheme="morse")
     with pytest.raises(
-        ValueError, match="no figures for scheme 'morse'; there are for amos, benchmark"
+        ValueError, match="no figures for scheme 'morse'; there are for amos, burst, benchmark"
     ):
         script.make_figures(folder)
 

@@ -105,7 +105,7 @@ def test_max_pooling_is_named(case):
     """A layer without a spiking counterpart against the error with its name and the advice."""
     network = with_max_pooling()
     network.forward(images_for(network, 2))  # it is a network, only not one that can be converted
-    with pytest.raises(ValueError, match=r"MaxPool2D 'pool'.*average pooling instead"):
+    with pytest.raises(ValueError, match=r"MaxPool2D 'pool'.*other layers instead"):
         amos.convert(network, images_for(network, 2))
 
 
@@ -122,7 +122,7 @@ def test_study_names_the_unsupported_layer(tmp_path, capsys):
     network = Network("pooled", shipped.input, layers, shipped.classes)
     path = storage.save_network(network, tmp_path / "pooled.safetensors")
     said = refused(capsys, tmp_path / "out", "--network", str(path))
-    assert "MaxPool2D 'biggest'" in said and "average pooling instead" in said
+    assert "MaxPool2D 'biggest'" in said and "other layers instead" in said
 
 
 @pytest.mark.parametrize(
@@ -350,7 +350,7 @@ def test_more_images_than_there_are(tmp_path, capsys):
         ({"batch": 0}, "batch must be .* at least 1, got 0"),
         ({"batch": 1.5}, "batch .*got 1.5"),
         ({"jobs": 0}, "jobs must be .* at least 1, got 0"),
-        ({"period": 0}, "period must be .*at least 1 step, got 0"),
+        ({"period": 0}, "period must be .*at least 1 phases, got 0"),
         ({"target": "cuda"}, "target must be one of cpp_standalone, cython, numpy, got 'cuda'"),
         ({"record": ["act1", "act9"]}, "record: no layer 'act9'; there are input, act1, act2"),
         ({"traces": {"act9": [0]}}, "traces: no layer 'act9'; there are input, act1, act2"),
