@@ -1,4 +1,4 @@
-"""From a PyTorch module to a `Network`: the only file of this package that needs torch.
+"""From a PyTorch module to a `Network`; with `models.torch_layers` all that needs torch here.
 
 PyTorch is channels-first and we are channels-last, so kernels are transposed and the inputs of
 the first Linear after a Flatten are reordered. Nothing else changes: the logits are those of
@@ -35,9 +35,11 @@ from .layers import (
     Layer,
     MaxPool2D,
     Pair,
+    QuantisedReLU,
     Shape,
 )
 from .network import InputCoding, Network
+from .torch_layers import QCFS
 
 
 class Residual(nn.Module):
@@ -77,8 +79,8 @@ def from_torch(module: nn.Module, input: InputCoding, classes: Sequence[str], na
     ----------
     module : nn.Module
         An nn.Sequential, possibly nested, of Conv2d, Linear, BatchNorm1d/2d, AvgPool2d,
-        AdaptiveAvgPool2d(1), MaxPool2d, Flatten, ReLU, SiLU, Sigmoid, Tanh, GELU, Identity,
-        Dropout and `Residual`. It is read in evaluation mode, whatever mode it is in.
+        AdaptiveAvgPool2d(1), MaxPool2d, Flatten, ReLU, SiLU, Sigmoid, Tanh, GELU, `QCFS`,
+        Identity, Dropout and `Residual`. It is read in evaluation mode, whatever mode it is in.
     input : InputCoding
         The module is taken to see the standardised images, channels first.
     classes : sequence of str
@@ -148,6 +150,7 @@ class _Converter:
             nn.MaxPool2d: self._max_pool,
             nn.Flatten: self._flatten,
             **dict.fromkeys(_POINTWISE, self._pointwise),
+            QCFS: self._quantised_relu,
         }
 
     def convert(self, module: nn.Module, path: str, at: _Stream) -> _Stream:
@@ -301,6 +304,10 @@ class _Converter:
             _need(module.approximate == "none", f"approximate={module.approximate!r}, not 'none'")
         layer = Activation(self._name("act"), (at.source,), _POINTWISE[type(module)])
         return self._append(layer, at)
+
+    def _quantised_relu(self, module: QCFS, at: _Stream) -> _Stream:
+        step = module.step.item()
+        return self._append(QuantisedReLU(self._name("act"), (at.source,), step, module.levels), at)
 
 
 def _need(condition: bool, otherwise: str) -> None:

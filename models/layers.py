@@ -474,6 +474,43 @@ class Activation(Layer):
         return ACTIVATIONS[self.function](values[0])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class QuantisedReLU(Layer):
+    """ReLU with equal steps up to a largest value: step * clip(floor(x / step + 1/2), 0, levels).
+
+    This is the quantisation clip-floor-shift activation of Bu et al. (2022), with
+    lambda = step * levels.
+
+    Parameters
+    ----------
+    step : float
+        Distance of two neighbouring outputs, > 0.
+    levels : int
+        Largest output in units of the step, >= 1.
+    """
+
+    step: float
+    levels: int
+
+    def _check(self) -> None:
+        object.__setattr__(self, "step", float(self.step))
+        if not (np.isfinite(self.step) and self.step > 0):
+            raise ValueError(f"{self.label}: step must be > 0, got {self.step!r}")
+        if self.levels != int(self.levels) or self.levels < 1:
+            raise ValueError(
+                f"{self.label}: levels must be a whole number >= 1, got {self.levels!r}"
+            )
+        object.__setattr__(self, "levels", int(self.levels))
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        return shapes[0]
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return self.step * np.clip(np.floor(values[0] / self.step + 0.5), 0, self.levels)
+
+
 LAYER_TYPES: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
@@ -486,5 +523,6 @@ LAYER_TYPES: dict[str, type[Layer]] = {
         Flatten,
         Add,
         Activation,
+        QuantisedReLU,
     )
 }

@@ -37,7 +37,9 @@ except ImportError as error:
         sys.exit(message)
     raise ImportError(message) from error
 
+from models.dyadic import power_of_two_at_least, round_to
 from models.from_torch import from_torch
+from models.layers import Conv2D, Dense, Layer
 from models.network import InputCoding, Network, accuracy
 from models.storage import TRAINED_FOLDER, save_network
 from studies import datasets
@@ -45,11 +47,13 @@ from studies.recipes import RECIPES, Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "train"
+THREADS = 2
+KERNEL_BITS = 15
 QUICK_EPOCHS = 1
 QUICK_IMAGES = 512
 
 
-def input_coding(images: np.ndarray, maximum: int) -> InputCoding:
+def input_coding(images: np.ndarray, maximum: int, is_dyadic: bool = False) -> InputCoding:
     """Return the coding that gives the training images mean 0 and variance 1 in each channel.
 
     Parameters
@@ -58,6 +62,8 @@ def input_coding(images: np.ndarray, maximum: int) -> InputCoding:
         Training images.
     maximum : int
         Largest pixel value the data set can hold.
+    is_dyadic : bool
+        Round the gain to a power of two and the mean to a whole number.
 
     Returns
     -------
@@ -66,8 +72,42 @@ def input_coding(images: np.ndarray, maximum: int) -> InputCoding:
     """
     mean = images.mean(axis=(0, 1, 2), dtype=np.float64)
     std = images.std(axis=(0, 1, 2), dtype=np.float64)
+    gain, offset = 1.0 / std, -mean / std
+    if is_dyadic:
+        gain = np.exp2(np.round(np.log2(gain)))
+        offset = -np.round(mean) * gain
     rows, columns, channels = images.shape[1:]
-    return InputCoding((rows, columns, channels), maximum, gain=1.0 / std, offset=-mean / std)
+    return InputCoding((rows, columns, channels), maximum, gain=gain, offset=offset)
+
+
+def to_dyadic(network: Network) -> Network:
+    """Return the network without batch normalisation and with kernels and biases on a grid.
+
+    Parameters
+    ----------
+    network : Network
+        As trained.
+
+    Returns
+    -------
+    Network
+        In each layer, kernel and bias are multiples of one power of two, `KERNEL_BITS` bits below
+        the one that holds the largest weight.
+
+    Raises
+    ------
+    ValueError
+        See `Network.fold_batch_norm`.
+    """
+    layers: list[Layer] = []
+    for layer in network.fold_batch_norm().layers:
+        if isinstance(layer, Conv2D | Dense):
+            step = power_of_two_at_least(np.abs(layer.kernel).max()) / 2**KERNEL_BITS
+            layer = replace(
+                layer, kernel=round_to(layer.kernel, step), bias=round_to(layer.bias, step)
+            )
+        layers.append(layer)
+    return replace(network, layers=tuple(layers))
 
 
 def augment(images: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
@@ -201,6 +241,7 @@ def fit(
     run = {k: v for k, v in asdict(recipe).items() if k != "build"} | {
         "module": str(module),
         "seed": seed,
+        "threads": torch.get_num_threads(),
         "data": zlib.crc32(labels.tobytes(), zlib.crc32(images.tobytes())),
     }
     checkpoint = folder / "checkpoint.pt"
@@ -337,9 +378,11 @@ def train(
     if is_quick:
         images, labels = images[:QUICK_IMAGES], labels[:QUICK_IMAGES]
         test_images, test_labels = test_images[:QUICK_IMAGES], test_labels[:QUICK_IMAGES]
-    coding = input_coding(images, datasets.describe(recipe.dataset).maximum)
+    coding = input_coding(images, datasets.describe(recipe.dataset).maximum, recipe.is_dyadic)
     module = fit(recipe, images, labels, coding, seed, results / run_name(name, seed, is_quick))
     network = from_torch(module, coding, datasets.classes(recipe.dataset), name)
+    if recipe.is_dyadic:
+        network = to_dyadic(network)
     score = accuracy(network.forward(test_images), test_labels)
     info = provenance(name, recipe, seed, is_quick, network) | {
         "test_accuracy": score,
@@ -396,9 +439,12 @@ def provenance(
     dict
         JSON values; no dates or paths, so that the same training gives the same file.
     """
+    threads = torch.get_num_threads()
     command = (
         f"python studies/train.py --scheme {recipe.scheme} --network {name} "
-        f"--epochs {recipe.epochs} --seed {seed}" + (" --quick" if is_quick else "")
+        f"--epochs {recipe.epochs} --seed {seed}"
+        + (f" --threads {threads}" if threads != THREADS else "")
+        + (" --quick" if is_quick else "")
     )
     return {
         "command": command,
@@ -448,7 +494,9 @@ def main(argv: Sequence[str] | None = None) -> Path:
     parser.add_argument(
         "--quick", action="store_true", help=f"{QUICK_EPOCHS} epoch of {QUICK_IMAGES} images"
     )
-    parser.add_argument("--threads", type=int, default=2, help="of PyTorch; default: 2")
+    parser.add_argument(
+        "--threads", type=int, default=THREADS, help=f"of PyTorch; default: {THREADS}"
+    )
     arguments = parser.parse_args(argv)
 
     names = [n for n, recipe in RECIPES.items() if recipe.scheme == arguments.scheme]

@@ -1,5 +1,6 @@
 """Converted modules against PyTorch's own forward pass, and what cannot be converted."""
 
+import math
 import subprocess
 import sys
 
@@ -10,8 +11,9 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from models.from_torch import Residual, from_torch  # noqa: E402
-from models.layers import INPUT, Activation, Dense, Flatten  # noqa: E402
+from models.layers import INPUT, Activation, Dense, Flatten, QuantisedReLU  # noqa: E402
 from models.network import InputCoding  # noqa: E402
+from models.torch_layers import QCFS  # noqa: E402
 
 CODING = InputCoding((7, 6, 4), 255, [0.01, 0.02, 0.03, 0.015], [-1.0, 0.5, 0.0, -2.0])
 
@@ -85,6 +87,71 @@ def test_pooling_equals_torch(pooling, n_out):
 def test_activation_equals_torch(activation):
     """Each pointwise function against torch."""
     compare(nn.Sequential(nn.Conv2d(4, 5, 3), activation(), head(5 * 5 * 4)))
+
+
+def qcfs(levels, log2_step):
+    module = QCFS(levels)
+    with torch.no_grad():
+        module.log2_step.fill_(log2_step)
+    return module
+
+
+@pytest.mark.parametrize("log2_step", [-2.6, -0.4, 0.3, 2.2])
+def test_qcfs_equals_torch(log2_step):
+    """QCFS in a network against torch, and its fields against the rounded logarithm."""
+    network = compare(nn.Sequential(nn.Conv2d(4, 5, 3), qcfs(3, log2_step), head(5 * 5 * 4)))
+    layer = network.layer("act1")
+    assert isinstance(layer, QuantisedReLU)
+    assert (layer.step, layer.levels) == (2.0 ** round(log2_step), 3)
+
+
+@pytest.mark.parametrize("log2_step", [-3.4, -0.3, 0.0, 1.6])
+def test_qcfs_has_the_values_of_the_layer(log2_step):
+    """Float32 values of QCFS, ties and both ends included, against the layer, without tolerance."""
+    module, step = qcfs(5, log2_step), 2.0 ** round(log2_step)
+    x = np.concatenate([np.arange(-4, 16) / 2, np.linspace(-2, 8, 501)]).astype(np.float32)
+    x = (x * step).reshape(1, 1, 1, -1)
+    found = module(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_array_equal(found, QuantisedReLU("q", ("input",), step, 5).apply(x))
+
+
+def test_qcfs_starts_with_a_range_near_two():
+    """Steps before any training against powers of two whose multiple by the levels is near 2."""
+    assert {levels: QCFS(levels).step.item() for levels in (1, 4, 6, 8)} == {
+        1: 2.0, 4: 0.5, 6: 0.25, 8: 0.25,
+    }  # fmt: skip
+
+
+def test_qcfs_input_gradient_is_the_slope_over_one_step():
+    """Gradient for the input against the staircase's rise from one step before to one after.
+
+    Over whole steps the staircase rises like the straight line that it approximates, so the
+    difference quotient has no rounding error but at the two ends of the range.
+    """
+    module, step = qcfs(6, -1.2), 0.5
+    x = torch.tensor([-2.0, -1.3, -0.6, 0.51, 0.8, 1.25, 1.9, 2.45, 3.6, 4.2], requires_grad=True)
+    module(x).sum().backward()
+    with torch.no_grad():
+        slope = (module(x + step) - module(x - step)) / (2 * step)
+    assert x.grad.tolist() == slope.tolist() == [0.0] * 3 + [1.0] * 5 + [0.0] * 2
+
+
+def test_qcfs_step_gradient_scales_the_staircase():
+    """Gradient for the step against Euler's identity for functions of degree one.
+
+    Scaling input and step together scales the output, so that
+    ``x * dy/dx + step * dy/dstep = y``, and log2(step) brings the factor step * ln 2.
+    """
+    module = qcfs(4, 0.8)
+    x = torch.linspace(-5, 15, 83, requires_grad=True)
+    y = module(x)
+    y.sum().backward()
+    expected = math.log(2) * (y - x * x.grad).sum()
+    torch.testing.assert_close(module.log2_step.grad, expected, rtol=1e-5, atol=0)
+    saturated = torch.tensor([20.0])
+    module.zero_grad()
+    module(saturated).backward()
+    assert module.log2_step.grad.item() == pytest.approx(math.log(2) * 2 * 4, rel=1e-6)
 
 
 def test_norms_around_a_flatten_equal_torch():

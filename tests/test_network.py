@@ -19,6 +19,7 @@ from models.layers import (
     Flatten,
     GlobalAvgPool,
     MaxPool2D,
+    QuantisedReLU,
 )
 from models.network import InputCoding, Network, accuracy
 
@@ -146,6 +147,20 @@ def test_activation_equals_formula(function, formula):
     out = Activation("a", ("input",), function).apply(values.reshape(1, 7, 7, 1))
     expected = [formula(v) for v in values]
     np.testing.assert_allclose(out.ravel(), expected, rtol=1e-12, atol=1e-15)
+
+
+def test_quantised_relu_by_hand():
+    """Values below, at and between the steps of 1/4, ties and saturation, against pen and paper."""
+    outputs = {
+        -3.0: 0.0, -0.125: 0.0, 0.0: 0.0, 0.12: 0.0, 0.125: 0.25, 0.3: 0.25, 0.37: 0.25,
+        0.375: 0.5, 0.5: 0.5, 0.624: 0.5, 0.625: 0.75, 0.75: 0.75, 0.875: 0.75, 9.0: 0.75,
+    }  # fmt: skip
+    x = np.array(list(outputs)).reshape(2, 1, 1, 7)
+    out = QuantisedReLU("q", ("input",), 0.25, 3).apply(x)
+    assert out.shape == x.shape
+    assert out.ravel().tolist() == list(outputs.values())
+    one_level = QuantisedReLU("q", ("input",), 0.5, 1).apply(x)
+    assert one_level.ravel().tolist() == [0.5 if v >= 0.25 else 0.0 for v in outputs]
 
 
 def test_activations_do_not_overflow():
@@ -318,6 +333,11 @@ def test_arrays_are_frozen_copies():
         (lambda: conv(padding=(0.5, 0)), "'c': padding must be two whole numbers >= 0"),
         (lambda: AvgPool2D("p", ("input",), padding=(2, 0)), "'p': padding.*more than half"),
         (lambda: Activation("a", ("input",), "swish"), "'swish'; there are relu, silu"),
+        (lambda: QuantisedReLU("q", ("c",), 0.0, 4), "ReLU 'q': step must be > 0, got 0.0"),
+        (lambda: QuantisedReLU("q", ("c",), np.inf, 4), "ReLU 'q': step must be > 0, got inf"),
+        (lambda: QuantisedReLU("q", ("c",), np.nan, 4), "ReLU 'q': step must be > 0, got nan"),
+        (lambda: QuantisedReLU("q", ("c",), 0.5, 0), "'q': levels must be a whole number.*got 0"),
+        (lambda: QuantisedReLU("q", ("c",), 0.5, 1.5), "'q': levels.*got 1.5"),
         (lambda: BatchNorm("n", ("c",), [1], [1], [1], [-1], 0.1), "'n': variance . epsilon"),
         (lambda: BatchNorm("n", ("c",), [1], [1, 2], [1], [1], 0.1), "'n': arrays differ"),
     ],

@@ -17,6 +17,7 @@ from models.layers import (
     Flatten,
     GlobalAvgPool,
     MaxPool2D,
+    QuantisedReLU,
 )
 from models.network import InputCoding, Network
 from models.storage import (
@@ -48,7 +49,8 @@ def network():
             Activation("a", ("n",), "gelu"),
             Add("s", ("c", "a")),
             MaxPool2D("m", ("s",), (3, 3), (1, 1), (1, 1)),
-            AvgPool2D("p", ("m",), (2, 2), (2, 2)),
+            QuantisedReLU("q", ("m",), 0.1, 6),
+            AvgPool2D("p", ("q",), (2, 2), (2, 2)),
             Conv2D("c2", ("p",), weights(2, 1, 4, 3), weights(3)),
             GlobalAvgPool("g", ("c2",)),
             Flatten("f", ("g",)),
