@@ -47,6 +47,8 @@ SEQUENCES: Mapping[str, tuple[str, float, float]] = MappingProxyType(
         "position": ("viridis", 0.0, 0.86),
         "neurons_per_gate": ("plasma", 0.0, 0.8),
         "depth": ("cividis", 0.0, 0.82),
+        "spike_of_burst": ("inferno", 0.15, 0.78),
+        "allowed_loss": ("Greys_r", 0.15, 0.65),
     }
 )
 
@@ -78,7 +80,7 @@ def staircase(
     drive = np.linspace(*domain, POINTS)
     exact = ACTIVATIONS[function_name](drive)
     ax.plot(drive, exact, color=COLOURS["exact"], linewidth=3.5, label=function_name)
-    colours = _sequence("neurons_per_gate", len(gates))
+    colours = sequence("neurons_per_gate", len(gates))
     for colour, (n_neurons, gate) in zip(colours, sorted(gates.items()), strict=True):
         ax.plot(drive, gate(drive), color=colour, linewidth=1.0, label=f"K = {n_neurons}")
     ax.set(xlabel="drive x of the gate", ylabel="activation", xlim=domain)
@@ -122,11 +124,11 @@ def travelling_raster(
         raise ValueError(
             f"a raster shows one image, the spikes belong to {len(np.unique(spikes.image))}"
         )
-    colours = _sequence("position", max(layer.n_positions for layer in layers))
+    colours = sequence("position", max(layer.n_positions for layer in layers))
     gap = 0.12 * min(most_units, max(layer.n_units for layer in layers))
     top, centres, names = 0.0, [], []
     for index, layer in enumerate(layers):
-        shown = _spread(layer.n_units, most_units)
+        shown = spread(layer.n_units, most_units)
         own = spikes.where(spikes.layer == index)
         position, unit = np.divmod(own.neuron, layer.n_units)
         is_shown = np.isin(unit, shown)
@@ -154,7 +156,7 @@ def travelling_raster(
     )
     ax.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10]))
     ax.spines["left"].set_visible(False)
-    _position_bar(ax, colours)
+    colour_bar(ax, colours, "position in the gate (0 decides first)")
 
 
 def accuracy_against_k(ax: Axes, metrics: pd.DataFrame) -> None:
@@ -175,7 +177,7 @@ def accuracy_against_k(ax: Axes, metrics: pd.DataFrame) -> None:
     )
     below, above = np.abs(ends.T - accuracy)
     trained = float(rows["ann_accuracy"].iloc[-1])
-    _trained_line(ax, trained)
+    trained_line(ax, trained)
     ax.errorbar(
         rows["neurons_per_gate"],
         100 * accuracy,
@@ -215,7 +217,7 @@ def accuracy_over_time(ax: Axes, table: pd.DataFrame, ann_accuracy: float) -> No
     ann_accuracy : float
         Accuracy of the trained network on the same images, a fraction.
     """
-    _trained_line(ax, ann_accuracy)
+    trained_line(ax, ann_accuracy)
     ax.plot(
         table["time_ms"],
         100 * table["accuracy"],
@@ -252,8 +254,8 @@ def firing_by_position(ax: Axes, table: pd.DataFrame) -> None:
         From `analysis.spike_timing.firing_by_position`.
     """
     names = list(dict.fromkeys(table["layer"]))
-    colours = _sequence("depth", len(names))
-    named = set(_spread(len(names), MOST_NAMES))
+    colours = sequence("depth", len(names))
+    named = set(spread(len(names), MOST_NAMES))
     for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
         rows = table[table["layer"] == name]
         ax.plot(
@@ -272,20 +274,34 @@ def firing_by_position(ax: Axes, table: pd.DataFrame) -> None:
     ax.legend(title="layer", loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def _sequence(meaning: str, n: int) -> NDArray[np.float64]:
-    """Colours, shape (n, 4), in the order of a quantity."""
+def sequence(meaning: str, n: int) -> NDArray[np.float64]:
+    """Colours in the order of a quantity.
+
+    Parameters
+    ----------
+    meaning : str
+        A key of `SEQUENCES`.
+    n : int
+        How many.
+
+    Returns
+    -------
+    ndarray, shape (n, 4)
+        Red, green, blue and opacity, from 0 to 1.
+    """
     name, low, high = SEQUENCES[meaning]
     return mpl.colormaps[name](np.linspace(low, high, n))
 
 
-def _spread(n: int, most: int) -> NDArray[np.int64]:
+def spread(n: int, most: int) -> NDArray[np.int64]:
     """All of 0 to n - 1, or `most` of them evenly spaced with both ends."""
     if n <= most:
         return np.arange(n)
     return np.linspace(0, n - 1, most).round().astype(np.int64)
 
 
-def _trained_line(ax: Axes, accuracy: float) -> None:
+def trained_line(ax: Axes, accuracy: float) -> None:
+    """Draw the accuracy of the trained network, a fraction, across the axes in per cent."""
     ax.axhline(
         100 * accuracy,
         color=COLOURS["trained"],
@@ -295,15 +311,27 @@ def _trained_line(ax: Axes, accuracy: float) -> None:
     )
 
 
-def _position_bar(ax: Axes, colours: NDArray[np.float64]) -> None:
-    """Colour bar with one field for each position."""
-    n = len(colours)
-    scale = ScalarMappable(BoundaryNorm(np.arange(n + 1) - 0.5, n), ListedColormap(colours))
-    bar = ax.figure.colorbar(scale, ax=ax, ticks=range(n), aspect=30, pad=0.01)
+def colour_bar(ax: Axes, colours: NDArray[np.float64], label: str, first: int = 0) -> None:
+    """Draw a colour bar with one field for each whole number from `first` on.
+
+    Parameters
+    ----------
+    ax : Axes
+        Beside which it is drawn.
+    colours : ndarray, shape (n, 4)
+        From `sequence`.
+    label : str
+        What the numbers count.
+    first : int
+        Number of the first colour.
+    """
+    numbers = first + np.arange(len(colours) + 1)
+    scale = ScalarMappable(BoundaryNorm(numbers - 0.5, len(colours)), ListedColormap(colours))
+    bar = ax.figure.colorbar(scale, ax=ax, ticks=numbers[:-1], aspect=30, pad=0.01)
     bar.ax.minorticks_off()
     bar.ax.tick_params(length=0)
     bar.outline.set_visible(False)
-    bar.set_label("position in the gate (0 decides first)")
+    bar.set_label(label)
 
 
 def cost(axes: Sequence[Axes], table: pd.DataFrame) -> None:

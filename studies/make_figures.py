@@ -19,16 +19,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import figures
+from analysis import burst_figures, figures
 from models.gate_fits import fitted_gate
 from models.gates import alpha_for, relu_gate
 from studies import common
 from studies.results import load_spikes
 
 COMPLETE = "metrics.csv"
+SPIKES = "spikes.npz"
 FORMATS: Mapping[str, dict[str, Any]] = {
     "png": {"dpi": 200, "metadata": {"Software": None}},
     "pdf": {"metadata": {"CreationDate": None}},  # the same results give the same bytes
@@ -36,6 +38,8 @@ FORMATS: Mapping[str, dict[str, Any]] = {
 STAIRCASES = {"relu": (2, 3, 4)}  # sizes whose steps can be seen; fitted gates: the next line
 FITTED_STAIRCASES = (4, 6, 8)
 SHOWN_DRIVES = (-6.0, 6.0)  # of fitted gates: where their functions bend
+RASTER_PHASES = 6  # of bursts: shown after the image has reached the last layer
+MOST_PANELS = 6  # of a figure with one panel for each layer
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,13 @@ class Result:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """One row per K."""
+        """One row per condition."""
         return pd.read_csv(self.folder / COMPLETE)
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Table of that name, None if the study did not write it."""
+        file = self.folder / f"{name}.csv"
+        return pd.read_csv(file) if file.exists() else None
 
     def finest(self, table: str) -> pd.DataFrame:
         """Rows of a table, ``positions`` or ``time``, that belong to the largest K."""
@@ -91,7 +100,7 @@ def amos_staircase(result: Result) -> Figure:
 
 def amos_raster(result: Result) -> Figure:
     """Spikes of the first image on their way through the network."""
-    spikes, layers, stored = load_spikes(result.folder / "spikes.npz")
+    spikes, layers, stored = load_spikes(result.folder / SPIKES)
     figure = Figure(figsize=(6.4, min(1.0 + 0.9 * len(layers), 7.0)))
     ax = figure.subplots()
     figures.travelling_raster(ax, spikes.where(spikes.image == 0), layers, stored["dt_ms"])
@@ -129,6 +138,129 @@ def amos_firing_by_position(result: Result) -> Figure:
     return figure
 
 
+def burst_accuracy(result: Result) -> Figure | None:
+    """Accuracy against steps, sub-steps and time; other pooling rules have their own figure."""
+    time = result.table("time")
+    if time is None:
+        return None
+    is_full = result.metrics["pooling"] == "lipool"
+    metrics = result.metrics[is_full] if is_full.any() else result.metrics
+    figure = Figure(figsize=(8.6, 3.0))
+    burst_figures.accuracy_against_effort(figure.subplots(1, 3, sharey=True), time, metrics)
+    return figure
+
+
+def burst_pooling(result: Result) -> Figure | None:
+    """Error of the logits against steps by pooling rule; None without two rules to compare."""
+    time = result.table("time")
+    groups = burst_figures.pooling_groups(result.metrics)
+    if time is None or not groups:
+        return None
+    figure = Figure(figsize=(1.6 + 2.6 * len(groups), 2.7))
+    axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for ax, group in zip(axes, groups, strict=True):
+        burst_figures.pooling_rules(ax, time, group)
+    axes[0].set_ylabel("mean squared error of the logits")
+    most = int(np.argmax([len(ax.lines) for ax in axes]))
+    axes[-1].legend(
+        handles=list(axes[most].lines),
+        title="pooling",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        alignment="left",
+    )
+    return figure
+
+
+def burst_matched(result: Result) -> Figure | None:
+    """Time, spikes and energy at equal accuracy."""
+    matched = result.table("matched")
+    if matched is None or matched.empty:
+        return None
+    figure = Figure(figsize=(8.6, 1.3 + 0.16 * len(matched)))
+    axes = figure.subplots(1, 3, sharey=True)
+    burst_figures.matched_accuracy(axes, matched)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        title="accuracy lost against the trained network (points)",
+        loc="outside lower center",
+        ncols=4,
+    )
+    return figure
+
+
+def burst_ablation(result: Result) -> Figure | None:
+    """Loss of accuracy and error of the logits as parts of the method go."""
+    time = result.table("time")
+    chain = burst_figures.ablation_chain(result.metrics)
+    if time is None or chain.empty:
+        return None
+    figure = Figure(figsize=(7.0, 0.9 + 0.35 * len(chain)))
+    burst_figures.ablation(figure.subplots(1, 2, sharey=True), chain, time)
+    return figure
+
+
+def burst_raster(result: Result) -> Figure | None:
+    """Bursts of the first image on their way through the network."""
+    if not (result.folder / SPIKES).exists():
+        return None
+    spikes, layers, stored = load_spikes(result.folder / SPIKES)
+    own = spikes.where(spikes.image == 0)
+    n_phases = max(layer.onset for layer in layers) + RASTER_PHASES
+    figure = Figure(figsize=(8.6, 1.0 + 0.75 * len(layers)))
+    ax = figure.subplots()
+    burst_figures.burst_raster(ax, own, layers, stored["dt_ms"], stored["phase_steps"], n_phases)
+    ax.set_title(
+        f"{result.config['dataset']}, image 0: class {stored['labels'][0]}, read out as "
+        f"{stored['predictions'][0]}; {result.metrics['condition'].iloc[-1]}"
+    )
+    return figure
+
+
+def burst_intervals(result: Result) -> Figure | None:
+    """Intervals of the layers of the last condition, whose spikes are stored as well."""
+    intervals = result.table("intervals")
+    if intervals is None or not (result.folder / SPIKES).exists():
+        return None
+    condition = result.metrics["condition"].iloc[-1]
+    rows = intervals[intervals["condition"] == condition]
+    if rows.empty:
+        return None
+    _, _, stored = load_spikes(result.folder / SPIKES)
+    names = list(dict.fromkeys(rows["layer"]))
+    shown = [names[i] for i in figures.spread(len(names), MOST_PANELS)]
+    n_columns = min(len(shown), 3)
+    n_rows = -(-len(shown) // n_columns)
+    figure = Figure(figsize=(1.0 + 2.5 * n_columns, 0.5 + 1.9 * n_rows))
+    axes = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
+    for ax, name in zip(axes, shown, strict=False):
+        # Spikes of a burst follow each other at dt; half as much again still tells them apart.
+        own = rows[rows["layer"] == name]
+        burst_figures.interval_histogram(ax, own, 1.5 * stored["dt_ms"])
+        ax.set_title(name)
+    for ax in axes[: len(shown) - n_columns]:
+        ax.set_xlabel("")  # the panel below says it
+    for ax in axes[len(shown) :]:
+        ax.set_visible(False)
+    figure.suptitle(condition, fontsize="medium")
+    return figure
+
+
+def burst_errors(result: Result) -> Figure | None:
+    """Classes of error by layer and condition."""
+    layers = result.table("layers")
+    if layers is None:
+        return None
+    n_layers = layers.groupby("kind")["layer"].nunique()
+    n_burst, n_pool = (int(n_layers.get(kind, 0)) for kind in ("burst", "pool"))
+    n_conditions = layers["condition"].nunique()
+    widths = [max(n_burst, 6), max(n_burst, 6), max(n_pool, 4)]  # at least as wide as the titles
+    figure = Figure(figsize=(2.0 + 0.34 * sum(widths), 1.4 + 0.19 * n_conditions))
+    axes = figure.subplots(1, 3, sharey=True, width_ratios=widths)
+    burst_figures.errors_by_layer(axes, layers)
+    return figure
+
+
 def benchmark_cost(result: Result) -> Figure:
     """Build time against depth, and time of the loop against batch size and activity."""
     table = pd.read_csv(result.folder / "measurements.csv")
@@ -144,6 +276,15 @@ FIGURES: Mapping[str, Sequence[Callable[[Result], Figure | None]]] = {
         amos_accuracy_against_k,
         amos_accuracy_over_time,
         amos_firing_by_position,
+    ),
+    "burst": (
+        burst_accuracy,
+        burst_pooling,
+        burst_matched,
+        burst_ablation,
+        burst_raster,
+        burst_intervals,
+        burst_errors,
     ),
     "benchmark": (benchmark_cost,),
 }

@@ -16,7 +16,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # repository root first
 
 import argparse
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,12 +23,12 @@ import numpy as np
 import pandas as pd
 
 from analysis import spike_timing
-from models import amos, storage
+from models import amos
 from models.layers import INPUT, Activation
 from models.network import Network, accuracy
 from models.recording import Recording
 from models.simulation import simulate
-from studies import common, datasets
+from studies import common, subject
 from studies.make_figures import make_figures
 from studies.results import save_spikes
 
@@ -42,12 +41,7 @@ def parser() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    flags.add_argument(
-        "--dataset", choices=tuple(SHIPPED), default="digits", help="test images (default: digits)"
-    )
-    flags.add_argument(
-        "--network", help="a shipped network, or a .safetensors file (default: by dataset and gate)"
-    )
+    subject.add_flags(flags, SHIPPED)
     flags.add_argument(
         "--gate", choices=("relu", "silu"), help="activation of the shipped network (default: relu)"
     )
@@ -84,12 +78,6 @@ def parser() -> argparse.ArgumentParser:
         "--weight-bits", type=int, default=16, help="bits of a synaptic weight (default: 16)"
     )
     scheme.add_argument(
-        "--calibration",
-        type=common.positive,
-        default=512,
-        help="training images from which ranges are read (default: 512)",
-    )
-    scheme.add_argument(
         "--slot-ms", type=float, default=1.0, help="biological length of a slot (default: 1 ms)"
     )
     flags.add_argument(
@@ -113,43 +101,25 @@ def main(argv: Sequence[str] | None = None) -> Path:
 
 
 def _study(arguments: argparse.Namespace) -> Path:
-    if arguments.quick:
-        arguments.images = min(arguments.images or 50, 50)
-        arguments.calibration = min(arguments.calibration, 100)
-    name = arguments.network or f"{SHIPPED[arguments.dataset]}-{arguments.gate or 'relu'}"
-    path = Path(name) if name.endswith(".safetensors") else storage.trained(name)
-    network = storage.load_network(path)
+    case = subject.load(arguments, f"{SHIPPED[arguments.dataset]}-{arguments.gate or 'relu'}")
+    network, images, labels = case.network, case.images, case.labels
     gate = _gate(network, arguments.gate)
-    images, labels = datasets.load(arguments.dataset, "test", arguments.data)
-    training, _ = datasets.load(arguments.dataset, "train", arguments.data)
-    if images.shape[1:] != network.input.shape:
-        raise ValueError(
-            f"{path.name} takes images of shape {network.input.shape}, {arguments.dataset} has "
-            f"{images.shape[1:]}; choose another --dataset or --network"
-        )
-    if arguments.images is not None and arguments.images > len(images):
-        raise ValueError(f"--images {arguments.images}: {arguments.dataset} has {len(images)}")
-    is_whole = arguments.images in (None, len(images))
-    images, labels = images[: arguments.images], labels[: arguments.images]
-    chosen = np.random.default_rng(arguments.seed).permutation(len(training))
-    calibration = training[chosen[: arguments.calibration]]
-
     neurons = sorted(set(arguments.neurons_per_gate))
     config = {
         "scheme": "amos",
         "network": network.name,
         "gate": gate,
-        "weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "weights_sha256": case.weights_sha256,
         **{k: v for k, v in vars(arguments).items() if k not in ("out", "data", "network", "gate")},
         "images": len(images),
-        "is_whole_test_split": is_whole,
+        "is_whole_test_split": case.is_whole,
         "neurons_per_gate": neurons,
     }
-    conversions = {k: _convert(network, calibration, k, arguments) for k in neurons}
+    conversions = {k: _convert(network, case.calibration, k, arguments) for k in neurons}
     counts = "-".join(map(str, neurons))
     label = f"{arguments.dataset}-{network.name}-K{counts}"
     print(f"{network.name}: {network.n_parameters} parameters, {len(images)} test images")
-    logits = network.forward(images)
+    logits = case.logits
 
     def compute(working: Path, n_neurons: int) -> None:
         conversion = conversions[n_neurons]

@@ -1,0 +1,182 @@
+"""The burst algorithm step by step in plain NumPy, independent of Brian2 and of the engine.
+
+It reads the same converted network as the simulation but shares no code with it: counts go through
+the layers by convolution in float64, where the engine delivers one spike at a time. The spikes of
+every neuron in every step must equal those of a simulation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .recording import Spikes
+from .spiking import READOUT, Population, SpikingNetwork
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int16]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReferenceRun:
+    """What the algorithm does with some images.
+
+    Parameters
+    ----------
+    counts : dict of str to ndarray of int, shape (n_images, n_steps, n_units)
+        Spikes in each step, by population.
+    potentials : dict of str to ndarray, shape (n_images, n_units)
+        V after the last step in units of the threshold; of pooling neurons, what they would
+        still have to release.
+    scores : ndarray, shape (n_images, n_steps, n_classes)
+        Class scores after each step, as in a recording.
+    spikes : Spikes
+        The same spikes as a table with times.
+    """
+
+    counts: dict[str, Counts]
+    potentials: dict[str, Array]
+    scores: Array
+    spikes: Spikes
+
+
+def burst(v: Array, current: Array | float, limit: int) -> tuple[Array, Array]:
+    """One step of a burst neuron.
+
+    Parameters
+    ----------
+    v : ndarray
+        Potential before the step, in units of the threshold.
+    current : ndarray
+        What the step brings.
+    limit : int
+        Most spikes.
+
+    Returns
+    -------
+    spikes, v : ndarray
+        Spikes of the step and the potential after it.
+    """
+    v = v + current
+    spikes = np.clip(np.floor(v), 0, limit)
+    return spikes, v - spikes
+
+
+def pool(rule: str, state: Array, arrived: Array) -> tuple[Array, Array]:
+    """One step of a pooling neuron.
+
+    Parameters
+    ----------
+    rule : str
+        ``"lipool"``, ``"gated"`` or ``"or"``.
+    state : ndarray, shape (..., n_places)
+        Counts so far; for lateral inhibition less the output so far.
+    arrived : ndarray, shape (..., n_places)
+        Spikes of this step at each place.
+
+    Returns
+    -------
+    spikes : ndarray, shape (...)
+    state : ndarray, shape (..., n_places)
+    """
+    state = state + arrived
+    if rule == "lipool":
+        spikes = np.maximum(state.max(axis=-1), 0)
+        return spikes, state - spikes[..., None]
+    if rule == "gated":
+        leads = state == state.max(axis=-1, keepdims=True)
+        return np.where(leads, arrived, 0).max(axis=-1), state
+    return arrived.max(axis=-1), state
+
+
+def run(network: SpikingNetwork, images: Array) -> ReferenceRun:
+    """Present each image on its own, layer by layer in every step.
+
+    Parameters
+    ----------
+    network : SpikingNetwork
+        From :func:`models.burst.convert`.
+    images : ndarray, shape (n, height, width, channels)
+        Pixels.
+
+    Returns
+    -------
+    ReferenceRun
+    """
+    n_images, n_steps = len(images), network.readout.n_steps
+    currents = {stimulus.target: stimulus.values(images) for stimulus in network.stimuli}
+    counts = {
+        p.name: np.zeros((n_images, n_steps, p.n_units), dtype=np.int16)
+        for p in network.populations
+    }
+    state: dict[str, Array] = {}
+    for population in network.populations:
+        window = network.window(population.name)
+        if window is None:
+            start = population.parameters["v_start"].reshape(-1)
+            state[population.name] = np.tile(start, (n_images, 1))
+            bias = population.parameters["bias"].reshape(-1)
+            currents.setdefault(population.name, np.tile(bias, (n_images, 1)))
+        else:
+            state[population.name] = np.zeros((n_images, population.n_units, window.n_places))
+    scores = np.zeros((n_images, n_steps, network.readout.n_classes))
+    for step in range(n_steps):
+        now: dict[str, Array] = {}
+        for population in network.populations:
+            name = population.name
+            window = network.window(name)
+            if window is None:
+                current = currents[name] + _weighted(network, name, now)
+                now[name], state[name] = burst(state[name], current, _limit(population))
+            else:
+                rule = population.neurons.split("_")[0]
+                arrived = window.by_place(now[window.source])
+                now[name], state[name] = pool(rule, state[name], arrived)
+            counts[name][:, step] = now[name]
+        scores[:, step] = _weighted(network, READOUT, now)
+    potentials = {p.name: _left(p, state[p.name]) for p in network.populations}
+    return ReferenceRun(
+        counts=counts,
+        potentials=potentials,
+        scores=np.cumsum(scores, axis=1) + network.readout.bias,
+        spikes=_table(network, counts),
+    )
+
+
+def _weighted(network: SpikingNetwork, target: str, counts: dict[str, Array]) -> Array | float:
+    return sum((p.forward(counts[p.source]) for p in network.incoming(target)), start=0.0)
+
+
+def _left(population: Population, state: Array) -> Array:
+    """Potential after the last step; gated and OR pooling pass everything on at once."""
+    if state.ndim == 2:
+        return state
+    left = state.max(axis=2)
+    return left if population.neurons.startswith("lipool") else np.zeros_like(left)
+
+
+def _limit(population: Population) -> int:
+    return int(population.parameters["limit"].flat[0])
+
+
+def _table(network: SpikingNetwork, counts: dict[str, Counts]) -> Spikes:
+    every, phase_steps = network.readout.every, network.phase_steps
+    parts = []
+    for index, population in enumerate(network.populations):
+        fired = counts[population.name]
+        image, step, unit = np.nonzero(fired)
+        size = fired[image, step, unit].astype(np.int64)
+        which = np.repeat(np.arange(size.size), size)
+        place = np.arange(which.size) - np.repeat(np.cumsum(size) - size, size)
+        phase = population.onset + every * step + every - 1
+        parts.append(
+            Spikes(
+                image=image[which],
+                layer=np.full(which.size, index),
+                neuron=unit[which],
+                step=phase[which] * phase_steps + place,
+            )
+        )
+    return Spikes.of(parts)

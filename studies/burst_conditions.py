@@ -1,0 +1,218 @@
+"""The conditions of the burst study, and what must hold between them.
+
+A condition is one conversion of one network. The baseline is the conversion that bursts are
+measured against: scale from the maximum, one spike a step, start at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from models.burst import BurstOptions
+
+LOSSES = (0.3, 1.0)  # points of accuracy below the trained network
+BASELINE = {"normalisation": "maximum", "percentile": 100.0, "gamma": 1, "initial": 0.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One conversion.
+
+    Parameters
+    ----------
+    options : BurstOptions
+        How to convert.
+    """
+
+    options: BurstOptions
+
+    @property
+    def label(self) -> str:
+        """Readable name, the same for the same options but the number of steps."""
+        o = self.options
+        rule = {
+            "maximum": "max",
+            "percentile": f"Q{o.percentile:g}",
+            "percentile/gamma": f"Q{o.percentile:g}/gamma",
+            "compatibility": f"cut Q{o.percentile:g}",
+        }[o.normalisation]
+        extras = [
+            rule + (" by channel" if o.channel_wise else ""),
+            f"gamma {o.gamma}" + (" own limits" if o.own_limits else ""),
+            f"V0 {o.initial:g}",
+        ]
+        if o.pooling != "lipool":
+            extras.append(o.pooling)
+        if o.timing != "double-buffer":
+            extras.append(o.timing)
+        return ", ".join(extras)
+
+
+def baseline(base: BurstOptions, n_steps: int) -> Condition:
+    """Plain integrate-and-fire conversion with the same weights, pooling and timing."""
+    return Condition(options=replace(base, n_steps=n_steps, channel_wise=False, **BASELINE))
+
+
+def study(base: BurstOptions) -> list[Condition]:
+    """Conditions of the whole study, apart from `base` itself and the baseline.
+
+    Parameters
+    ----------
+    base : BurstOptions
+        Its steps, timing, intervals and weights hold for all.
+
+    Returns
+    -------
+    list of Condition
+        Limits 1, 2, 3 and 5 at an aggressive percentile (99) and a very aggressive one (90); the
+        pooling rules; the chain of the ablation; the initial potential; and bursts without
+        percentile.
+    """
+    plain = replace(
+        base,
+        normalisation="percentile",
+        percentile=99.0,
+        initial=0.0,
+        channel_wise=False,
+        own_limits=False,
+        pooling="lipool",
+    )
+    changes: list[dict] = [{"gamma": gamma} for gamma in (1, 2, 3, 5)]
+    changes += [{"gamma": gamma, "percentile": 90.0} for gamma in (1, 3, 5)]
+    changes += [{"pooling": "gated"}, {"pooling": "or"}]
+    changes += [{"gamma": 1, "pooling": "gated"}]
+    changes += [{"gamma": 1, "pooling": "gated", "normalisation": "maximum"}]
+    changes += [{"initial": 0.5}]
+    changes += [{"normalisation": "maximum"}]
+    return [Condition(options=replace(plain, **{"gamma": 5, **change})) for change in changes]
+
+
+def matched(time: pd.DataFrame, metrics: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Fewest steps with which each condition is within a given loss, against the baseline.
+
+    Parameters
+    ----------
+    time : DataFrame
+        One row per condition and step: condition, step, sub_steps, time_ms, accuracy,
+        spikes_per_image, energy_nj.
+    metrics : DataFrame
+        One row per condition: condition, ann_accuracy.
+    reference : str
+        Label of the baseline.
+
+    Returns
+    -------
+    DataFrame
+        One row per condition and loss that it reaches: condition, loss_points, step, sub_steps,
+        time_ms, accuracy, spikes_per_image, energy_nj, and step_ratio, time_ratio, spike_ratio,
+        energy_ratio to the baseline; NaN where the baseline does not get there.
+    """
+    trained = metrics.set_index("condition")["ann_accuracy"]
+    rows = []
+    for loss in LOSSES:
+        is_enough = time["accuracy"] >= time["condition"].map(trained) - loss / 100 - 1e-9
+        first = time[is_enough].groupby("condition", sort=False).first()
+        for name, row in first.iterrows():
+            found = {"condition": name, "loss_points": loss}
+            columns = ("step", "sub_steps", "time_ms", "accuracy", "spikes_per_image", "energy_nj")
+            found |= {column: row[column] for column in columns}
+            for ratio, column in (
+                ("step_ratio", "step"),
+                ("time_ratio", "time_ms"),
+                ("spike_ratio", "spikes_per_image"),
+                ("energy_ratio", "energy_nj"),
+            ):
+                has = reference in first.index
+                found[ratio] = row[column] / first.loc[reference, column] if has else np.nan
+            rows.append(found)
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Values:
+    """Values of the conditions of `study` by label and step."""
+
+    time: pd.DataFrame
+
+    def at(self, column: str, step: int, **change: object) -> float:
+        options: dict = {
+            "normalisation": "percentile",
+            "percentile": 99.0,
+            "initial": 0.0,
+            "gamma": 5,
+            **change,
+        }
+        label = Condition(options=BurstOptions(**options)).label
+        rows = self.time[(self.time["condition"] == label) & (self.time["step"] == step)]
+        if rows.empty:
+            raise KeyError(f"no condition {label!r} with step {step}")
+        return float(rows[column].iloc[0])
+
+
+# What must hold on the reference network (measured shapes of the specification, section 10).
+CHECKS: tuple[tuple[str, str, float, Callable[[_Values], float]], ...] = (
+    (
+        "S1",
+        "Q90, T = 32: points gained by bursts of 3",
+        10.0,
+        lambda v: (
+            100
+            * (
+                v.at("accuracy", 32, percentile=90.0, gamma=3)
+                - v.at("accuracy", 32, percentile=90.0, gamma=1)
+            )
+        ),
+    ),
+    (
+        "S2",
+        "Q99, T = 64: error of the logits of single spikes over that of pairs",
+        5.0,
+        lambda v: v.at("logit_mse", 64, gamma=1) / v.at("logit_mse", 64, gamma=2),
+    ),
+    (
+        "S3a",
+        "Q99, T = 64: error of the logits of gated pooling over that of LIPool",
+        2.0,
+        lambda v: v.at("logit_mse", 64, pooling="gated") / v.at("logit_mse", 64),
+    ),
+    (
+        "S3b",
+        "Q99, T = 64: error of the logits of OR pooling over that of LIPool",
+        10.0,
+        lambda v: v.at("logit_mse", 64, pooling="or") / v.at("logit_mse", 64),
+    ),
+    (
+        "S4",
+        "Q99, T = 4: points gained by starting at half the threshold",
+        20.0,
+        lambda v: 100 * (v.at("accuracy", 4, initial=0.5) - v.at("accuracy", 4)),
+    ),
+)
+
+
+def shape_checks(time: pd.DataFrame) -> pd.DataFrame:
+    """Compare the conditions of `study` with the shapes measured for the specification.
+
+    Parameters
+    ----------
+    time : DataFrame
+        One row per condition and step: condition, step, accuracy, logit_mse. All conditions of
+        `study`, at least 64 steps.
+
+    Returns
+    -------
+    DataFrame
+        check, what, at_least, found, holds.
+    """
+    values = _Values(time=time)
+    rows = [
+        {"check": name, "what": what, "at_least": least, "found": measure(values)}
+        for name, what, least, measure in CHECKS
+    ]
+    table = pd.DataFrame(rows)
+    table["holds"] = table["found"] >= table["at_least"]
+    return table

@@ -1,0 +1,450 @@
+"""Burst conversion: a trained classifier with max pooling as Brian2 neurons that burst.
+
+Converts a trained network, runs it in Brian2 on test images beside plain integrate-and-fire
+conversion of the same weights, and writes a result folder with tables, spike trains and figures.
+
+    python studies/run_burst.py                       # the digits inside scikit-learn
+    python studies/run_burst.py --dataset fashion-mnist --pipelined --jobs 2
+    python studies/run_burst.py --gamma 1 2 3 5 --normalisation percentile --percentile 99
+    python studies/run_burst.py --dataset fashion-mnist --study --steps 64 --pipelined --jobs 2
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # repository root first
+
+import argparse
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import burst_statistics, conversion_error
+from analysis.energy import energy_nj
+from models import burst
+from models.layers import MaxPool2D, QuantisedReLU
+from models.network import accuracy
+from models.recording import Recording
+from models.simulation import simulate
+from studies import burst_conditions, common, subject
+from studies.burst_conditions import Condition
+from studies.make_figures import make_figures
+from studies.results import save_spikes
+from studies.subject import Subject
+
+NETWORKS = {"digits": "digits-burst", "fashion-mnist": "fashion-burst"}
+DEFAULTS = burst.BurstOptions()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Flags of the study."""
+    flags = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    subject.add_flags(flags, NETWORKS)
+    flags.add_argument(
+        "--study",
+        action="store_true",
+        help="all comparisons: limits, pooling rules, ablation, initial potential",
+    )
+    flags.add_argument(
+        "--baseline-steps",
+        type=common.natural,
+        help="steps of plain integrate-and-fire conversion beside it; 0 for none (default: 8 T)",
+    )
+    scheme = flags.add_argument_group("conversion; several values of a flag make a sweep")
+    scheme.add_argument(
+        "--steps",
+        type=common.positive,
+        default=DEFAULTS.n_steps,
+        help=f"algorithmic steps T (default: {DEFAULTS.n_steps}; 1 for quantised networks)",
+    )
+    scheme.add_argument(
+        "--gamma",
+        type=common.positive,
+        nargs="+",
+        default=[DEFAULTS.gamma],
+        help=f"most spikes of a neuron in a step (default: {DEFAULTS.gamma})",
+    )
+    scheme.add_argument(
+        "--own-limits",
+        action="store_true",
+        help="lower the limit of each layer to what calibration needs",
+    )
+    scheme.add_argument(
+        "--normalisation",
+        nargs="+",
+        choices=burst.NORMALISATIONS,
+        default=[DEFAULTS.normalisation],
+        help=f"what one spike a step stands for (default: {DEFAULTS.normalisation})",
+    )
+    scheme.add_argument(
+        "--percentile",
+        type=float,
+        default=DEFAULTS.percentile,
+        help=f"of calibration outputs (default: {DEFAULTS.percentile})",
+    )
+    scheme.add_argument(
+        "--channel-wise", action="store_true", help="a scale for each channel, not for the layer"
+    )
+    scheme.add_argument(
+        "--initial",
+        type=float,
+        default=DEFAULTS.initial,
+        help=f"initial potential in thresholds (default: {DEFAULTS.initial})",
+    )
+    scheme.add_argument(
+        "--pooling",
+        nargs="+",
+        choices=burst.POOLINGS,
+        default=[DEFAULTS.pooling],
+        help=f"how max pooling is done (default: {DEFAULTS.pooling})",
+    )
+    scheme.add_argument(
+        "--timing",
+        choices=burst.TIMINGS,
+        default=DEFAULTS.timing,
+        help=f"how steps are kept apart (default: {DEFAULTS.timing})",
+    )
+    for name, what in (
+        ("intra_burst_ms", "interval between the spikes of a burst, and time step"),
+        ("guard_ms", "pause after the longest burst"),
+        ("delay_ms", "axonal delay, at most the pause"),
+    ):
+        value = getattr(DEFAULTS, name)
+        scheme.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=float,
+            default=value,
+            help=f"{what} (default: {value:g} ms)",
+        )
+    scheme.add_argument(
+        "--weight-bits", type=int, default=16, help="bits of a synaptic weight (default: 16)"
+    )
+    flags.add_argument(
+        "--pipelined",
+        action="store_true",
+        help="let a new image enter as soon as the first layer is free",
+    )
+    flags.add_argument(
+        "--spikes",
+        type=common.positive,
+        default=10,
+        help="images whose spike trains are analysed; the last condition's are kept (default: 10)",
+    )
+    common.add_run_flags(flags)
+    return flags
+
+
+def main(argv: Sequence[str] | None = None) -> Path:
+    """Run the study; returns the result folder."""
+    arguments = parser().parse_args(argv)
+    with common.refusals():
+        return _study(arguments)
+
+
+def _study(arguments: argparse.Namespace) -> Path:
+    case = subject.load(arguments, NETWORKS[arguments.dataset])
+    conditions, reference = _conditions(case, arguments)
+    config = {
+        "scheme": "burst",
+        "network": case.network.name,
+        "weights_sha256": case.weights_sha256,
+        **{k: v for k, v in vars(arguments).items() if k not in ("out", "data", "network")},
+        "images": len(case.images),
+        "is_whole_test_split": case.is_whole,
+        "conditions": [asdict(condition.options) for condition in conditions],
+    }
+    conversions = [
+        burst.convert(case.network, case.calibration, condition.options) for condition in conditions
+    ]
+    print(
+        f"{case.network.name}: {case.network.n_parameters} parameters, {len(case.images)} test "
+        f"images, {len(conditions)} conditions"
+    )
+    label = f"{arguments.dataset}-{case.network.name}" + ("-study" if arguments.study else "")
+    with common.ResultFolder(arguments.out / "burst", label, config) as folder:
+        done = [
+            folder.condition(
+                f"{number:02d}",
+                lambda working, c=condition, v=conversion: _condition(
+                    working, case, c, v, arguments
+                ),
+            )
+            for number, (condition, conversion) in enumerate(
+                zip(conditions, conversions, strict=True)
+            )
+        ]
+        time, metrics = (
+            pd.concat([pd.read_csv(path / f"{name}.csv") for path in done], ignore_index=True)
+            for name in ("time", "metrics")
+        )
+        matched = burst_conditions.matched(time, metrics, reference)
+        matched.to_csv(folder.part / "matched.csv", index=False)
+        checks = None
+        if arguments.study and arguments.dataset == "fashion-mnist" and arguments.steps >= 64:
+            checks = burst_conditions.shape_checks(time)
+            checks.to_csv(folder.part / "checks.csv", index=False)
+        result = folder.finish(done, common.provenance(arguments.seed, arguments.target))
+    figures = make_figures(result)
+    _print(pd.read_csv(result / "metrics.csv"), matched)
+    if checks is not None:
+        print("\n" + checks.to_string(index=False))
+    print(f"results: {result}\nfigures: {figures[0].parent if figures else 'none'}")
+    return result
+
+
+def _conditions(case: Subject, arguments: argparse.Namespace) -> tuple[list[Condition], str]:
+    """Conditions without repetition, the one to be shown last; and the label of the baseline."""
+    is_quantised = any(isinstance(layer, QuantisedReLU) for layer in case.network.layers)
+    n_steps = min(arguments.steps, 8) if arguments.quick else arguments.steps
+    asked = [
+        Condition(
+            options=burst.BurstOptions(
+                n_steps=n_steps,
+                gamma=gamma,
+                normalisation=normalisation,
+                pooling=pooling,
+                **{
+                    name: getattr(arguments, name)
+                    for name in (
+                        "own_limits",
+                        "percentile",
+                        "channel_wise",
+                        "initial",
+                        "timing",
+                        "intra_burst_ms",
+                        "guard_ms",
+                        "delay_ms",
+                        "weight_bits",
+                    )
+                },
+            )
+        )
+        for gamma, normalisation, pooling in itertools.product(
+            arguments.gamma, arguments.normalisation, arguments.pooling
+        )
+    ]
+    base = asked[-1].options
+    steps = arguments.baseline_steps
+    if steps is None:
+        steps = 0 if is_quantised else 8 * n_steps
+    reference = burst_conditions.baseline(base, max(steps, 1))
+    found = [reference] if steps else []
+    if arguments.study:
+        found += burst_conditions.study(base)
+    labels = [condition.label for condition in asked]
+    found = [condition for condition in found if condition.label not in labels] + asked
+    return list({condition.label: condition for condition in found}.values()), reference.label
+
+
+def _condition(
+    working: Path,
+    case: Subject,
+    condition: Condition,
+    conversion: burst.BurstConversion,
+    arguments: argparse.Namespace,
+) -> None:
+    """Run one conversion and write the tables of this condition."""
+    spiking = conversion.spiking
+    run: dict[str, Any] = {
+        "batch": arguments.batch,
+        "jobs": arguments.jobs,
+        "target": arguments.target,
+        "seed": arguments.seed,
+    }
+    print(f"{condition.label}: T = {condition.options.n_steps}, {spiking.n_neurons} neurons")
+    with common.progress(condition.label, len(case.images)) as report:
+        recording = simulate(
+            spiking, case.images, pipelined=arguments.pipelined, progress=report, **run
+        )
+    trains = simulate(spiking, case.images[: arguments.spikes], record=True, **run)
+    time = _time(condition, conversion, recording, case)
+    layers, intervals = _layers(condition, conversion, trains, case)
+    tables = {
+        "metrics": pd.DataFrame([_metrics(condition, conversion, recording, case, arguments)]),
+        "time": time,
+        "layers": layers,
+        "intervals": intervals,
+    }
+    for name, table in tables.items():
+        if "condition" not in table:
+            table.insert(0, "condition", condition.label)
+        table.to_csv(working / f"{name}.csv", index=False)
+    save_spikes(working / "spikes.npz", trains, case.labels[: trains.n_images])
+
+
+def _gamma(conversion: burst.BurstConversion) -> int:
+    """Most spikes of any neuron in a step, as it runs."""
+    return max(conversion.limits.values())
+
+
+def _time(
+    condition: Condition, conversion: burst.BurstConversion, recording: Recording, case: Subject
+) -> pd.DataFrame:
+    """Accuracy, error and cost if the run is stopped after each step."""
+    logits = conversion.logits(recording.scores)
+    steps = 1 + np.arange(logits.shape[1])
+    predictions = logits.argmax(axis=2)
+    events = sum(recording.events_by_step.values()).cumsum() / recording.n_images
+    return pd.DataFrame(
+        {
+            "condition": condition.label,
+            "gamma": _gamma(conversion),
+            "step": steps,
+            "sub_steps": _gamma(conversion) * steps,
+            "time_ms": recording.ready_steps * recording.dt_ms,
+            "accuracy": (predictions == case.labels[:, None]).mean(axis=0),
+            "agreement": (predictions == case.logits.argmax(axis=1)[:, None]).mean(axis=0),
+            "logit_mse": ((logits - case.logits[:, None]) ** 2).mean(axis=(0, 2)),
+            "spikes_per_image": sum(recording.spikes_by_step.values()).cumsum()
+            / recording.n_images,
+            "events_per_image": events,
+            "energy_nj": [energy_nj(accumulates=float(n)) for n in events],
+        }
+    )
+
+
+def _layers(
+    condition: Condition, conversion: burst.BurstConversion, trains: Recording, case: Subject
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bursts, irregularity and errors of each layer; and the intervals between its spikes."""
+    spiking, options = conversion.spiking, condition.options
+    n_images = trains.n_images
+    network = case.network.fold_batch_norm()
+    activations = network.activations(case.images[:n_images])
+    unit_mv = spiking.unit_volt * 1e3
+    phase_ms = trains.phase_steps * trains.dt_ms
+    rows, intervals, outcomes, counts = [], [], {}, {}
+    for own in burst_statistics.trains_of(trains):
+        name, shape = own.layer.name, own.layer.shape
+        flat = own.image * own.layer.n_units + own.neuron
+        counts[name] = np.bincount(flat, minlength=n_images * own.layer.n_units)
+        counts[name] = counts[name].reshape(n_images, own.layer.n_units)
+        found = burst_statistics.bursts(own, 1.5 * options.intra_burst_ms)
+        threshold = burst_statistics.log_interval_threshold(
+            own.intervals_ms, trains.dt_ms, longest_intra_ms=phase_ms
+        )
+        left = trains.end_potentials[name] / unit_mv
+        rows.append(
+            burst_statistics.summary(own, found, spiking.n_phases * phase_ms)
+            | burst_statistics.residual_potential(left)
+            | {"log_interval_threshold_ms": threshold.threshold_ms}
+        )
+        histogram = burst_statistics.interval_histogram(own)
+        intervals.append(histogram)
+        layer = network.layer(name)
+        if isinstance(layer, MaxPool2D):
+            source = layer.inputs[0]
+            outcomes[name] = conversion_error.PoolingOutcome(
+                counts_in=counts[source].reshape(n_images, *network.shapes[source]),
+                counts_out=counts[name].reshape(n_images, *shape),
+                size=layer.size,
+                stride=layer.stride,
+                padding=layer.padding,
+            )
+        else:
+            outcomes[name] = conversion_error.NeuronOutcome(
+                counts=counts[name],
+                final=left,
+                trained=(activations[name] / conversion.scales[name]).reshape(n_images, -1),
+            )
+    is_quantised = any(isinstance(layer, QuantisedReLU) for layer in network.layers)
+    errors = conversion_error.error_table(
+        outcomes, options.n_steps, 0.5 if is_quantised else options.initial
+    )
+    table = pd.DataFrame(rows).drop(columns="residual_fraction").merge(errors, on="layer")
+    return table, pd.concat(intervals, ignore_index=True)
+
+
+def _metrics(
+    condition: Condition,
+    conversion: burst.BurstConversion,
+    recording: Recording,
+    case: Subject,
+    arguments: argparse.Namespace,
+) -> dict[str, Any]:
+    spiking, options = conversion.spiking, condition.options
+    return {
+        "scheme": "burst",
+        "dataset": arguments.dataset,
+        "network": case.network.name,
+        "condition": condition.label,
+        "gamma": _gamma(conversion),
+        "limits": " ".join(f"{name}:{limit}" for name, limit in conversion.limits.items()),
+        **{
+            name: getattr(options, name)
+            for name in (
+                "pooling",
+                "normalisation",
+                "percentile",
+                "channel_wise",
+                "own_limits",
+                "initial",
+                "timing",
+                "n_steps",
+                "intra_burst_ms",
+                "guard_ms",
+                "delay_ms",
+                "weight_bits",
+            )
+        },
+        "sub_steps": _gamma(conversion) * options.n_steps,
+        "phase_ms": recording.phase_steps * recording.dt_ms,
+        "n_images": recording.n_images,
+        "ann_accuracy": accuracy(case.logits, case.labels),
+        "snn_accuracy": accuracy(recording.scores[:, -1], case.labels),
+        "agreement": float(np.mean(recording.predictions == case.logits.argmax(axis=1))),
+        "equal_logits": float(
+            np.mean((conversion.logits(recording.scores)[:, -1] == case.logits).all(axis=1))
+        ),
+        "spikes_per_image": recording.spikes_per_image,
+        "max_spikes_per_neuron": recording.most_spikes,
+        "latency_ms": recording.latency_steps * recording.dt_ms,
+        "pipeline_latency_phases": spiking.readout.onset,
+        "synaptic_events_per_image": recording.events_per_image,
+        "energy_nj": energy_nj(accumulates=recording.events_per_image),
+        "n_neurons": spiking.n_neurons,
+        "n_synapses": spiking.n_synapses,
+        "n_kernel_weights": spiking.n_kernel_weights,
+        "exact_bits": spiking.needed_bits,
+        "weight_error": conversion.weight_error,
+        "calibration": arguments.calibration,
+        "pipelined": arguments.pipelined,
+        "jobs": arguments.jobs,
+        "target": arguments.target,
+        "seed": arguments.seed,
+        "build_s": recording.build_s,
+        "run_s": recording.run_s,
+    }
+
+
+def _print(metrics: pd.DataFrame, matched: pd.DataFrame) -> None:
+    for _, row in metrics.iterrows():
+        print(f"\nburst, {row.dataset}, {row.network}, {row.condition}")
+        common.print_table(
+            [
+                ("accuracy, trained network", f"{row.ann_accuracy:.2%}"),
+                ("accuracy, spiking network", f"{row.snn_accuracy:.2%}"),
+                ("agreement of the two", f"{row.agreement:.2%} of {row.n_images} images"),
+                ("steps T, sub-steps", f"{row.n_steps}, {row.sub_steps}"),
+                ("biological time", f"{row.latency_ms:g} ms"),
+                ("spikes per image", f"{row.spikes_per_image:.0f}"),
+                ("synaptic events", f"{row.synaptic_events_per_image:.3g} per image"),
+                ("energy of the events", f"{row.energy_nj:.3g} nJ"),
+                ("wall time, build and run", f"{row.build_s:.1f} s, {row.run_s:.1f} s"),
+            ]
+        )
+    if not matched.empty:
+        print("\nfewest steps within a loss, and ratios to plain integrate-and-fire conversion:")
+        print(matched.to_string(index=False, float_format=lambda x: f"{x:.4g}"))
+
+
+if __name__ == "__main__":
+    main()

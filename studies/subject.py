@@ -1,0 +1,112 @@
+"""What a study works on: a trained network, its test images and its calibration images."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import storage
+from models.network import Network
+from studies import common, datasets
+
+QUICK_IMAGES, QUICK_CALIBRATION = 50, 100
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Subject:
+    """A trained network and the images of one data set.
+
+    Parameters
+    ----------
+    network : Network
+        As trained.
+    weights_sha256 : str
+        Of its weight file.
+    images : ndarray, shape (n, H, W, C)
+        Test images.
+    labels : ndarray of int, shape (n,)
+        Their classes.
+    calibration : ndarray, shape (m, H, W, C)
+        Training images.
+    is_whole : bool
+        Whether `images` is the whole test split.
+    """
+
+    network: Network
+    weights_sha256: str
+    images: NDArray
+    labels: NDArray
+    calibration: NDArray
+    is_whole: bool
+
+    @cached_property
+    def logits(self) -> NDArray[np.float64]:
+        """What the trained network says, shape (n, n_classes)."""
+        return self.network.forward(self.images)
+
+
+def add_flags(flags: argparse.ArgumentParser, networks: dict[str, str]) -> None:
+    """Flags that choose the subject; `networks` names the default network of each data set."""
+    flags.add_argument(
+        "--dataset",
+        choices=tuple(networks),
+        default=next(iter(networks)),
+        help=f"test images (default: {next(iter(networks))})",
+    )
+    flags.add_argument(
+        "--network", help="a shipped network, or a .safetensors file (default: by data set)"
+    )
+    flags.add_argument(
+        "--calibration",
+        type=common.positive,
+        default=512,
+        help="training images from which ranges are read (default: 512)",
+    )
+
+
+def load(arguments: argparse.Namespace, default: str) -> Subject:
+    """Load what the flags name; with ``--quick``, few images.
+
+    Parameters
+    ----------
+    arguments : Namespace
+        With the flags of :func:`add_flags` and :func:`studies.common.add_run_flags`. With
+        ``--quick``, its numbers of images are reduced here.
+    default : str
+        Network if no other is named.
+
+    Raises
+    ------
+    ValueError
+        If network and images do not fit or there are too few images; the message names them.
+    """
+    if arguments.quick:
+        arguments.images = min(arguments.images or QUICK_IMAGES, QUICK_IMAGES)
+        arguments.calibration = min(arguments.calibration, QUICK_CALIBRATION)
+    name = arguments.network or default
+    path = Path(name) if name.endswith(".safetensors") else storage.trained(name)
+    network = storage.load_network(path)
+    images, labels = datasets.load(arguments.dataset, "test", arguments.data)
+    training, _ = datasets.load(arguments.dataset, "train", arguments.data)
+    if images.shape[1:] != network.input.shape:
+        raise ValueError(
+            f"{path.name} takes images of shape {network.input.shape}, {arguments.dataset} has "
+            f"{images.shape[1:]}; choose another --dataset or --network"
+        )
+    if arguments.images is not None and arguments.images > len(images):
+        raise ValueError(f"--images {arguments.images}: {arguments.dataset} has {len(images)}")
+    chosen = np.random.default_rng(arguments.seed).permutation(len(training))
+    return Subject(
+        network=network,
+        weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        images=images[: arguments.images],
+        labels=labels[: arguments.images],
+        calibration=training[chosen[: arguments.calibration]],
+        is_whole=arguments.images in (None, len(images)),
+    )
