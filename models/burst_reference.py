@@ -42,7 +42,9 @@ class ReferenceRun:
     spikes: Spikes
 
 
-def burst(v: Array, current: Array | float, limit: int) -> tuple[Array, Array]:
+def burst(
+    v: Array, current: Array | float, limit: int | NDArray[np.integer]
+) -> tuple[Array, Array]:
     """One step of a burst neuron.
 
     Parameters
@@ -51,7 +53,7 @@ def burst(v: Array, current: Array | float, limit: int) -> tuple[Array, Array]:
         Potential before the step, in units of the threshold.
     current : ndarray
         What the step brings.
-    limit : int
+    limit : int or ndarray of int
         Most spikes.
 
     Returns
@@ -111,6 +113,7 @@ def run(network: SpikingNetwork, images: Array) -> ReferenceRun:
         p.name: np.zeros((n_images, n_steps, p.n_units), dtype=np.int16)
         for p in network.populations
     }
+    limits = {p.name: p.parameters["limit"].reshape(-1) for p in network.populations}
     state: dict[str, Array] = {}
     for population in network.populations:
         window = network.window(population.name)
@@ -129,7 +132,7 @@ def run(network: SpikingNetwork, images: Array) -> ReferenceRun:
             window = network.window(name)
             if window is None:
                 current = currents[name] + _weighted(network, name, now)
-                now[name], state[name] = burst(state[name], current, _limit(population))
+                now[name], state[name] = burst(state[name], current, limits[name])
             else:
                 rule = population.neurons.split("_")[0]
                 arrived = window.by_place(now[window.source])
@@ -155,10 +158,6 @@ def _left(population: Population, state: Array) -> Array:
         return state
     left = state.max(axis=2)
     return left if population.neurons.startswith("lipool") else np.zeros_like(left)
-
-
-def _limit(population: Population) -> int:
-    return int(population.parameters["limit"].flat[0])
 
 
 def _table(network: SpikingNetwork, counts: dict[str, Counts]) -> Spikes:
