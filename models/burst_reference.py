@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .recording import Spikes
 from .spiking import READOUT, Population, SpikingNetwork
@@ -42,9 +42,7 @@ class ReferenceRun:
     spikes: Spikes
 
 
-def burst(
-    v: Array, current: Array | float, limit: int | NDArray[np.integer]
-) -> tuple[Array, Array]:
+def burst(v: Array, current: Array | float, limit: ArrayLike) -> tuple[Array, Array]:
     """One step of a burst neuron.
 
     Parameters
@@ -53,7 +51,7 @@ def burst(
         Potential before the step, in units of the threshold.
     current : ndarray
         What the step brings.
-    limit : int or ndarray of int
+    limit : array_like of int
         Most spikes.
 
     Returns

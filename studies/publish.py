@@ -25,7 +25,6 @@ from studies import common
 
 PUBLISHED = common.ROOT / "studies" / "published"
 README = common.ROOT / "README.md"
-PICTURE = "amos_raster.png"
 
 
 def amos_table(metrics: pd.DataFrame) -> str:
@@ -54,7 +53,65 @@ def benchmark_table(ratios: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-TABLES = {"amos": amos_table, "benchmark": benchmark_table}
+def burst_table(time: pd.DataFrame) -> str:
+    """Accuracy of each conversion by the steps it may take, as Markdown."""
+    steps = sorted(time["step"].unique())
+    head = ["data", "scale, limit, start", "pooling", "trained", *(f"T = {t}" for t in steps)]
+    head += ["spikes per image at T = 32"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for (dataset, network, name), rows in time.groupby(
+        ["dataset", "network", "condition"], sort=False
+    ):
+        by_step = rows.set_index("step")
+        first = rows.iloc[0]
+        shown = [f"{by_step.accuracy[t]:.2%}" if t in by_step.index else "" for t in steps]
+        at = by_step.spikes_per_image.get(32, float("nan"))
+        kind = "" if network.endswith("burst") else f", {network.split('-')[-1]}"
+        cells = [
+            f"{dataset}{kind} ({first.n_images:,})",
+            name,
+            first.pooling,
+            f"{first.ann_accuracy:.2%}",
+            *shown,
+            "" if pd.isna(at) else f"{at:,.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def burst_matched_table(matched: pd.DataFrame) -> str:
+    """Fewest steps within a loss, beside plain integrate-and-fire conversion, as Markdown."""
+    lines = [
+        "| loss at most | scale, limit, start | T | sub-steps | biological time | accuracy | "
+        "spikes | energy | T, ratio | time, ratio | spikes, ratio | energy, ratio |",
+        "|---" * 12 + "|",
+    ]
+    for row in matched.itertuples():
+        lines.append(
+            f"| {row.loss_points:g} | {row.condition} | {row.step:g} | {row.sub_steps:g} | "
+            f"{row.time_ms:g} ms | {row.accuracy:.2%} | {row.spikes_per_image:,.0f} | "
+            f"{row.energy_nj / 1000:.3g} uJ | {row.step_ratio:.3g} | {row.time_ratio:.3g} | "
+            f"{row.spike_ratio:.3g} | {row.energy_ratio:.3g} |"
+        )
+    return "\n".join(lines)
+
+
+def burst_checks_table(checks: pd.DataFrame) -> str:
+    """Shapes that must hold, and what was found, as Markdown."""
+    lines = ["| check | what | at least | found |", "|---|---|---|---|"]
+    lines += [
+        f"| {r.check} | {r.what} | {r.at_least:g} | {r.found:.3g} |" for r in checks.itertuples()
+    ]
+    return "\n".join(lines)
+
+
+TABLES = {  # marker in the README and name of the CSV file
+    "amos": amos_table,
+    "burst": burst_table,
+    "burst_matched": burst_matched_table,
+    "burst_checks": burst_checks_table,
+    "benchmark": benchmark_table,
+}
 
 
 def filled(text: str, published: Path = PUBLISHED) -> str:
@@ -74,8 +131,42 @@ def _is_reference(folder: Path) -> bool:
     return all(config.get(key, value) == value for key, value in plain.items())
 
 
+def collect_amos(folders: list[Path]) -> dict[str, pd.DataFrame]:
+    """Metrics of all results, by K."""
+    keys = ["dataset", "gate", "refit", "range_percentile", "neurons_per_gate"]
+    metrics = pd.concat([pd.read_csv(folder / "metrics.csv") for folder in folders])
+    return {"amos": metrics.sort_values(keys, kind="stable")}
+
+
+def collect_burst(folders: list[Path]) -> dict[str, pd.DataFrame]:
+    """Curves at powers of two; matched accuracy and checks of the whole study."""
+    curves = []
+    for folder in folders:
+        time, metrics = (pd.read_csv(folder / f"{name}.csv") for name in ("time", "metrics"))
+        time = time[(time["step"] & (time["step"] - 1)) == 0].drop(columns="gamma")
+        keys = ["condition", "dataset", "network", "gamma", "pooling", "n_images", "ann_accuracy"]
+        curves.append(time.merge(metrics[[*keys, "equal_logits"]], on="condition"))
+    study = [folder for folder in folders if (folder / "checks.csv").exists()]
+    if not study:
+        raise ValueError("no result of studies/run_burst.py --study on the whole of Fashion-MNIST")
+    return {
+        "burst": pd.concat(curves),
+        "burst_matched": pd.read_csv(study[0] / "matched.csv"),
+        "burst_checks": pd.read_csv(study[0] / "checks.csv"),
+    }
+
+
+def collect_benchmark(folders: list[Path]) -> dict[str, pd.DataFrame]:
+    """Ratios of the benchmark."""
+    return {"benchmark": pd.concat([pd.read_csv(folder / "metrics.csv") for folder in folders])}
+
+
+COLLECT = {"amos": collect_amos, "burst": collect_burst, "benchmark": collect_benchmark}
+PICTURES = {"amos": ("amos_raster.png",), "burst": ("burst_raster.png", "burst_accuracy.png")}
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    """Collect, copy and write."""
+    """Collect, copy and write; what has no stored result stays as it was published."""
     flags = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -83,18 +174,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = flags.parse_args(argv)
     PUBLISHED.mkdir(exist_ok=True)
     with common.refusals():
-        for scheme in TABLES:
+        for scheme, collect in COLLECT.items():
             folders = common.complete_results(arguments.results / scheme)
             folders = [folder for folder in folders if _is_reference(folder)]
             if not folders:
-                raise ValueError(f"no complete results in {arguments.results / scheme}")
-            tables = pd.concat([pd.read_csv(f / "metrics.csv") for f in folders])
-            if scheme == "amos":
-                keys = ["dataset", "gate", "refit", "range_percentile", "neurons_per_gate"]
-                tables = tables.sort_values(keys, kind="stable")
-                first = next(f for f in folders if f.name.startswith("fashion-mnist"))
-                shutil.copy2(first / "figures" / PICTURE, PUBLISHED / PICTURE)
-            tables.to_csv(PUBLISHED / f"{scheme}.csv", index=False)
+                print(f"{scheme}: no complete reference results, published numbers stay")
+                continue
+            for name, table in collect(folders).items():
+                table.to_csv(PUBLISHED / f"{name}.csv", index=False)
+            shown = [f for f in folders if f.name.startswith("fashion-mnist")]
+            for picture in PICTURES.get(scheme, ()):
+                shutil.copy2(shown[-1] / "figures" / picture, PUBLISHED / picture)
         README.write_text(filled(README.read_text()))
 
 
