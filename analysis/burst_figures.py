@@ -102,6 +102,11 @@ def settings(metrics: pd.DataFrame) -> dict[str, str]:
         ]
         if row.initial:
             parts.append(f"V(0) = {row.initial:g}")
+        parts += [
+            words
+            for column, words in (("channel_wise", "by channel"), ("own_limits", "own limits"))
+            if getattr(row, column, False)
+        ]
         if row.pooling != "lipool":
             parts.append(f"pooling {row.pooling}")
         if has_timings:

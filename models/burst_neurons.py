@@ -142,8 +142,9 @@ def pooling_neuron(rule: str, window: tuple[int, int], timing: str, phase_steps:
         lines += [f"{x} : volt  # spikes of place {i} so far" for i, x in enumerate(s)]
         taken = [f"{a} = int(age != 0)*{a} + {b}" for a, b in zip(s, u, strict=True)] + taken
     if rule == "lipool":
-        lines.append(f"v = {_largest(s)} : volt  # lead over the neuron's own spikes")
-        reset = "\n".join(f"{x} -= v_th" for x in s)  # lateral inhibition, winner included
+        lines.append("v : volt  # largest lead of a place over the neuron's own spikes")
+        taken.append(f"v = {_largest(s)}")
+        reset = "\n".join(f"{x} -= v_th" for x in ("v", *s))  # inhibition, winner included
     else:
         lines.append("v : volt  # spikes still to be passed on in this phase")
         reset = "v -= v_th"
