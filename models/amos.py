@@ -169,6 +169,7 @@ def convert(network: Network, calibration: Array, options: AmosOptions | None = 
         raise ValueError("calibration needs at least one image")
     network = network.fold_batch_norm()
     layers = [layer for layer in network.layers if isinstance(layer, Activation)]
+    linear_paths(network, network.layers[-1].name)  # refuses, by name, what has no gate
     if not layers:
         raise ValueError(
             f"network {network.name!r} has no activation, so there is nothing to make gates of"

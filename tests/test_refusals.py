@@ -18,7 +18,7 @@ import pytest
 
 from models import amos, builds, storage
 from models.gate_fits import fitted_gate
-from models.layers import Activation, Conv2D, Dense, MaxPool2D
+from models.layers import Activation, AvgPool2D, Conv2D, Dense, MaxPool2D
 from models.network import Network
 from models.simulation import simulate
 from studies import common, datasets, run_amos
@@ -107,6 +107,20 @@ def test_max_pooling_is_named(case):
     network.forward(images_for(network, 2))  # it is a network, only not one that can be converted
     with pytest.raises(ValueError, match=r"MaxPool2D 'pool'.*other layers instead"):
         amos.convert(network, images_for(network, 2))
+
+
+def test_quantised_activations_are_named_by_amos():
+    """A network of quantised activations only, which has no gate at all."""
+    network = storage.load_network(storage.trained("digits-qcfs"))
+    layers = tuple(
+        AvgPool2D(layer.name, layer.inputs, layer.size, layer.stride, layer.padding)
+        if isinstance(layer, MaxPool2D)
+        else layer
+        for layer in network.layers
+    )
+    network = replace(network, layers=layers)
+    with pytest.raises(ValueError, match=r"QuantisedReLU '\w+' cannot become"):
+        amos.convert(network, np.zeros((2, 8, 8, 1)))
 
 
 def test_study_names_the_unsupported_layer(tmp_path, capsys):
