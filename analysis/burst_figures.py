@@ -95,6 +95,7 @@ def settings(metrics: pd.DataFrame) -> dict[str, str]:
         parts = [
             {
                 "maximum": "maximum",
+                "trained": "as trained",
                 "percentile": percentile,
                 "percentile/gamma": f"{percentile} / Γ",
                 "compatibility": f"compatibility {percentile}",

@@ -12,7 +12,16 @@ from typing import Any
 
 import brian2
 import numpy as np
-from brian2 import Clock, NeuronGroup, SpikeMonitor, StateMonitor, Synapses, TimedArray, ms, volt
+from brian2 import (
+    Clock,
+    NeuronGroup,
+    SpikeMonitor,
+    StateMonitor,
+    Synapses,
+    TimedArray,
+    second,
+    volt,
+)
 from brian2 import Network as BrianNetwork
 from numpy.typing import NDArray
 
@@ -145,8 +154,10 @@ def build(job: Job, images: NDArray[np.float64], target: str) -> Objects:
     """
     network, layout = job.network, job.plan
     n_copies = layout.n_copies
-    steps = Clock(network.dt_ms * ms, name="steps")
-    phases = Clock(network.phase_steps * network.dt_ms * ms, name="phases")
+    dt = network.dt_s * second
+    steps = Clock(dt, name="steps")
+    phases = Clock(network.phase_steps * dt, name="phases")
+    shown = Clock(job.period_steps * dt, name="shown")
     last_layer = max(p.onset + p.n_positions - 1 + network.n_phases for p in network.populations)
     n_phases = (job.depth - 1) * job.period + max(last_layer, network.latency_phases)
 
@@ -223,7 +234,7 @@ def build(job: Job, images: NDArray[np.float64], target: str) -> Objects:
             "travelled = travel(i, t_in_timesteps)", when="before_synapses", name="travel"
         )
     stimuli = tuple(
-        _present(job, stimulus, number, images, groups, phases)
+        _present(job, stimulus, number, images, groups, phases, shown)
         for number, stimulus in enumerate(network.stimuli)
     )
     axons = {}
@@ -242,7 +253,7 @@ def build(job: Job, images: NDArray[np.float64], target: str) -> Objects:
         )
         synapses.connect(i=found.sources, j=found.sources)
         synapses.route = found.routes
-        synapses.delay = found.delays * network.dt_ms * ms
+        synapses.delay = found.delays * dt
         axons[kind.name] = synapses
     spikes, traces, ends = {}, {}, {}
     for name, group in groups.items():
@@ -265,7 +276,7 @@ def build(job: Job, images: NDArray[np.float64], target: str) -> Objects:
                 record=kept,
                 when="start",
                 order=-2,
-                dt=job.period_steps * network.dt_ms * ms,
+                clock=shown,
                 name=f"{name}_ends",
             )
     parts += [*axons.values(), *spikes.values(), *traces.values(), *ends.values()]
@@ -332,29 +343,30 @@ def _present(
     images: NDArray[np.float64],
     groups: dict[str, NeuronGroup],
     phases: Clock,
+    shown: Clock,
 ) -> TimedArray:
-    """Set what an image sets, at the start of every phase."""
+    """Set what an image sets when it reaches the population."""
     network = job.network
     index = [p.name for p in network.populations].index(stimulus.target)
     layer = job.plan.layers[index]
-    name = f"stimulus_{number}"
+    name, dt = f"stimulus_{number}", network.dt_s * second
     values = TimedArray(
         stimulus_values(job, stimulus, images) * network.unit_volt * volt,
-        dt=job.period_steps * network.dt_ms * ms,
+        dt=job.period_steps * dt,
         name=name,
     )
     first = layer.offset
     entry = groups[network.populations[index].neurons][
         first : first + layer.units * job.plan.n_copies
     ]
-    onset = layer.onset * network.phase_steps * network.dt_ms * ms
-    when = "t" if not layer.onset else f"t - {name}_onset"
-    entry.namespace.update({name: values, f"{name}_onset": onset})
+    # Images come to a later layer between two ticks of their own clock.
+    late = {f"{name}_onset": layer.onset * network.phase_steps * dt} if layer.onset else {}
+    entry.namespace.update({name: values, **late})
     entry.run_regularly(
-        f"{stimulus.variable} = {name}({when}, i)",
+        f"{stimulus.variable} = {name}({' - '.join(['t', *late])}, i)",
         when="start",
         order=0,
-        clock=phases,
+        clock=phases if late else shown,
         name=f"present_{number}",
     )
     return values

@@ -50,6 +50,8 @@ SPIKING = (Activation, QuantisedReLU, MaxPool2D)  # layers whose units become ne
 NORMALISATIONS = ("maximum", "percentile", "percentile/gamma", "compatibility")
 POOLINGS = ("lipool", "gated", "or")
 TIMINGS = ("double-buffer", "alternating")
+MOST_STEPS = 4096  # algorithmic steps of a conversion
+MOST_INTERVALS = 1000  # of a pause or a delay
 PIXEL_BITS = 24  # of the weights from the image; their sums are rounded to the layer's grid
 HELD_BACK = 1e-3  # fraction of a layer's calibration spikes that its own limit may delay
 
@@ -111,7 +113,7 @@ class BurstOptions:
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         for name, (least, most) in {
-            "n_steps": (1, 4096),
+            "n_steps": (1, MOST_STEPS),
             "gamma": (1, 64),
             "weight_bits": (2, 24),
         }.items():
@@ -134,14 +136,16 @@ class BurstOptions:
             raise ValueError(f"percentile must be above 0 and at most 100, got {self.percentile!r}")
         if not 0 <= self.initial < 1:
             raise ValueError(f"initial must be at least 0 and below 1, got {self.initial!r}")
-        if not 0 < self.intra_burst_ms < np.inf:
-            raise ValueError(f"intra_burst_ms must be above 0, got {self.intra_burst_ms!r}")
+        if not 1e-3 <= self.intra_burst_ms <= 1e3:
+            raise ValueError(
+                f"intra_burst_ms must be from 0.001 to 1000, got {self.intra_burst_ms!r}"
+            )
         for name in ("guard_ms", "delay_ms"):
-            intervals = getattr(self, name) / self.intra_burst_ms
-            if not (np.isfinite(intervals) and intervals >= 0 and intervals == round(intervals)):
+            n = getattr(self, name) / self.intra_burst_ms
+            if not (0 <= n <= MOST_INTERVALS and abs(n - round(n)) < 1e-6):
                 raise ValueError(
-                    f"{name} must be a whole number of intervals of {self.intra_burst_ms} ms, got "
-                    f"{getattr(self, name)!r}"
+                    f"{name} must be a whole number of intervals of {self.intra_burst_ms} ms, at "
+                    f"most {MOST_INTERVALS}, got {getattr(self, name)!r}"
                 )
         if self.delay_ms > self.guard_ms:
             raise ValueError(

@@ -53,6 +53,11 @@ struct State {
     const Route &route(int32_t i) const { return reinterpret_cast<const Route *>(routes_table)[i]; }
 };
 
+// a / b for a >= 0, without the division where the answer is plain.
+inline int32_t quotient(int32_t a, int32_t b) {
+    return a < b ? 0 : b == 1 ? a : b == 2 ? a >> 1 : a / b;
+}
+
 template <class Weight>
 inline void add(double *__restrict__ to, const Weight *__restrict__ from, double gain, int32_t n) {
     for (int32_t i = 0; i < n; i++) to[i] += gain * double(from[i]);
@@ -83,14 +88,16 @@ inline int32_t convolve(const Route &r, double *target, const Weight *weights, d
                         int32_t py, int32_t px) {
     // Kernel of one source channel: rows, columns from last to first, output channels. For stride
     // 1 a kernel row then lies in memory like the stretch of target row that it is added to.
-    const int32_t out_per_group = r.out_channels / r.groups;
+    const int32_t out_per_group = r.groups == 1 ? r.out_channels : r.out_channels / r.groups;
     const int32_t row_size = r.kernel_w * out_per_group;
     const bool whole_rows = r.stride_w == 1 && r.groups == 1;
     int32_t reached = 0;
-    for (int32_t ky = (py + r.pad_h) % r.stride_h; ky < r.kernel_h; ky += r.stride_h) {
-        const int32_t top = py + r.pad_h - ky;
+    const int32_t down = py + r.pad_h;
+    for (int32_t ky = down - r.stride_h * quotient(down, r.stride_h); ky < r.kernel_h;
+         ky += r.stride_h) {
+        const int32_t top = down - ky;
         if (top < 0) break;
-        const int32_t oy = top / r.stride_h;
+        const int32_t oy = quotient(top, r.stride_h);
         if (oy >= r.out_h) continue;
         double *to = target + oy * r.out_w * r.out_channels;
         const Weight *from = weights + ky * row_size;
@@ -121,28 +128,27 @@ inline int32_t convolve(const Route &r, double *target, const Weight *weights, d
 template <class Weight>
 inline int32_t spread(const State<Weight> &s, const Route &r, int32_t neuron) {
     const int32_t within = neuron - r.offset;
-    const int32_t position = within / r.block;          // block: units of all copies
+    const int32_t position = quotient(within, r.block);  // block: units of all copies
     const int32_t rest = within - position * r.block;
-    const int32_t copy = rest / r.units;
-    int32_t unit = rest - copy * r.units;
-    const int32_t channel = unit % r.channels;
-    unit /= r.channels;
-    const int32_t x = unit % r.width, y = unit / r.width;
+    const int32_t copy = quotient(rest, r.units);
+    const int32_t unit = rest - copy * r.units;
+    const int32_t place = unit / r.channels, channel = unit - place * r.channels;
+    const int32_t y = quotient(place, r.width), x = place - y * r.width;
     const double gain = s.gains[r.gain_start + position];
-    const int32_t out_per_group = r.out_channels / r.groups;
+    const int32_t out_per_group = r.groups == 1 ? r.out_channels : r.out_channels / r.groups;
     int64_t at = r.target_offset + copy * int64_t(r.target_units);
     if (r.kind == READOUT)
         at += ((position + r.readout_row) % s.sizes().readout_rows) * int64_t(s.sizes().copies)
               * r.target_units;
-    const int32_t group = channel / (r.channels / r.groups);
+    const int32_t group = r.groups == 1 ? 0 : channel / (r.channels / r.groups);
     const Weight *weights = s.weights + r.kernel_start
                             + channel * int64_t(r.kernel_h) * r.kernel_w * out_per_group;
     int32_t reached = 0;
     // Pooled rows whose window holds y: window * stride - padding <= y < ... + size.
     int32_t first_py = y + r.pool_pad_h - r.pool_h + r.pool_stride_h;
-    first_py = first_py < 0 ? 0 : first_py / r.pool_stride_h;
+    first_py = first_py < 0 ? 0 : quotient(first_py, r.pool_stride_h);
     int32_t first_px = x + r.pool_pad_w - r.pool_w + r.pool_stride_w;
-    first_px = first_px < 0 ? 0 : first_px / r.pool_stride_w;
+    first_px = first_px < 0 ? 0 : quotient(first_px, r.pool_stride_w);
     for (int32_t py = first_py; py < r.pooled_h && py * r.pool_stride_h <= y + r.pool_pad_h; py++)
         for (int32_t px = first_px; px < r.pooled_w && px * r.pool_stride_w <= x + r.pool_pad_w; px++) {
             if (r.kind == WINDOW) {                     // one variable for each place in a window
@@ -165,8 +171,9 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
     const Sizes &size = s.sizes();
     const Route &r = s.route(route);
     const int32_t reached = r.kind == LATERAL ? inhibit(s, r, neuron, step) : spread(s, r, neuron);
-    const int64_t since = std::max<int64_t>(step / size.phase_steps - r.first_phase, 0);
-    const int64_t at = std::min<int64_t>(since % size.period / size.every, size.steps - 1);
+    const int32_t since = std::max(quotient(int32_t(step), size.phase_steps) - r.first_phase, 0);
+    const int32_t within = since - size.period * quotient(since, size.period);
+    const int32_t at = std::min(quotient(within, size.every), size.steps - 1);
     s.arrivals[route * size.steps + at] += 1;
     s.events[route * size.steps + at] += reached;
     return reached;

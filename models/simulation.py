@@ -27,7 +27,7 @@ from typing import Any
 
 import brian2
 import numpy as np
-from brian2 import ms, mV, prefs, volt
+from brian2 import mV, prefs, second, volt
 from numpy.typing import NDArray
 
 from . import builds
@@ -39,7 +39,7 @@ from .recording import RecordedLayer, Recording, Spikes
 from .spiking import SpikingNetwork
 
 TARGETS = ("cpp_standalone", "cython", "numpy")
-NEURONS_IN_CACHE = 100_000  # of all copies; more copies are slower (studies/benchmark.py)
+NEURONS_IN_CACHE = 20_000  # of all copies; more copies are slower (studies/benchmark.py)
 IMAGES_PER_RUN = 1000  # images of one program start: bounds memory, and lets progress be shown
 
 
@@ -227,7 +227,7 @@ def _runner(job: Job, target: str) -> Iterator[Callable[[tuple[int, NDArray[Any]
                     "main",
                     f"for (auto &generator : brian::_random_generators) generator.seed({seed}[0]);",
                 )
-                objects.network.run(objects.n_steps * job.network.dt_ms * ms, namespace={})
+                objects.network.run(objects.n_steps * job.network.dt_s * second, namespace={})
                 device.build(directory=str(folder), compile=False, run=False)
                 builds.compile_program(folder)
                 yield partial(_run_program, job, objects, device, folder)
@@ -271,7 +271,7 @@ def _run_at_runtime(job: Job, target: str, part: tuple[int, Any]) -> dict:
     brian2.seed(_noise_seed(job, start))
     objects = build(job, images, target)
     started = time.perf_counter()
-    objects.network.run(objects.n_steps * job.network.dt_ms * ms, namespace={})
+    objects.network.run(objects.n_steps * job.network.dt_s * second, namespace={})
     return _outcome(job, objects, start, len(images), time.perf_counter() - started)
 
 
@@ -438,7 +438,7 @@ def _spike_trains(job: Job, objects: Objects, start: int) -> Spikes:
     for group, kind in enumerate(network.neurons):
         monitor = objects.spikes[kind.name]
         neuron = np.asarray(monitor.i[:], dtype=np.int64)
-        step = np.rint(np.asarray(monitor.t / ms) / network.dt_ms).astype(np.int64)
+        step = np.rint(np.asarray(monitor.t / second) / network.dt_s).astype(np.int64)
         mine = np.array([i for i, layer in enumerate(job.plan.layers) if layer.group == group])
         table = np.array([job.plan.layers[i] for i in mine], dtype=np.int64)
         row = np.searchsorted(table[:, 2], neuron, side="right") - 1

@@ -495,6 +495,11 @@ class SpikingNetwork:
                         f"projection {projection.name}: neurons of type {kind.name!r} have "
                         f"{len(kind.afferents)} afferent variables, {needed} are needed"
                     )
+        if not 2.0**-30 < self.dt_s < 2.0**10:
+            raise ValueError(
+                f"network {self.name!r}: a step must be from 1e-5 ms to 1e6 ms long, not "
+                f"{self.dt_ms} ms"
+            )
 
     def population(self, name: str) -> Population:
         """Population of that name; KeyError lists the names there are."""
@@ -539,6 +544,15 @@ class SpikingNetwork:
     def n_steps(self) -> int:
         """Steps from an image's onset until its scores are complete, read-out step included."""
         return self.latency_phases * self.phase_steps + 1
+
+    @property
+    def dt_s(self) -> float:
+        """Length of a step in seconds, to the nearest 2**-40 s (0.9 ps).
+
+        Brian2 has a clock for steps, phases and images each, and compares their times to 1e-14 s.
+        Of a step with few bits every multiple is exact, so that equal times stay equal.
+        """
+        return round(self.dt_ms * 1e-3 * 2**40) / 2**40
 
     @property
     def latency_ms(self) -> float:

@@ -8,6 +8,13 @@ compiling; the Caffe LeNet (20/50/500) with shared kernels against the same netw
 Brian2 synapses, at the same spikes, in time per image and step and in memory for connections;
 cost against batch size, depth and activity. Times of the simulation loop exclude the start of the
 program and the reading of its arrays, which would make the explicit network look worse still.
+
+Burst networks, LeNet-5 and the Caffe LeNet with max pooling: against explicit synapses again, and
+against SpikingJelly's converter (optional, see `studies/spikingjelly_network.py`) on the same
+weights, calibration and test images, T = 50 steps, one thread each. SpikingJelly has plain
+integrate-and-fire neurons only, so these are compared; burst neurons stand beside them. All time
+stands for the run from pixels to scores (standardisation, input currents, start of the program
+and its files; not the build or the conversion), the fastest of three.
 """
 
 from __future__ import annotations
@@ -31,20 +38,54 @@ import numpy as np
 import pandas as pd
 from brian2 import get_device
 
-from models import amos, storage
+from models import amos, burst, storage
 from models.assembly import Objects
 from models.builds import cache_folder
 from models.layers import Activation, AvgPool2D, Conv2D, Dense, GlobalAvgPool
-from models.network import InputCoding, Network
+from models.network import InputCoding, Network, accuracy
 from models.recording import Recording
 from models.simulation import simulate
 from models.spiking import SpikingNetwork
-from studies import common, datasets
+from studies import common, datasets, spikingjelly_network
 from studies.explicit import with_explicit_synapses, without_connections
 from studies.make_figures import make_figures
 
 STATUS = "status.txt"  # written by the measured program at its end, in its build folder
 SAVE_STATUS = f'std::ofstream("{STATUS}") << std::ifstream("/proc/self/status").rdbuf();'
+
+LENETS = {"fashion-lenet5-max": "LeNet-5", "fashion-caffe-max": "Caffe LeNet"}  # max pooling
+QUICK_LENETS = {"digits-burst": "small network"}
+INPUTS = {
+    "IF": "constant current, no pause, no delay",
+    "IF, or-pooling": "constant current, no pause, no delay",
+    "burst": "constant current",
+    "SpikingJelly": "image in each step",
+}
+CALIBRATION = 512  # training images
+SPIKINGJELLY_BATCH = 64
+REPEATS = 3
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def neurons_of_lenets(n_steps: int) -> dict[str, burst.BurstOptions]:
+    """Neurons that are measured: plain integrate-and-fire, without pause and delay, and burst."""
+    plain = burst.BurstOptions(
+        n_steps=n_steps, gamma=1, normalisation="maximum", initial=0, guard_ms=0, delay_ms=0
+    )
+    return {
+        "IF": plain,
+        "IF, or-pooling": replace(plain, pooling="or"),  # what max pooling is in SpikingJelly
+        "burst": burst.BurstOptions(n_steps=n_steps),
+    }
+
+
+def lenet_images(task: dict[str, Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Calibration images, and test images with their labels, for a burst task."""
+    dataset = "digits" if task["quick"] else "fashion-mnist"
+    data = Path(task["data"]) if task["data"] else None
+    training, _ = datasets.load(dataset, "train", data)
+    images, labels = datasets.load(dataset, "test", data)
+    return training[:CALIBRATION], images[: task["images"]], labels[: task["images"]]
 
 
 def stack(depth: int, channels: int = 8, size: int = 8, seed: int = 0) -> SpikingNetwork:
@@ -100,29 +141,67 @@ def _small_lenet(n_neurons: int) -> tuple[SpikingNetwork, np.ndarray]:
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
-    """Run one task in this process; see `main` for the tasks."""
+    """Run one task in this process; see `tasks`."""
+    if task.get("neurons") == "SpikingJelly":
+        return _measure_spikingjelly(task)
     n_images = task["images"]
     changes: list[Callable[[Objects], None]] = []
+    labels = None
     if task["network"] == "lenet":
         data = Path(task["data"]) if task["data"] else None
         network, images = lenet(task["k"], data, task["quick"])
         images = images[:n_images]
-        if task["connections"] == "explicit":
-            changes.append(with_explicit_synapses(network))
-        elif task["connections"] == "none":
-            changes.append(without_connections)
-    else:
+    elif task["network"] == "stack":
         network, images = stack(task["depth"], task["channels"]), stack_images(n_images)
         if "shift" in task:
             network = _easier(network, task["shift"])
+    else:
+        trained = storage.load_network(storage.trained(task["network"]))
+        calibration, images, labels = lenet_images(task)
+        options = neurons_of_lenets(task["n_steps"])[task["neurons"]]
+        network = burst.convert(trained, calibration, options).spiking
+    if task.get("connections") == "explicit":
+        changes.append(with_explicit_synapses(network))
+    elif task.get("connections") == "none":
+        changes.append(without_connections)
 
     def change(objects: Objects) -> None:
         for alter in changes:
             alter(objects)
         get_device().insert_code("before_end", SAVE_STATUS)
 
-    recording = simulate(network, images, batch=task["batch"], pipelined=True, change=change)
-    return {**_summary(network, recording, task), "peak_memory_mb": _peak_memory_mb()}
+    runs = [
+        simulate(network, images, batch=task["batch"], pipelined=True, change=change)
+        for _ in range(task.get("repeats", 1))
+    ]
+    fastest = min(runs, key=lambda run: run.run_s)
+    summary = _summary(network, fastest, task)
+    if labels is not None:
+        summary |= {
+            "accuracy": float((fastest.predictions == labels).mean()),
+            "ann_accuracy": accuracy(trained.forward(images), labels),
+        }
+    return {**summary, "peak_memory_mb": _peak_memory_mb()}
+
+
+def _measure_spikingjelly(task: dict[str, Any]) -> dict[str, Any]:
+    """Run the network that SpikingJelly makes of the same weights."""
+    network = storage.load_network(storage.trained(task["network"])).fold_batch_norm()
+    calibration, images, labels = lenet_images(task)
+    outcome = spikingjelly_network.present(
+        network,
+        calibration,
+        images,
+        n_steps=task["n_steps"],
+        batch=task["batch"],
+        repeats=task["repeats"],
+    )
+    return {
+        **_flags_of(task),
+        "spikes_per_image": outcome.spikes_per_image,
+        "run_s": outcome.seconds,
+        "accuracy": float((outcome.predictions == labels).mean()),
+    }
 
 
 def _peak_memory_mb() -> float:
@@ -147,7 +226,7 @@ def _summary(network: SpikingNetwork, run: Recording, task: dict[str, Any]) -> d
     steps = network.n_steps - 1
     events = sum(run.synaptic_events.values())
     return {
-        **{k: v for k, v in task.items() if k not in ("data", "quick")},
+        **_flags_of(task),
         "n_neurons": network.n_neurons,
         "n_synapses": network.n_synapses,
         "n_kernel_weights": network.n_kernel_weights,
@@ -164,11 +243,15 @@ def _summary(network: SpikingNetwork, run: Recording, task: dict[str, Any]) -> d
     }
 
 
+def _flags_of(task: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in task.items() if k not in ("data", "quick")}
+
+
 def _in_new_process(task: dict[str, Any], cache: Path) -> dict[str, Any]:
     """Measure in a fresh process, so that neither memory nor names of earlier runs count."""
     done = subprocess.run(
         [sys.executable, __file__, "--task", json.dumps(task)],
-        env={**os.environ, "ANN2BRIAN_CACHE": str(cache)},
+        env={**os.environ, **ONE_THREAD, "ANN2BRIAN_CACHE": str(cache)},
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -208,6 +291,38 @@ def tasks(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         {"question": "connections", **trained, "connections": connections}
         for connections in ("none", "shared", "explicit")
     ]
+    return found + burst_tasks(arguments)
+
+
+def burst_tasks(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measurements of burst networks; those with SpikingJelly where it is installed."""
+    quick = arguments.quick
+    common_to_all = {
+        "n_steps": 8 if quick else 50,
+        "data": str(arguments.data) if arguments.data else "",
+        "quick": quick,
+    }
+    found: list[dict[str, Any]] = []
+    for network in QUICK_LENETS if quick else LENETS:
+        subject = {"network": network, **common_to_all}
+        few = {"question": "burst connections", **subject, "images": 4 if quick else 24}
+        found += [
+            {**few, "neurons": neurons, "connections": connections, "batch": batch}
+            for neurons in ("IF", "burst")
+            for connections, batch in (("shared", None), ("explicit", 1))
+        ]
+        many = {
+            "question": "converter",
+            **subject,
+            "images": 64 if quick else 640,
+            "repeats": REPEATS,
+        }
+        found += [
+            {**many, "neurons": neurons, "batch": None}
+            for neurons in neurons_of_lenets(subject["n_steps"])
+        ]
+        if spikingjelly_network.is_installed():
+            found += [{**many, "neurons": "SpikingJelly", "batch": SPIKINGJELLY_BATCH}]
     return found
 
 
@@ -235,8 +350,61 @@ def ratios(table: pd.DataFrame) -> pd.DataFrame:
         ("memory for connections, shared (MB)", memory["shared"]),
         ("memory for connections, explicit (MB)", memory["explicit"]),
         ("time per synaptic event, shared (ns)", shared.loop_ns_per_event),
+        *burst_ratios(table),
     ]
     return pd.DataFrame(rows, columns=["quantity", "value"])
+
+
+def burst_ratios(table: pd.DataFrame) -> list[tuple[str, float]]:
+    """Quantities and values for burst networks, network by network."""
+    rows: list[tuple[str, float]] = []
+    few, many = (
+        table[table.question == question].set_index(["network", "neurons"])
+        for question in ("burst connections", "converter")
+    )
+    for network, label in (LENETS | QUICK_LENETS).items():
+        if network not in many.index:
+            continue
+        runs = many.loc[network]
+        title = f"{label}, T = {runs.n_steps.iloc[0]:g}"
+        for neurons in ("IF", "burst"):
+            by = few.loc[[(network, neurons)]].set_index("connections")
+            if by.spike_digest["shared"] != by.spike_digest["explicit"]:
+                raise RuntimeError(
+                    f"{label}, {neurons}: shared kernels and explicit synapses gave different "
+                    "spikes"
+                )
+            rows.append(
+                (
+                    f"{title}, {neurons}: loop, explicit / ours",
+                    by.loop_s["explicit"] / by.loop_s["shared"],
+                )
+            )
+        n_images = runs.images.iloc[0]
+        rows.append((f"{title}: accuracy, trained ({n_images} images)", runs.ann_accuracy["IF"]))
+        for neurons, run in runs.iterrows():
+            rows += [
+                (f"{title}, {neurons}: accuracy ({INPUTS[neurons]})", run.accuracy),
+                (f"{title}, {neurons}: spikes per image", run.spikes_per_image),
+                (f"{title}, {neurons}: all, per image (ms)", 1e3 * run.run_s / n_images),
+            ]
+            if neurons != "SpikingJelly":
+                rows += [
+                    (f"{title}, {neurons}: loop, per image (ms)", 1e3 * run.loop_s / n_images),
+                    (
+                        f"{title}, {neurons}: synaptic events per image",
+                        run.synaptic_events_per_image,
+                    ),
+                ]
+        if "SpikingJelly" in runs.index:
+            theirs = runs.run_s["SpikingJelly"]
+            for neurons in ("IF", "IF, or-pooling"):
+                ours = runs.loc[neurons]
+                rows += [
+                    (f"{title}, SpikingJelly / {neurons}: all", theirs / ours.run_s),
+                    (f"{title}, SpikingJelly all / {neurons} loop", theirs / ours.loop_s),
+                ]
+    return rows
 
 
 def parser() -> argparse.ArgumentParser:
@@ -263,11 +431,14 @@ def main(argv: Sequence[str] | None = None) -> Path | None:
     if arguments.task:
         print(json.dumps(measure(json.loads(arguments.task))))
         return None
+    if not spikingjelly_network.is_installed():
+        print(spikingjelly_network.MISSING, file=sys.stderr)
     with common.refusals():
         config = {
             "scheme": "benchmark",
             "quick": arguments.quick,
             "neurons_per_gate": arguments.neurons_per_gate,
+            "spikingjelly": spikingjelly_network.is_installed(),
         }
         label = "quick" if arguments.quick else "full"
         origin = common.provenance(0, "cpp_standalone")

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
-from brian2 import BrianLogger, Synapses, ms, volt
+from brian2 import BrianLogger, Synapses, second, volt
 
 from models.assembly import Objects
 from models.delivery import plan
@@ -38,7 +38,7 @@ def with_explicit_synapses(network: SpikingNetwork) -> Callable[[Objects], None]
 
     def change(objects: Objects) -> None:
         without_connections(objects)
-        dt = network.dt_ms * ms
+        dt = network.dt_s * second
         # (type of the source, type of the target or read-out, variable): synapses
         found: dict[tuple[str, str, str], list[tuple[np.ndarray, ...]]] = defaultdict(list)
         for projection, route in zip(network.projections, layout.routes, strict=False):

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from studies import common
+from studies.burst_conditions import shape_checks
 
 PUBLISHED = common.ROOT / "studies" / "published"
 README = common.ROOT / "README.md"
@@ -152,7 +153,7 @@ def collect_burst(folders: list[Path]) -> dict[str, pd.DataFrame]:
     return {
         "burst": pd.concat(curves),
         "burst_matched": pd.read_csv(study[0] / "matched.csv"),
-        "burst_checks": pd.read_csv(study[0] / "checks.csv"),
+        "burst_checks": shape_checks(pd.read_csv(study[0] / "time.csv")),
     }
 
 

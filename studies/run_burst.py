@@ -29,7 +29,7 @@ from analysis import burst_statistics, conversion_error
 from analysis.energy import energy_nj
 from models import burst
 from models.layers import MaxPool2D, QuantisedReLU
-from models.network import accuracy
+from models.network import Network, accuracy
 from models.recording import Recording
 from models.simulation import simulate
 from studies import burst_conditions, common, subject
@@ -40,6 +40,7 @@ from studies.subject import Subject
 
 NETWORKS = {"digits": "digits-burst", "fashion-mnist": "fashion-burst"}
 DEFAULTS = burst.BurstOptions()
+QUICK_STEPS = 8
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,7 +63,6 @@ def parser() -> argparse.ArgumentParser:
     scheme.add_argument(
         "--steps",
         type=common.positive,
-        default=DEFAULTS.n_steps,
         help=f"algorithmic steps T (default: {DEFAULTS.n_steps}; 1 for quantised networks)",
     )
     scheme.add_argument(
@@ -188,8 +188,9 @@ def _study(arguments: argparse.Namespace) -> Path:
         matched = burst_conditions.matched(time, metrics, reference)
         matched.to_csv(folder.part / "matched.csv", index=False)
         checks = None
-        if arguments.study and arguments.dataset == "fashion-mnist" and arguments.steps >= 64:
-            checks = burst_conditions.shape_checks(time)
+        if arguments.study and arguments.dataset == "fashion-mnist":
+            checks = _checks(time, arguments.timing)
+        if checks is not None:
             checks.to_csv(folder.part / "checks.csv", index=False)
         result = folder.finish(done, common.provenance(arguments.seed, arguments.target))
     figures = make_figures(result)
@@ -200,12 +201,27 @@ def _study(arguments: argparse.Namespace) -> Path:
     return result
 
 
+def _is_quantised(network: Network) -> bool:
+    return any(isinstance(layer, QuantisedReLU) for layer in network.layers)
+
+
+def _checks(time: pd.DataFrame, timing: str) -> pd.DataFrame | None:
+    """Shapes of a whole study; None, and a word about it, where something is left out."""
+    try:
+        return burst_conditions.shape_checks(time, timing)
+    except KeyError as missing:
+        print(f"the shapes are not checked: {missing.args[0]}")
+        return None
+
+
 def _conditions(case: Subject, arguments: argparse.Namespace) -> tuple[list[Condition], str]:
     """Conditions without repetition, the one to be shown last; and the label of the baseline."""
-    is_quantised = any(isinstance(layer, QuantisedReLU) for layer in case.network.layers)
-    n_steps = min(arguments.steps, 8) if arguments.quick else arguments.steps
+    is_quantised = _is_quantised(case.network)
+    n_steps = arguments.steps or (1 if is_quantised else DEFAULTS.n_steps)
+    n_steps = min(n_steps, QUICK_STEPS) if arguments.quick else n_steps
     asked = [
         Condition(
+            is_quantised=is_quantised,
             options=burst.BurstOptions(
                 n_steps=n_steps,
                 gamma=gamma,
@@ -225,7 +241,7 @@ def _conditions(case: Subject, arguments: argparse.Namespace) -> tuple[list[Cond
                         "weight_bits",
                     )
                 },
-            )
+            ),
         )
         for gamma, normalisation, pooling in itertools.product(
             arguments.gamma, arguments.normalisation, arguments.pooling
@@ -234,14 +250,21 @@ def _conditions(case: Subject, arguments: argparse.Namespace) -> tuple[list[Cond
     base = asked[-1].options
     steps = arguments.baseline_steps
     if steps is None:
-        steps = 0 if is_quantised else 8 * n_steps
-    reference = burst_conditions.baseline(base, max(steps, 1))
-    found = [reference] if steps else []
+        steps = 0 if is_quantised else min(8 * n_steps, burst.MOST_STEPS)
+    try:
+        reference = burst_conditions.baseline(base, max(steps, 1))
+    except ValueError as error:
+        raise ValueError(f"--baseline-steps: {error}") from None
+    wanted = [reference] if steps else []
     if arguments.study:
-        found += burst_conditions.study(base)
-    labels = [condition.label for condition in asked]
-    found = [condition for condition in found if condition.label not in labels] + asked
-    return list({condition.label: condition for condition in found}.values()), reference.label
+        wanted += burst_conditions.study(base)
+    found: dict[str, Condition] = {}
+    for condition in wanted + asked:
+        # Of one name, the last counts, in its place; in a study, which compares, the longest.
+        same = found.pop(condition.label, condition)
+        is_longer = same.options.n_steps > condition.options.n_steps
+        found[condition.label] = same if arguments.study and is_longer else condition
+    return list(found.values()), reference.label
 
 
 def _condition(
@@ -355,9 +378,8 @@ def _layers(
                 final=left,
                 trained=(activations[name] / conversion.scales[name]).reshape(n_images, -1),
             )
-    is_quantised = any(isinstance(layer, QuantisedReLU) for layer in network.layers)
     errors = conversion_error.error_table(
-        outcomes, options.n_steps, 0.5 if is_quantised else options.initial
+        outcomes, options.n_steps, 0.5 if condition.is_quantised else options.initial
     )
     table = pd.DataFrame(rows).drop(columns="residual_fraction").merge(errors, on="layer")
     return table, pd.concat(intervals, ignore_index=True)
@@ -395,6 +417,7 @@ def _metrics(
                 "weight_bits",
             )
         },
+        **({"normalisation": "trained", "initial": 0.5} if condition.is_quantised else {}),
         "sub_steps": _gamma(conversion) * options.n_steps,
         "phase_ms": recording.phase_steps * recording.dt_ms,
         "n_images": recording.n_images,

@@ -470,3 +470,11 @@ def test_options_out_of_range_are_refused_by_name(field, value):
     """Every option, with a message that names it."""
     with pytest.raises(ValueError, match=field):
         burst.BurstOptions(**{field: value})
+
+
+def test_intervals_that_rounding_makes_odd_are_taken():
+    """0.3 / 0.1 is not 3 in floating point, but three intervals all the same."""
+    options = burst.BurstOptions(intra_burst_ms=0.1, guard_ms=0.3, delay_ms=0.1)
+    network = pooled_network()
+    spiking = burst.convert(network, images_for(network, 2), options).spiking
+    assert spiking.phase_steps == options.gamma + 3

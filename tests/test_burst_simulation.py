@@ -203,6 +203,33 @@ def test_tally_equals_the_spike_trains(case):
             assert np.array_equal(run.events_by_step[name], events)
 
 
+@pytest.mark.parametrize("interval_ms", [2.0, 1.5])
+def test_long_runs_stay_exact(interval_ms):
+    """More than 64 s of biological time, where Brian2's clocks would drift apart.
+
+    In a compiled program Brian2 takes times as equal up to 1e-14 s, less than a rounding error
+    there. The lengths of a phase and of an image are such that rounded times would differ.
+    """
+    network = pooled_network((2, 2), (2, 2), (0, 0))
+    images = images_for(network, 4)
+    spiking = convert(
+        network,
+        images,
+        gamma=7,
+        n_steps=40,
+        intra_burst_ms=interval_ms,
+        guard_ms=2 * interval_ms,
+        delay_ms=interval_ms,
+    )
+    once = burst_reference.run(spiking, images)
+    seconds = spiking.latency_ms / 1000
+    n_repeats = int(np.ceil(66 / seconds / len(images)))
+    many = np.tile(images, (n_repeats, 1, 1, 1))
+    run = simulate(spiking, many, batch=1)
+    assert len(many) * seconds > 64
+    assert np.array_equal(run.scores, np.tile(once.scores, (n_repeats, 1, 1)))
+
+
 def test_explicit_synapses_give_the_same_spikes(case):
     """Shared kernels and windows against a network unrolled into explicit Brian2 synapses."""
     spiking, images, reference = case

@@ -19,7 +19,6 @@ from studies import common, make_figures
 from studies.results import load_spikes
 
 ROOT = Path(__file__).resolve().parents[1]
-STUDY = [sys.executable, str(ROOT / "studies" / "run_amos.py")]
 
 
 class Study:
@@ -27,12 +26,12 @@ class Study:
 
     started_here: ClassVar[list["Study"]] = []
 
-    def __init__(self, cache, out, *flags):
+    def __init__(self, cache, out, *flags, script="run_amos.py"):
         self.started = time.time()
-        self.out = out / "amos"
+        self.out = out / script.removeprefix("run_").removesuffix(".py")
         self.flags = ["--out", str(out), *flags]
         self.process = subprocess.Popen(
-            [*STUDY, *self.flags],
+            [sys.executable, str(ROOT / "studies" / script), *self.flags],
             env={**os.environ, "ANN2BRIAN_CACHE": str(cache)},
             start_new_session=True,
             stdout=subprocess.PIPE,
@@ -209,29 +208,47 @@ def test_two_runs_of_one_result(tmp_path):
         assert again.part == first.part
 
 
-SWEEP = ("--target", "numpy", "--images", "200", "--batch", "1", "--neurons-per-gate", "2", "4")
+NUMPY = ("--target", "numpy", "--images", "200", "--batch", "1")
+# By study: flags of a sweep over two conditions, their folders, the column that tells them apart.
+SWEEPS = {
+    "run_amos.py": (("--neurons-per-gate", "2", "4"), ("K2", "K4"), "neurons_per_gate", [2, 4]),
+    "run_burst.py": (
+        ("--baseline-steps", "0", "--steps", "4", "--gamma", "1", "2"),
+        ("00", "01"),
+        "condition",
+        ["Q99.99/gamma, gamma 1, V0 0.5", "Q99.99/gamma, gamma 2, V0 0.5"],
+    ),
+}
 
 
-@pytest.mark.parametrize("stop", [Study.kill, Study.interrupt])
-def test_finished_conditions_are_kept(cache, tmp_path, stop):
-    """A sweep stopped after its first K against a result that holds the first run's row."""
-    study = Study(cache, tmp_path, *SWEEP)
-    study.wait_for(study.out, "*.part/K2")
-    time.sleep(0.3)  # so that K = 4 is at work
+@pytest.mark.parametrize(
+    "script, stop",
+    [
+        ("run_amos.py", Study.kill),
+        ("run_amos.py", Study.interrupt),
+        ("run_burst.py", Study.kill),
+    ],
+)
+def test_finished_conditions_are_kept(cache, tmp_path, script, stop):
+    """A sweep stopped after its first condition against a result that holds the first run's row."""
+    flags, (first, second), column, values = SWEEPS[script]
+    study = Study(cache, tmp_path, *NUMPY, *flags, script=script)
+    study.wait_for(study.out, f"*.part/{first}")
+    time.sleep(0.3)  # so that the second one is at work
     stop(study)
     assert_unfinished(study)
     (part,) = study.out.glob("*/")
-    assert sorted(path.name for path in part.iterdir()) == [".K4", "K2", "config.json"]
-    metrics = pd.read_csv(part / "K2" / "metrics.csv")
+    assert sorted(path.name for path in part.iterdir()) == [f".{second}", first, "config.json"]
+    metrics = pd.read_csv(part / first / "metrics.csv")
     metrics["run_s"] = 12345.0  # no run takes that long
-    metrics.to_csv(part / "K2" / "metrics.csv", index=False)
-    (part / ".K4" / "metrics.csv").write_text("half a")
+    metrics.to_csv(part / first / "metrics.csv", index=False)
+    (part / f".{second}" / "metrics.csv").write_text("half a")
 
-    result, _ = Study(cache, tmp_path, *SWEEP).finish()
+    result, _ = Study(cache, tmp_path, *NUMPY, *flags, script=script).finish()
     rows = pd.read_csv(result / "metrics.csv")
-    assert rows["neurons_per_gate"].tolist() == [2, 4]
+    assert rows[column].tolist() == values
     assert rows["run_s"][0] == 12345.0 > rows["run_s"][1]
-    assert set(pd.read_csv(result / "layers.csv")["neurons_per_gate"]) == {2, 4}
+    assert set(pd.read_csv(result / "layers.csv")[column]) == set(values)
     assert not list(study.out.glob("*.part"))
 
 

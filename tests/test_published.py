@@ -6,7 +6,9 @@ import re
 import pandas as pd
 import pytest
 
+from models.burst import BurstOptions
 from studies import publish
+from studies.burst_conditions import CHECKS, Condition
 from studies.common import REQUIRED_COLUMNS, ROOT
 
 
@@ -14,11 +16,14 @@ def test_readme_shows_the_published_numbers():
     """README tables against the committed CSV files."""
     text = publish.README.read_text()
     assert publish.filled(text) == text
-    assert (publish.PUBLISHED / publish.PICTURE).exists()
+    for pictures in publish.PICTURES.values():
+        for picture in pictures:
+            assert (publish.PUBLISHED / picture).exists()
+            assert f"studies/published/{picture}" in text
 
 
-def test_published_runs_keep_the_promises():
-    """Committed reference runs against what the README and the issue promise."""
+def test_published_amos_runs_keep_the_promises():
+    """Committed reference runs against what the README promises."""
     metrics = pd.read_csv(publish.PUBLISHED / "amos.csv")
     assert set(REQUIRED_COLUMNS) <= set(metrics.columns)
     assert (metrics.max_spikes_per_neuron == 1).all()
@@ -30,11 +35,40 @@ def test_published_runs_keep_the_promises():
     lost = plain.ann_accuracy - plain.snn_accuracy
     assert lost["relu", 8] <= 0.002
     assert lost["silu", 12] <= 0.005
+
+
+def test_published_benchmark_keeps_the_promises():
+    """Ratios of the committed benchmark against what the engine promises."""
     ratios = pd.read_csv(publish.PUBLISHED / "benchmark.csv").set_index("quantity").value
     assert ratios.filter(regex="build time, 16").item() <= 1.3
     assert ratios.filter(regex="second start").item() < 0.5
     assert ratios.filter(regex="explicit / shared").filter(regex="time").item() >= 10
     assert ratios.filter(regex="memory.*explicit / shared").item() >= 20
+
+
+def test_published_burst_runs_keep_the_promises():
+    """Committed reference runs on all test images against what the README promises."""
+    time = pd.read_csv(publish.PUBLISHED / "burst.csv")
+    fashion = time[(time.dataset == "fashion-mnist") & (time.n_images == 10_000)]
+    default = Condition(options=BurstOptions()).label
+    trained = fashion[fashion.network == "fashion-burst"]
+    assert trained.ann_accuracy.min() >= 0.92
+    runs = trained[trained.condition == default].groupby("step").first()
+    lost = runs.ann_accuracy - runs.accuracy
+    assert runs.gamma.unique() == [5]
+    assert lost[32] <= 0.003
+    assert lost[4] <= 0.01
+    quantised = fashion[(fashion.network == "fashion-qcfs") & (fashion.step == 1)]
+    assert len(quantised) == 1
+    assert quantised.equal_logits.item() == 1.0
+    assert quantised.accuracy.item() == quantised.ann_accuracy.item()
+    matched = pd.read_csv(publish.PUBLISHED / "burst_matched.csv")
+    ours = matched[(matched.loss_points == 0.3) & (matched.condition == default)]
+    assert ours.step_ratio.item() <= 1 / 8
+    assert ours.spike_ratio.item() < 1
+    checks = pd.read_csv(publish.PUBLISHED / "burst_checks.csv")
+    assert checks.check.tolist() == [name for name, *_ in CHECKS]
+    assert (checks.found >= checks.at_least).all()
 
 
 @pytest.mark.parametrize(
