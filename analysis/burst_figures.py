@@ -285,7 +285,7 @@ def matched_accuracy(axes: Sequence[Axes], matched: pd.DataFrame) -> None:
     matched : DataFrame
         One row per condition and loss_points (allowed loss against the trained network, in
         points): condition, loss_points, step (T at which the accuracy is reached), time_ratio,
-        spike_ratio, energy_ratio (NaN where the accuracy is not reached).
+        spike_ratio, energy_ratio (NaN where the baseline does not reach the accuracy).
     """
     conditions = list(dict.fromkeys(matched["condition"]))
     losses = sorted(matched["loss_points"].unique())
@@ -305,7 +305,7 @@ def matched_accuracy(axes: Sequence[Axes], matched: pd.DataFrame) -> None:
                 label=f"at most {loss:g}",
             )
             for at, ratio, step in zip(y, rows[column], rows["step"], strict=True):
-                text = "not reached" if np.isnan(ratio) else f"{ratio:.2f}"
+                text = "baseline not reached" if np.isnan(ratio) else f"{ratio:.2f}"
                 if column == "time_ratio" and not np.isnan(ratio):
                     text += f" (T = {step:g})"
                 ax.annotate(

@@ -27,6 +27,7 @@ from .spike_timing import recorded_layers
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+WITHIN_BURST_STEPS = 1.5  # longest interval within a burst, whose spikes are one step apart
 FEWEST_SPIKES = 2  # of a burst; a single spike is none
 BINS_PER_DECADE = 10  # of the histogram of log intervals
 SMALLEST_VOID = 0.7  # of a valley that separates two peaks (recalled from Selinger et al. 2007)

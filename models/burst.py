@@ -52,6 +52,7 @@ POOLINGS = ("lipool", "gated", "or")
 TIMINGS = ("double-buffer", "alternating")
 MOST_STEPS = 4096  # algorithmic steps of a conversion
 MOST_INTERVALS = 1000  # of a pause or a delay
+START_STEP = 2.0**-16  # grid of the initial potential, in thresholds
 PIXEL_BITS = 24  # of the weights from the image; their sums are rounded to the layer's grid
 HELD_BACK = 1e-3  # fraction of a layer's calibration spikes that its own limit may delay
 
@@ -175,7 +176,8 @@ class BurstConversion:
     limits: dict[str, int]
     weight_error: float
 
-    def logits(self, scores: Array) -> Array:
+    @staticmethod
+    def logits(scores: Array) -> Array:
         """Estimates of the trained network's logits after each step.
 
         Parameters
@@ -374,10 +376,11 @@ def _assemble(
                     onset=timing.onsets[layer.name],
                     parameters={
                         "bias": found.bias[None],
-                        "v_start": np.full((1, *shape), round_to(start, 2.0**-16)),
+                        "v_start": np.full((1, *shape), round_to(start, START_STEP)),
                         "limit": np.full((1, *shape), limits[layer.name]),
                     },
                     largest_input=found.largest_input,
+                    input_step=min(START_STEP, found.step),
                 )
             )
             projections += found.projections
@@ -451,6 +454,7 @@ class _Weighted:
     stimuli: list[Stimulus]
     bias: Array
     largest_input: float
+    step: float
     error: float
 
 
@@ -492,6 +496,7 @@ def _weighted(
             stimuli=[],
             bias=bias,
             largest_input=float(np.abs(bias).max()),
+            step=step,
             error=error,
         )
     fine, fine_step, _ = round_kernels(from_image, PIXEL_BITS)
@@ -509,6 +514,7 @@ def _weighted(
         stimuli=[stimulus],
         bias=np.zeros_like(bias),
         largest_input=float(largest),
+        step=step,
         error=error if projections else 0.0,
     )
 

@@ -14,7 +14,8 @@ alternating
     time for the same spikes; step t is released in phase l + 2 t + 1.
 
 In both a step is taken in completely before anything is released, because positive and negative
-spikes of one step may arrive in any order (measured: otherwise 1 to 2 % of the spikes differ).
+spikes of one step may arrive in any order (measured for the specification, on small random
+networks: with one dense layer left free-running, 1 to 2 % of the spikes differ).
 
 Not biological: the global rhythm of phases and its count ``age``, unbounded negative potentials,
 no leak, both signs from one neuron, the store, and the separate potentials of a pooling window.
@@ -28,8 +29,8 @@ from .spiking import NeuronType
 
 UNIT_VOLT = 2.0**-6  # one network unit is the threshold
 V_TH = UNIT_VOLT * volt
-C_M = 200 * pF  # 3 pC charge the membrane to threshold
-EPSILON = 2.0**-34 * V_TH  # less than half a step of any weight grid, more than rounding errors
+C_M = 200 * pF  # 3.125 pC charge the membrane to threshold
+EPSILON = 2.0**-34 * V_TH  # more than rounding errors, less than half a step of the weights' grid
 
 RELEASES = {  # when a layer may spike
     "double-buffer": "age >= 0",

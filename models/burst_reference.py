@@ -1,8 +1,9 @@
 """The burst algorithm step by step in plain NumPy, independent of Brian2 and of the engine.
 
-It reads the same converted network as the simulation but shares no code with it: counts go through
-the layers by convolution in float64, where the engine delivers one spike at a time. The spikes of
-every neuron in every step must equal those of a simulation.
+It reads the same converted network as the simulation, input currents included, but shares no code
+with it beyond that: counts go through the layers by convolution in float64, where the engine
+delivers one spike at a time. The spikes of every neuron in every step must equal those of a
+simulation.
 """
 
 from __future__ import annotations

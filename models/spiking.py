@@ -107,6 +107,8 @@ class Population:
         i - j steps later, in network units. Negative entries excite.
     largest_input : float
         Bound of what a neuron gets in a phase besides spikes, in network units.
+    input_step : float
+        Grid on which that lies, and the initial potential; ``inf`` for none.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Population:
     )
     inhibition: Array = field(default_factory=lambda: np.zeros((1, 1)))
     largest_input: float = 0.0
+    input_step: float = np.inf
 
     @property
     def n_units(self) -> int:
@@ -584,15 +587,18 @@ class SpikingNetwork:
         For each target the largest possible sum of positive and of negative contributions is
         compared with the grid on which all of its weights lie.
         """
-        bits = self._target_bits(READOUT, np.zeros((1, 1)), 0.0)
+        bits = self._target_bits(READOUT, np.zeros((1, 1)), 0.0, np.inf)
         for p in self.populations:
-            bits = max(bits, self._target_bits(p.name, p.inhibition, p.largest_input))
+            found = self._target_bits(p.name, p.inhibition, p.largest_input, p.input_step)
+            bits = max(bits, found)
         return bits
 
-    def _target_bits(self, target: str, inhibition: Array, largest_input: float) -> int:
+    def _target_bits(
+        self, target: str, inhibition: Array, largest_input: float, input_step: float
+    ) -> int:
         incoming = self.incoming(target)
         steps = [grid_step(p.kernel) * grid_step(p.gains) for p in incoming]
-        steps.append(grid_step(inhibition))
+        steps += [grid_step(inhibition), input_step]
         steps += [s.step for s in self.stimuli if s.target == target and s.step]
         largest = (largest_sum(incoming) if incoming else 0.0) * self.most_spikes
         largest += np.abs(inhibition).sum(axis=1).max() + largest_input * self.n_phases

@@ -168,9 +168,9 @@ def _alike(one: float, other: float) -> float:
     return min(one, other) / max(one, other)
 
 
-# What must hold on the reference network (measured shapes of the specification, section 10). The
-# specification's network shows S3b at T = 64; this one, with larger logits and two poolings
-# instead of three, has more left to converge there (a factor of 6), and shows it at T = 128.
+# What must hold on the reference network: the shapes of the specification, section 10. Own: the
+# bound 0.8 where it says "without effect", and T = 128 in S3b, which asks for 10 at T = 64. There
+# S3c shows what this network reaches.
 CHECKS: tuple[tuple[str, str, float, Callable[[_Values], float]], ...] = (
     (
         "S1",
@@ -216,6 +216,12 @@ CHECKS: tuple[tuple[str, str, float, Callable[[_Values], float]], ...] = (
         "Q99, T = 128: error of the logits of OR pooling over that of LIPool",
         10.0,
         lambda v: v.at("logit_mse", 128, pooling="or") / v.at("logit_mse", 128),
+    ),
+    (
+        "S3c",
+        "Q99, T = 64: error of the logits of OR pooling over that of LIPool",
+        2.0,
+        lambda v: v.at("logit_mse", 64, pooling="or") / v.at("logit_mse", 64),
     ),
     (
         "S4",

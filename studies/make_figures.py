@@ -24,6 +24,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import burst_figures, figures
+from analysis.burst_statistics import WITHIN_BURST_STEPS
 from models.gate_fits import fitted_gate
 from models.gates import alpha_for, relu_gate
 from studies import common
@@ -236,7 +237,7 @@ def burst_intervals(result: Result) -> Figure | None:
     for ax, name in zip(axes, shown, strict=False):
         # Spikes of a burst follow each other at dt; half as much again still tells them apart.
         own = rows[rows["layer"] == name]
-        burst_figures.interval_histogram(ax, own, 1.5 * stored["dt_ms"])
+        burst_figures.interval_histogram(ax, own, WITHIN_BURST_STEPS * stored["dt_ms"])
         ax.set_title(name)
     for ax in axes[: len(shown) - n_columns]:
         ax.set_xlabel("")  # the panel below says it

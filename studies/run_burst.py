@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import burst_statistics, conversion_error
-from analysis.energy import energy_nj
+from analysis.energy import energy_nj, multiply_accumulates
 from models import burst
 from models.layers import MaxPool2D, QuantisedReLU
 from models.network import Network, accuracy
@@ -205,6 +205,25 @@ def _is_quantised(network: Network) -> bool:
     return any(isinstance(layer, QuantisedReLU) for layer in network.layers)
 
 
+def _refuse_comparisons(network: Network, arguments: argparse.Namespace) -> None:
+    """A quantised network is converted in one way only, so nothing can be compared."""
+    given = {
+        "--study": arguments.study,
+        "--baseline-steps": bool(arguments.baseline_steps),
+        "--gamma": arguments.gamma != [DEFAULTS.gamma],
+        "--normalisation": arguments.normalisation != [DEFAULTS.normalisation],
+        "--initial": arguments.initial != DEFAULTS.initial,
+        "--channel-wise": arguments.channel_wise,
+        "--own-limits": arguments.own_limits,
+    }
+    for flag, is_given in given.items():
+        if is_given:
+            raise ValueError(
+                f"{flag}: {network.name} has quantised activations, which bring their own scales, "
+                "limits and initial potential; leave the flag out"
+            )
+
+
 def _checks(time: pd.DataFrame, timing: str) -> pd.DataFrame | None:
     """Shapes of a whole study; None, and a word about it, where something is left out."""
     try:
@@ -247,6 +266,8 @@ def _conditions(case: Subject, arguments: argparse.Namespace) -> tuple[list[Cond
             arguments.gamma, arguments.normalisation, arguments.pooling
         )
     ]
+    if is_quantised:
+        _refuse_comparisons(case.network, arguments)
     base = asked[-1].options
     steps = arguments.baseline_steps
     if steps is None:
@@ -350,7 +371,11 @@ def _layers(
         flat = own.image * own.layer.n_units + own.neuron
         counts[name] = np.bincount(flat, minlength=n_images * own.layer.n_units)
         counts[name] = counts[name].reshape(n_images, own.layer.n_units)
-        found = burst_statistics.bursts(own, 1.5 * options.intra_burst_ms)
+        longest_ms = burst_statistics.WITHIN_BURST_STEPS * trains.dt_ms
+        found = burst_statistics.bursts(own, longest_ms)
+        exact = burst_statistics.phase_bursts(own, trains.phase_steps, trains.readout_every)
+        detected = burst_statistics.detection(exact, found)
+        split = burst_statistics.interval_split(own, longest_ms)
         threshold = burst_statistics.log_interval_threshold(
             own.intervals_ms, trains.dt_ms, longest_intra_ms=phase_ms
         )
@@ -358,7 +383,12 @@ def _layers(
         rows.append(
             burst_statistics.summary(own, found, spiking.n_phases * phase_ms)
             | burst_statistics.residual_potential(left)
-            | {"log_interval_threshold_ms": threshold.threshold_ms}
+            | {
+                "intra_burst_share": split["intra_fraction"],
+                "detection_precision": detected["precision"],
+                "detection_recall": detected["recall"],
+                "log_interval_threshold_ms": threshold.threshold_ms,
+            }
         )
         histogram = burst_statistics.interval_histogram(own)
         intervals.append(histogram)
@@ -433,6 +463,16 @@ def _metrics(
         "pipeline_latency_phases": spiking.readout.onset,
         "synaptic_events_per_image": recording.events_per_image,
         "energy_nj": energy_nj(accumulates=recording.events_per_image),
+        "input_current_nj": energy_nj(
+            multiply_accumulates=sum(
+                int(p.fan_out.sum()) for s in spiking.stimuli for p in s.projections
+            )
+        ),
+        "ann_energy_nj": energy_nj(
+            multiply_accumulates=multiply_accumulates(case.network.fold_batch_norm())[
+                "multiply_accumulates"
+            ].sum()
+        ),
         "n_neurons": spiking.n_neurons,
         "n_synapses": spiking.n_synapses,
         "n_kernel_weights": spiking.n_kernel_weights,

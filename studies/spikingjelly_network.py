@@ -160,7 +160,7 @@ def present(
         converted = ann2snn.Converter(recipe).convert(to_module(network)).eval()
 
     def scores():
-        """Step by step: the multi-step mode takes twice as long on a processor (measured)."""
+        """Step by step, one batch after the other."""
         found = []
         for start in range(0, len(images), batch):
             pixels = to_tensor(images[start : start + batch], network.input)

@@ -224,6 +224,7 @@ def shapes(suffix="", **changed):
         "max_gamma5_64": (1.0, "logit_mse"),
         "gated_64": (1.0, "logit_mse"),
         "q99_gamma5_128": (0.25, "logit_mse"),
+        "or_64": (1.25, "logit_mse"),
         "or_128": (2.5, "logit_mse"),
         "q99_gamma5_4": (0.5, "accuracy"),
         "half_4": (0.5 + 0.25, "accuracy"),
@@ -263,6 +264,7 @@ def test_shape_checks_pass():
         "S2c": [0.8, 0.8],
         "S3a": [2, 2],
         "S3b": [10, 10],
+        "S3c": [2, 2.5],
         "S4": [20, 25],
     }
     assert found["what"].is_unique
@@ -278,6 +280,7 @@ def test_shape_checks_pass():
         ("S2c", {"max_gamma1_64": 2.0}, 0.5),
         ("S3a", {"gated_64": 0.75}, 1.5),
         ("S3b", {"or_128": 2.25}, 9.0),
+        ("S3c", {"or_64": 0.75}, 1.5),
         ("S4", {"half_4": 0.69}, 19.0),
     ],
 )

@@ -271,14 +271,21 @@ def test_matched_draws_the_table(axes):
     texts = [[text.get_text() for text in ax.texts] for ax in axes]
     assert texts[0] == [
         "0.20 (T = 0.8)",
-        "not reached",
+        "baseline not reached",
         "0.60 (T = 2.4)",
         "0.10 (T = 0.4)",
-        "not reached",
+        "baseline not reached",
         "0.30 (T = 1.2)",
         "paper (abstract): 1/10",
     ]
-    assert texts[1] == ["0.40", "not reached", "1.20", "0.20", "not reached", "0.60"]
+    assert texts[1] == [
+        "0.40",
+        "baseline not reached",
+        "1.20",
+        "0.20",
+        "baseline not reached",
+        "0.60",
+    ]
     assert texts[2][-1] == "paper (abstract): 0.693"
     marks = [[line.get_xdata()[0] for line in ax.lines] for ax in axes]
     assert marks == [[1.0, 0.1], [1.0], [1.0, 0.693]]
@@ -294,7 +301,7 @@ def test_matched_that_nobody_reached(axes):
     """A table of missing ratios against axes that still show the baseline."""
     matched = matched_table(metrics_table(["base", "base gated"])).query("condition != 'base'")
     burst_figures.matched_accuracy(axes, matched)
-    assert {text.get_text() for text in axes[1].texts} == {"not reached"}
+    assert {text.get_text() for text in axes[1].texts} == {"baseline not reached"}
     assert axes[1].get_xlim() == (0.0, 1.35)
 
 

@@ -383,3 +383,26 @@ def test_network_without_max_pooling_is_taken():
     network = everything()
     conversion = burst.convert(network, images_for(network, 3))
     assert list(conversion.scales) == ["act1", "act2", "act3", "act4"]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--study"],
+        ["--baseline-steps", "8"],
+        ["--gamma", "1", "2"],
+        ["--normalisation", "maximum"],
+        ["--initial", "0"],
+        ["--channel-wise"],
+        ["--own-limits"],
+    ],
+    ids=" ".join,
+)
+def test_comparisons_of_a_quantised_network_are_refused(tmp_path, capsys, flags):
+    """Flags without effect on a network that brings its own scales: named, and nothing written."""
+    arguments = ["--network", "digits-qcfs", "--quick", "--out", str(tmp_path), *flags]
+    with pytest.raises(SystemExit) as ended:
+        run_burst.main(arguments)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"error: {flags[0]}: digits-qcfs has quantised")
+    assert not list(tmp_path.iterdir())

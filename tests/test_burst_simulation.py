@@ -147,9 +147,15 @@ def test_signed_real_images():
     assert_same(run, burst_reference.run(spiking, images))
 
 
-@pytest.mark.parametrize("name", shipped("burst"))
-@pytest.mark.parametrize("target", ["cpp_standalone", "cython", "numpy"])
-def test_shipped_networks_equal_reference(name, target):
+SHIPPED = [
+    *((name, gamma, "numpy") for name in shipped("burst") for gamma in (1, 2, 3, 5)),
+    *((name, 3, target) for name in shipped("burst") for target in COMPILED),
+    *(("fashion-burst", gamma, target) for gamma in (1, 2, 5) for target in COMPILED),
+]
+
+
+@pytest.mark.parametrize(("name", "gamma", "target"), SHIPPED)
+def test_shipped_networks_equal_reference(name, gamma, target):
     """Shipped networks on real images, on every target against the reference."""
     network = storage.load_network(storage.trained(name))
     try:
@@ -159,8 +165,9 @@ def test_shipped_networks_equal_reference(name, target):
     except datasets.DatasetError as error:
         pytest.skip(str(error))
     images = images[:4]
-    spiking = convert(network, images, n_steps=3, percentile=99.0)
-    run = simulate(spiking, images, target=target, record=True, pipelined=True, batch=2)
+    spiking = convert(network, images, n_steps=3, percentile=99.0, gamma=gamma)
+    jobs = 1 + (gamma > 2)
+    run = simulate(spiking, images, target=target, record=True, pipelined=True, batch=2, jobs=jobs)
     assert_same(run, burst_reference.run(spiking, images))
 
 

@@ -20,11 +20,6 @@ def test_energy_pen_and_paper():
     assert energy_nj() == 0.0
 
 
-def test_burst_costs_as_much_as_its_spikes():
-    """A burst of five to ten targets against five single spikes, in pJ."""
-    assert 1000 * energy_nj(accumulates=5 * 10) == pytest.approx(45.0, rel=1e-12)
-
-
 @pytest.mark.parametrize("counts", [{"accumulates": -1.0}, {"multiply_accumulates": math.nan}])
 def test_energy_refuses(counts):
     """Negative and missing counts against the error message."""

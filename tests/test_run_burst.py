@@ -578,7 +578,7 @@ def test_shapes_are_checked_where_they_can_be(
     if is_checked:
         checks = table(folder, "checks")
         # Every condition is alike: no gains, all ratios 1.
-        assert checks["found"].tolist() == [0, 1, 1, 1, 1, 1, 0]
+        assert checks["found"].tolist() == [0, 1, 1, 1, 1, 1, 1, 0]
         assert checks["holds"].tolist() == [name in ("S2b", "S2c") for name in checks["check"]]
 
 
