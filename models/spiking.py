@@ -33,6 +33,8 @@ from .network import InputCoding
 
 Array = NDArray[np.float64]
 
+IMAGES_AT_ONCE = 16  # whose input currents are computed together; more leave the cache
+
 
 @dataclass(frozen=True, kw_only=True)
 class NeuronType:
@@ -359,10 +361,14 @@ class Stimulus:
         flat = images.reshape(len(images), -1)
         if not self.projections:
             return flat
-        total = np.zeros((len(images), self.bias.size)) + self.bias.reshape(-1)
-        for projection in self.projections:
-            total += projection.forward(flat)
-        return round_to(total, self.step) if self.step else total
+        found = np.empty((len(images), self.bias.size))
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            part = slice(start, start + IMAGES_AT_ONCE)
+            total = np.zeros_like(found[part]) + self.bias.reshape(-1)
+            for projection in self.projections:
+                total += projection.forward(flat[part])
+            found[part] = round_to(total, self.step) if self.step else total
+        return found
 
 
 READOUT = "readout"
