@@ -44,6 +44,12 @@ def test_published_benchmark_keeps_the_promises():
     assert ratios.filter(regex="second start").item() < 0.5
     assert ratios.filter(regex="explicit / shared").filter(regex="time").item() >= 10
     assert ratios.filter(regex="memory.*explicit / shared").item() >= 20
+    plain = ratios.filter(regex="SpikingJelly / IF: all")  # from pixels to scores
+    assert len(plain) == 2
+    assert (plain >= 1).all()
+    bursts = ratios.filter(regex="Caffe LeNet.*loop, explicit / ours")
+    assert len(bursts) == 2
+    assert (bursts > 2).all()
 
 
 def test_published_burst_runs_keep_the_promises():
