@@ -1,4 +1,4 @@
-"""Small random networks that hold every kind of layer, for tests."""
+"""Small random networks that hold every kind of layer, and how runs of them are compared."""
 
 import numpy as np
 
@@ -17,6 +17,13 @@ from models.layers import (
 from models.network import InputCoding, Network
 
 CLASSES = tuple("abcde")
+COMPILED = ("cpp_standalone", "cython")
+SETTINGS = [
+    {"batch": batch, "jobs": jobs, "pipelined": pipelined}
+    for batch in (1, 3, 64)
+    for jobs in (1, 2)
+    for pipelined in (False, True)
+]
 
 
 def conv(rng, name, before, size, n_in, n_out, **options):
@@ -179,3 +186,12 @@ def shipped(scheme):
     """Names of the shipped networks that are meant for a scheme."""
     networks = storage.trained_networks()
     return sorted(n for n, path in networks.items() if storage.load_info(path)["scheme"] == scheme)
+
+
+def assert_same(recording, reference):
+    """Same spikes, spike for spike, and the same scores, bit for bit."""
+    assert len(reference.spikes) > 0
+    for column in ("image", "layer", "neuron", "step"):
+        found, wanted = getattr(recording.spikes, column), getattr(reference.spikes, column)
+        assert np.array_equal(found, wanted), column
+    assert np.array_equal(recording.scores, reference.scores)

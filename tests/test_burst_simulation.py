@@ -10,29 +10,21 @@ from models import burst, burst_reference, storage
 from models.simulation import simulate
 from studies import datasets
 from studies.explicit import with_explicit_synapses
-from tests.networks import everything, images_for, pooled_network, shipped
+from tests.networks import (
+    COMPILED,
+    SETTINGS,
+    assert_same,
+    everything,
+    images_for,
+    pooled_network,
+    shipped,
+)
 
-COMPILED = ("cpp_standalone", "cython")
-SETTINGS = [
-    {"batch": batch, "jobs": jobs, "pipelined": pipelined}
-    for batch in (1, 3, 64)
-    for jobs in (1, 2)
-    for pipelined in (False, True)
-]
 OPTIONS = {"n_steps": 6, "gamma": 3, "normalisation": "percentile", "percentile": 90.0}
 
 
 def convert(network, images, **options):
     return burst.convert(network, images, burst.BurstOptions(**{**OPTIONS, **options})).spiking
-
-
-def assert_same(recording, reference):
-    """Same spikes, spike for spike, per step, layer and neuron, and the same scores."""
-    assert len(reference.spikes) > 0
-    for column in ("image", "layer", "neuron", "step"):
-        found, wanted = getattr(recording.spikes, column), getattr(reference.spikes, column)
-        assert np.array_equal(found, wanted), column
-    assert np.array_equal(recording.scores, reference.scores)
 
 
 @pytest.fixture(scope="module")

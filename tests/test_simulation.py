@@ -12,29 +12,21 @@ from models.delivery import plan
 from models.simulation import simulate
 from studies import datasets
 from studies.explicit import unrolled, with_explicit_synapses
-from tests.networks import KINDS, everything, images_for, of_kind, shipped
-
-COMPILED = ("cpp_standalone", "cython")
-SETTINGS = [
-    {"batch": batch, "jobs": jobs, "pipelined": pipelined}
-    for batch in (1, 3, 64)
-    for jobs in (1, 2)
-    for pipelined in (False, True)
-]
+from tests.networks import (
+    COMPILED,
+    KINDS,
+    SETTINGS,
+    assert_same,
+    everything,
+    images_for,
+    of_kind,
+    shipped,
+)
 
 
 def convert(network, images, **options):
     options = {"neurons_per_gate": 4, **options}
     return amos.convert(network, images, amos.AmosOptions(**options)).spiking
-
-
-def assert_same(recording, reference):
-    """Same spikes, spike for spike, and the same scores, bit for bit."""
-    assert len(reference.spikes) > 0
-    for column in ("image", "layer", "neuron", "step"):
-        found, wanted = getattr(recording.spikes, column), getattr(reference.spikes, column)
-        assert np.array_equal(found, wanted), column
-    assert np.array_equal(recording.scores, reference.scores)
 
 
 @pytest.fixture(scope="module")
