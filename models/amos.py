@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .checks import require_one_of, require_whole
 from .dyadic import power_of_two_at_least, round_to
 from .gate_fits import fit, fitted_gate
 from .gates import Gate, alpha_for, pixel_gate, relu_gate, signed_gate
@@ -104,19 +105,14 @@ class AmosOptions:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        limits = {"neurons_per_gate": (1, 16), "input_neurons": (1, 16), "weight_bits": (2, 24)}
-        for name, (least, most) in limits.items():
-            value = getattr(self, name)
-            if not (isinstance(value, int | np.integer) and least <= value <= most):
-                raise ValueError(
-                    f"{name} must be a whole number from {least} to {most}, got {value!r}"
-                )
+        require_whole("neurons_per_gate", self.neurons_per_gate, 1, 16)
+        require_whole("input_neurons", self.input_neurons, 1, 16)
+        require_whole("weight_bits", self.weight_bits, 2, 24)
         if not 0 < self.range_percentile <= 100:
             raise ValueError(
                 f"range_percentile must be above 0 and at most 100, got {self.range_percentile!r}"
             )
-        if self.inhibition not in ("amos", "fs"):
-            raise ValueError(f"inhibition must be 'amos' or 'fs', got {self.inhibition!r}")
+        require_one_of("inhibition", self.inhibition, ("amos", "fs"))
         if not 0 < self.slot_ms < np.inf:
             raise ValueError(f"slot_ms must be above 0 and finite, got {self.slot_ms!r}")
 

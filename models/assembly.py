@@ -26,7 +26,7 @@ from brian2 import Network as BrianNetwork
 from numpy.typing import NDArray
 
 from .delivery import Plan, brian2_functions
-from .spiking import NeuronType, SpikingNetwork, Stimulus
+from .spiking import Injection, NeuronType, SpikingNetwork, Stimulus
 
 BOOKKEEPING = """
     n_spikes : integer     # spikes of this neuron so far; bookkeeping, not biology
@@ -61,6 +61,8 @@ class Objects:
         Spikes that arrived and targets that they reached, by route and step of the read-out.
     stimuli : tuple of brian2.TimedArray
         What each image sets, one row for each image in turn.
+    injections : tuple of brian2.TimedArray
+        What is injected, one row for each phase.
     scores : brian2.StateMonitor
         Class scores of every phase.
     spikes, traces, ends : dict of str to brian2 monitors
@@ -78,6 +80,7 @@ class Objects:
     copies: NeuronGroup
     tally: NeuronGroup
     stimuli: tuple[TimedArray, ...]
+    injections: tuple[TimedArray, ...]
     scores: StateMonitor
     spikes: dict[str, SpikeMonitor]
     traces: dict[str, StateMonitor]
@@ -104,6 +107,8 @@ class Job:
         Layers whose spike trains are kept.
     traced : dict of str to ndarray of int
         By type of neurons: those whose membrane is recorded.
+    injected : tuple of Injection
+        What enters beside the images.
     seed : int
         Of the neurons' own random numbers.
     change : callable, optional
@@ -116,6 +121,7 @@ class Job:
     depth: int
     record: tuple[int, ...]
     traced: dict[str, NDArray[np.int64]]
+    injected: tuple[Injection, ...]
     seed: int
     change: Callable[[Objects], None] | None
 
@@ -140,7 +146,7 @@ class Job:
         return np.concatenate(found)
 
 
-def build(job: Job, images: NDArray[np.float64], target: str) -> Objects:
+def build(job: Job, images: NDArray[np.float64], target: str, start: int = 0) -> Objects:
     """Create the Brian2 objects for one run on the active device.
 
     Parameters
@@ -151,6 +157,8 @@ def build(job: Job, images: NDArray[np.float64], target: str) -> Objects:
         Images of the run, at most copies times depth.
     target : str
         Code-generation target.
+    start : int
+        Number of the first of the images.
     """
     network, layout = job.network, job.plan
     n_copies = layout.n_copies
@@ -237,6 +245,10 @@ def build(job: Job, images: NDArray[np.float64], target: str) -> Objects:
         _present(job, stimulus, number, images, groups, phases, shown)
         for number, stimulus in enumerate(network.stimuli)
     )
+    injections = tuple(
+        _inject(job, injection, number, start, len(images), groups, phases)
+        for number, injection in enumerate(job.injected)
+    )
     axons = {}
     for kind, found in zip(network.neurons, layout.axons, strict=True):
         if not found.sources.size:
@@ -287,6 +299,7 @@ def build(job: Job, images: NDArray[np.float64], target: str) -> Objects:
         copies=copies,
         tally=tally,
         stimuli=stimuli,
+        injections=injections,
         scores=scores,
         spikes=spikes,
         traces=traces,
@@ -347,29 +360,64 @@ def _present(
 ) -> TimedArray:
     """Set what an image sets when it reaches the population."""
     network = job.network
-    index = [p.name for p in network.populations].index(stimulus.target)
-    layer = job.plan.layers[index]
     name, dt = f"stimulus_{number}", network.dt_s * second
     values = TimedArray(
         stimulus_values(job, stimulus, images) * network.unit_volt * volt,
         dt=job.period_steps * dt,
         name=name,
     )
-    first = layer.offset
-    entry = groups[network.populations[index].neurons][
-        first : first + layer.units * job.plan.n_copies
-    ]
+    onset = network.population(stimulus.target).onset
     # Images come to a later layer between two ticks of their own clock.
-    late = {f"{name}_onset": layer.onset * network.phase_steps * dt} if layer.onset else {}
-    entry.namespace.update({name: values, **late})
+    clock = phases if onset else shown
+    _set_each_time(job, stimulus.target, stimulus.variable, values, groups, clock)
+    return values
+
+
+def _inject(
+    job: Job,
+    injection: Injection,
+    number: int,
+    start: int,
+    n_images: int,
+    groups: dict[str, NeuronGroup],
+    phases: Clock,
+) -> TimedArray:
+    """Set what is injected in every phase."""
+    network = job.network
+    values = TimedArray(
+        injected_values(job, injection, start, n_images) * network.unit_volt * volt,
+        dt=network.phase_steps * network.dt_s * second,
+        name=f"injection_{number}",
+    )
+    _set_each_time(job, injection.target, injection.variable, values, groups, phases)
+    return values
+
+
+def _set_each_time(
+    job: Job,
+    target: str,
+    variable: str,
+    values: TimedArray,
+    groups: dict[str, NeuronGroup],
+    clock: Clock,
+) -> None:
+    """Set a variable of one population from a table of values whose time starts at its onset."""
+    network = job.network
+    index = [p.name for p in network.populations].index(target)
+    layer = job.plan.layers[index]
+    entry = groups[network.populations[index].neurons][
+        layer.offset : layer.offset + layer.units * job.plan.n_copies
+    ]
+    onset = layer.onset * network.phase_steps * network.dt_s * second
+    late = {f"{values.name}_onset": onset} if layer.onset else {}
+    entry.namespace.update({values.name: values, **late})
     entry.run_regularly(
-        f"{stimulus.variable} = {name}({' - '.join(['t', *late])}, i)",
+        f"{variable} = {values.name}({' - '.join(['t', *late])}, i)",
         when="start",
         order=0,
-        clock=phases if late else shown,
-        name=f"present_{number}",
+        clock=clock,
+        name=f"set_{values.name}",
     )
-    return values
 
 
 def _state(owners: dict[str, list[tuple[Any, str]]], target: str) -> dict[str, list[Any]]:
@@ -402,6 +450,18 @@ def stimulus_values(
     if len(images):
         values[: len(images)] = stimulus.values(images)
     return values.reshape(job.depth, -1)
+
+
+def injected_values(
+    job: Job, injection: Injection, start: int, n_images: int
+) -> NDArray[np.float64]:
+    """What is injected for some images in network units, shape (depth * period, copies * units)."""
+    n_copies = job.plan.n_copies
+    given = injection.values[start : start + n_images]
+    values = np.zeros((job.depth * n_copies, job.period, injection.values.shape[2]))
+    values[:n_images, : job.network.n_phases] = given
+    by_turn = values.reshape(job.depth, n_copies, job.period, -1).swapaxes(1, 2)
+    return by_turn.reshape(job.depth * job.period, -1)
 
 
 def images_of_copies(job: Job, n_images: int) -> NDArray[np.int64]:

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 
 from . import burst_reference
 from .burst_neurons import UNIT_VOLT, burst_neuron, pooling_neuron
+from .checks import require_one_of, require_whole
 from .dyadic import round_to
 from .layers import INPUT, Activation, Layer, MaxPool2D, QuantisedReLU
 from .network import Network
-from .paths import bias_map, linear_paths
 from .spiking import (
     READOUT,
     NeuronType,
@@ -41,8 +41,8 @@ from .spiking import (
     SpikingNetwork,
     Stimulus,
     WindowProjection,
-    round_kernels,
 )
+from .weighted import Weighted, last_onset, onsets, pooling_windows, require_spiking, weighted
 
 Array = NDArray[np.float64]
 
@@ -53,7 +53,6 @@ TIMINGS = ("double-buffer", "alternating")
 MOST_STEPS = 4096  # algorithmic steps of a conversion
 MOST_INTERVALS = 1000  # of a pause or a delay
 START_STEP = 2.0**-16  # grid of the initial potential, in thresholds
-PIXEL_BITS = 24  # of the weights from the image; their sums are rounded to the layer's grid
 HELD_BACK = 1e-3  # fraction of a layer's calibration spikes that its own limit may delay
 
 
@@ -113,26 +112,12 @@ class BurstOptions:
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
-        for name, (least, most) in {
-            "n_steps": (1, MOST_STEPS),
-            "gamma": (1, 64),
-            "weight_bits": (2, 24),
-        }.items():
-            value = getattr(self, name)
-            is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if not (is_whole and least <= value <= most):
-                raise ValueError(
-                    f"{name} must be a whole number from {least} to {most}, got {value!r}"
-                )
-        for name, allowed in {
-            "normalisation": NORMALISATIONS,
-            "pooling": POOLINGS,
-            "timing": TIMINGS,
-        }.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}"
-                )
+        require_whole("n_steps", self.n_steps, 1, MOST_STEPS)
+        require_whole("gamma", self.gamma, 1, 64)
+        require_whole("weight_bits", self.weight_bits, 2, 24)
+        require_one_of("normalisation", self.normalisation, NORMALISATIONS)
+        require_one_of("pooling", self.pooling, POOLINGS)
+        require_one_of("timing", self.timing, TIMINGS)
         if not 0 < self.percentile <= 100:
             raise ValueError(f"percentile must be above 0 and at most 100, got {self.percentile!r}")
         if not 0 <= self.initial < 1:
@@ -312,27 +297,13 @@ def _quantile(values: Array, percentile: float) -> float:
 
 def _require_convertible(network: Network) -> None:
     """Refuse, by name, what has no spiking counterpart in this scheme."""
-    layers = {layer.name: layer for layer in network.layers}
     for layer in network.layers:
         if isinstance(layer, Activation) and layer.function != "relu":
             raise ValueError(
                 f"network {network.name!r}: {layer.label} is {layer.function}; burst neurons stand "
                 "for ReLU only. Train with ReLU, or choose a scheme that has this activation"
             )
-        if isinstance(layer, MaxPool2D) and not isinstance(layers.get(layer.inputs[0]), SPIKING):
-            raise ValueError(
-                f"network {network.name!r}: {layer.label} pools {layer.inputs[0]!r}, which does "
-                "not spike; put the ReLU before the pooling, which computes the same"
-            )
-    if not any(isinstance(layer, Activation | QuantisedReLU) for layer in network.layers):
-        raise ValueError(
-            f"network {network.name!r} has no activation, so there is nothing to make neurons of"
-        )
-    if isinstance(network.layers[-1], SPIKING):
-        raise ValueError(
-            f"network {network.name!r}: the last layer, {network.layers[-1].label}, spikes; the "
-            "scores need a linear layer after it"
-        )
+    require_spiking(network, SPIKING, (Activation, QuantisedReLU))
 
 
 def _limits(network: Network, options: BurstOptions) -> dict[str, int]:
@@ -358,14 +329,27 @@ def _assemble(
     stimuli: list[Stimulus] = []
     neurons = {"burst": burst_neuron(options.timing, timing.phase_steps, options.intra_burst_ms)}
     weight_error = 0.0
+
+    def received(node: str, target: str) -> Weighted:
+        return weighted(
+            network,
+            node,
+            target,
+            spiking=SPIKING,
+            gains=scales,
+            scale=scales.get(target, np.ones(1)),  # scores are in units of logits
+            delays=timing.delays,
+            weight_bits=options.weight_bits,
+        )
+
     for layer in network.layers:
         if isinstance(layer, MaxPool2D):
             kind = pooling_neuron(options.pooling, layer.size, options.timing, timing.phase_steps)
             neurons[kind.name] = kind
             populations.append(_pool_population(network, layer, kind, timing, limits))
-            projections.append(_windows(network, layer, timing))
+            projections.append(pooling_windows(network, layer, timing.delays))
         elif isinstance(layer, Activation | QuantisedReLU):
-            found = _weighted(network, layer.inputs[0], layer.name, scales, timing, options)
+            found = received(layer.inputs[0], layer.name)
             start = 0.5 if isinstance(layer, QuantisedReLU) else options.initial
             shape = network.shapes[layer.name]
             populations.append(
@@ -386,12 +370,7 @@ def _assemble(
             projections += found.projections
             stimuli += found.stimuli
             weight_error = max(weight_error, found.error)
-    found = _weighted(network, network.layers[-1].name, READOUT, scales, timing, options)
-    if found.stimuli:
-        raise ValueError(
-            f"network {network.name!r}: a path leads from the input to the output without an "
-            "activation; the read-out takes spikes only"
-        )
+    found = received(network.layers[-1].name, READOUT)
     steps = 1 + np.arange(options.n_steps)
     spiking = SpikingNetwork(
         scheme="burst",
@@ -430,98 +409,16 @@ class _Timing:
         )
         self.phase_steps = max(limits.values()) + guard
         self.every = 2 if options.timing == "alternating" else 1
-        self.onsets: dict[str, int] = {INPUT: -1}
-        for layer in network.layers:
-            if isinstance(layer, SPIKING):
-                sources = [p.source for p in linear_paths(network, layer.inputs[0], SPIKING)]
-                self.onsets[layer.name] = 1 + max(self.onsets[name] for name in sources)
-        last = [p.source for p in linear_paths(network, network.layers[-1].name, SPIKING)]
+        self.onsets = onsets(network, SPIKING)
+        last = last_onset(network, network.layers[-1].name, SPIKING, self.onsets)
         # The read-out takes the spikes in the phase in which the last of its sources releases them.
-        self.onsets[READOUT] = max(self.onsets[name] for name in last) + self.every - 1
+        self.onsets[READOUT] = last + self.every - 1
 
     def delays(self, source: str, target: str) -> NDArray[np.int64]:
         """Delay in steps after which a spike meets those of the same step from other layers."""
         phases = self.onsets[target] - self.onsets[source]
         phases -= self.every - 1 if target == READOUT else 1
         return np.array([phases * self.phase_steps + self.delay_steps])
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Weighted:
-    """Everything that a layer receives through weights."""
-
-    projections: list[Projection]
-    stimuli: list[Stimulus]
-    bias: Array
-    largest_input: float
-    step: float
-    error: float
-
-
-def _weighted(
-    network: Network,
-    node: str,
-    target: str,
-    scales: dict[str, Array],
-    timing: _Timing,
-    options: BurstOptions,
-) -> _Weighted:
-    """Normalised weights and biases of the value of `node`, on the dyadic grid."""
-    paths = linear_paths(network, node, SPIKING)
-    scale = scales.get(target, np.ones(1))  # of the read-out: scores are in units of logits
-    projections: list[Projection] = []
-    from_image: list[Projection] = []
-    for path in paths:
-        gain = network.input.gain if path.source == INPUT else scales[path.source]
-        projection = Projection(
-            source=path.source,
-            target=target,
-            kernel=path.scaled(gain) / _by_output(scale, path.kernel.shape[3]),
-            gains=np.ones(1),
-            delays=timing.delays(path.source, target),
-            **path.geometry(),
-        )
-        (from_image if path.source == INPUT else projections).append(projection)
-    resting: dict[str, Array | float] = {
-        layer.name: 0.0 for layer in network.layers if isinstance(layer, SPIKING)
-    }
-    resting[INPUT] = network.input.offset
-    bias = bias_map(network, node, resting) / scale
-    rounded, step, error = round_kernels(projections or from_image, options.weight_bits)
-    step = min(step, 2.0**-10)
-    if not from_image:
-        bias = round_to(bias, step)
-        return _Weighted(
-            projections=rounded,
-            stimuli=[],
-            bias=bias,
-            largest_input=float(np.abs(bias).max()),
-            step=step,
-            error=error,
-        )
-    fine, fine_step, _ = round_kernels(from_image, PIXEL_BITS)
-    stimulus = Stimulus(
-        target=target,
-        variable="bias",
-        projections=tuple(fine),
-        bias=round_to(bias, fine_step),
-        step=step,
-    )
-    ones = np.full((1, *network.input.shape), network.input.maximum)
-    largest = sum(p.forward(ones, np.abs(p.kernel)).max() for p in fine) + np.abs(bias).max()
-    return _Weighted(
-        projections=rounded if projections else [],
-        stimuli=[stimulus],
-        bias=np.zeros_like(bias),
-        largest_input=float(largest),
-        step=step,
-        error=error if projections else 0.0,
-    )
-
-
-def _by_output(scale: Array, n_out: int) -> Array:
-    """Scale of each output of a kernel: channels of a convolution, or the units of a dense map."""
-    return np.tile(scale, n_out // scale.size)
 
 
 def _pool_population(
@@ -538,18 +435,4 @@ def _pool_population(
         shape=shape,
         onset=timing.onsets[layer.name],
         parameters={"limit": np.full((1, *shape), limits[layer.name])},
-    )
-
-
-def _windows(network: Network, layer: MaxPool2D, timing: _Timing) -> WindowProjection:
-    source = layer.inputs[0]
-    return WindowProjection(
-        source=source,
-        target=layer.name,
-        delays=timing.delays(source, layer.name),
-        source_shape=network.shapes[source],
-        target_shape=network.shapes[layer.name],
-        pool=layer.size,
-        pool_stride=layer.stride,
-        pool_padding=layer.padding,
     )

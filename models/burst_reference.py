@@ -8,39 +8,13 @@ simulation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .recording import Spikes
+from .reference import ReferenceRun, spike_table, weighted_sum
 from .spiking import READOUT, Population, SpikingNetwork
 
 Array = NDArray[np.float64]
-Counts = NDArray[np.int16]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ReferenceRun:
-    """What the algorithm does with some images.
-
-    Parameters
-    ----------
-    counts : dict of str to ndarray of int, shape (n_images, n_steps, n_units)
-        Spikes in each step, by population.
-    potentials : dict of str to ndarray, shape (n_images, n_units)
-        V after the last step in units of the threshold; of pooling neurons, what they would
-        still have to release.
-    scores : ndarray, shape (n_images, n_steps, n_classes)
-        Class scores after each step, as in a recording.
-    spikes : Spikes
-        The same spikes as a table with times.
-    """
-
-    counts: dict[str, Counts]
-    potentials: dict[str, Array]
-    scores: Array
-    spikes: Spikes
 
 
 def burst(v: Array, current: Array | float, limit: ArrayLike) -> tuple[Array, Array]:
@@ -130,25 +104,21 @@ def run(network: SpikingNetwork, images: Array) -> ReferenceRun:
             name = population.name
             window = network.window(name)
             if window is None:
-                current = currents[name] + _weighted(network, name, now)
+                current = currents[name] + weighted_sum(network, name, now)
                 now[name], state[name] = burst(state[name], current, limits[name])
             else:
                 rule = population.neurons.split("_")[0]
                 arrived = window.by_place(now[window.source])
                 now[name], state[name] = pool(rule, state[name], arrived)
             counts[name][:, step] = now[name]
-        scores[:, step] = _weighted(network, READOUT, now)
+        scores[:, step] = weighted_sum(network, READOUT, now)
     potentials = {p.name: _left(p, state[p.name]) for p in network.populations}
     return ReferenceRun(
         counts=counts,
         potentials=potentials,
         scores=np.cumsum(scores, axis=1) + network.readout.bias,
-        spikes=_table(network, counts),
+        spikes=spike_table(network, counts),
     )
-
-
-def _weighted(network: SpikingNetwork, target: str, counts: dict[str, Array]) -> Array | float:
-    return sum((p.forward(counts[p.source]) for p in network.incoming(target)), start=0.0)
 
 
 def _left(population: Population, state: Array) -> Array:
@@ -157,24 +127,3 @@ def _left(population: Population, state: Array) -> Array:
         return state
     left = state.max(axis=2)
     return left if population.neurons.startswith("lipool") else np.zeros_like(left)
-
-
-def _table(network: SpikingNetwork, counts: dict[str, Counts]) -> Spikes:
-    every, phase_steps = network.readout.every, network.phase_steps
-    parts = []
-    for index, population in enumerate(network.populations):
-        fired = counts[population.name]
-        image, step, unit = np.nonzero(fired)
-        size = fired[image, step, unit].astype(np.int64)
-        which = np.repeat(np.arange(size.size), size)
-        place = np.arange(which.size) - np.repeat(np.cumsum(size) - size, size)
-        phase = population.onset + every * step + every - 1
-        parts.append(
-            Spikes(
-                image=image[which],
-                layer=np.full(which.size, index),
-                neuron=unit[which],
-                step=phase[which] * phase_steps + place,
-            )
-        )
-    return Spikes.of(parts)

@@ -37,9 +37,10 @@ from .layers import (
     Pair,
     QuantisedReLU,
     Shape,
+    Spike,
 )
 from .network import InputCoding, Network
-from .torch_layers import QCFS
+from .torch_layers import QCFS, MeanOverSteps, NoisySpike, RepeatSteps
 
 
 class Residual(nn.Module):
@@ -80,7 +81,8 @@ def from_torch(module: nn.Module, input: InputCoding, classes: Sequence[str], na
     module : nn.Module
         An nn.Sequential, possibly nested, of Conv2d, Linear, BatchNorm1d/2d, AvgPool2d,
         AdaptiveAvgPool2d(1), MaxPool2d, Flatten, ReLU, SiLU, Sigmoid, Tanh, GELU, `QCFS`,
-        Identity, Dropout and `Residual`. It is read in evaluation mode, whatever mode it is in.
+        `NoisySpike`, Identity, Dropout and `Residual`. It is read in evaluation mode, whatever
+        mode it is in, and time steps as a single one.
     input : InputCoding
         The module is taken to see the standardised images, channels first.
     classes : sequence of str
@@ -130,7 +132,7 @@ _POINTWISE: dict[type, str] = {
     nn.Tanh: "tanh",
     nn.GELU: "gelu",
 }
-_NOTHING_TO_DO = (nn.Identity, nn.Dropout, nn.Dropout2d)
+_NOTHING_TO_DO = (nn.Identity, nn.Dropout, nn.Dropout2d, RepeatSteps, MeanOverSteps)
 
 
 class _Converter:
@@ -151,6 +153,7 @@ class _Converter:
             nn.Flatten: self._flatten,
             **dict.fromkeys(_POINTWISE, self._pointwise),
             QCFS: self._quantised_relu,
+            NoisySpike: self._spike,
         }
 
     def convert(self, module: nn.Module, path: str, at: _Stream) -> _Stream:
@@ -308,6 +311,10 @@ class _Converter:
     def _quantised_relu(self, module: QCFS, at: _Stream) -> _Stream:
         step = module.step.item()
         return self._append(QuantisedReLU(self._name("act"), (at.source,), step, module.levels), at)
+
+    def _spike(self, module: NoisySpike, at: _Stream) -> _Stream:
+        mean, sigma = module.mean.item(), module.sigma.item()
+        return self._append(Spike(self._name("act"), (at.source,), 1.0, mean, sigma), at)
 
 
 def _need(condition: bool, otherwise: str) -> None:

@@ -511,6 +511,44 @@ class QuantisedReLU(Layer):
         return self.step * np.clip(np.floor(values[0] / self.step + 0.5), 0, self.levels)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Spike(Layer):
+    """Units that spike once or not at all: 1 where x + mean >= threshold, else 0.
+
+    This is one time step of a spiking network, without the noise that it was trained with.
+
+    Parameters
+    ----------
+    threshold : float
+        Of the potential, > 0.
+    mean, sigma : float
+        Mean and standard deviation, >= 0, of the potential's noise in training.
+    """
+
+    threshold: float = 1.0
+    mean: float = 0.0
+    sigma: float = 0.0
+
+    def _check(self) -> None:
+        for field, is_good, wanted in (
+            ("threshold", self.threshold > 0, "> 0"),
+            ("mean", True, "finite"),
+            ("sigma", self.sigma >= 0, ">= 0"),
+        ):
+            value = float(getattr(self, field))
+            object.__setattr__(self, field, value)
+            if not (np.isfinite(value) and is_good):
+                raise ValueError(f"{self.label}: {field} must be {wanted}, got {value!r}")
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        return shapes[0]
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return (values[0] + self.mean >= self.threshold).astype(np.float64)
+
+
 LAYER_TYPES: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
@@ -524,5 +562,6 @@ LAYER_TYPES: dict[str, type[Layer]] = {
         Add,
         Activation,
         QuantisedReLU,
+        Spike,
     )
 }

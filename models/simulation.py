@@ -31,12 +31,19 @@ from brian2 import mV, prefs, second, volt
 from numpy.typing import NDArray
 
 from . import builds
-from .assembly import Job, Objects, build, images_of_copies, stimulus_values
+from .assembly import (
+    Job,
+    Objects,
+    build,
+    images_of_copies,
+    injected_values,
+    stimulus_values,
+)
 from .cache import cache_folder
 from .delivery import HEADER, Layer, plan
 from .dyadic import require_exact
 from .recording import RecordedLayer, Recording, Spikes
-from .spiking import SpikingNetwork
+from .spiking import Injection, SpikingNetwork
 
 TARGETS = ("cpp_standalone", "cython", "numpy")
 NEURONS_IN_CACHE = 20_000  # of all copies; more copies are slower (studies/benchmark.py)
@@ -54,6 +61,7 @@ def simulate(
     target: str = "cpp_standalone",
     record: bool | Sequence[str] = (),
     traces: Mapping[str, Sequence[int]] | None = None,
+    inject: Sequence[Injection] = (),
     change: Callable[[Objects], None] | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -83,6 +91,8 @@ def simulate(
     traces : mapping of str to sequence of int, optional
         Neurons of each layer (index as in :class:`~models.recording.Spikes`) whose membrane
         potential to keep, for the first copy; needs ``batch=1`` and one process run.
+    inject : sequence of Injection
+        Values that neurons get in every phase beside the images: currents, or noise.
     change : callable, optional
         Called with the Brian2 :class:`Objects` before they run, to alter a delay, say.
     seed : int
@@ -134,6 +144,7 @@ def simulate(
         depth=depth,
         record=_recorded_layers(network, record),
         traced=_traced_neurons(network, traces or {}),
+        injected=_injections(network, inject, len(images)),
         seed=seed,
         change=change,
     )
@@ -185,6 +196,25 @@ def _recorded_layers(network: SpikingNetwork, record: bool | Sequence[str]) -> t
     if unknown:
         raise ValueError(f"record: no layer {unknown[0]!r}; there are {', '.join(names)}")
     return tuple(sorted({names.index(name) for name in record}))
+
+
+def _injections(
+    network: SpikingNetwork, injections: Sequence[Injection], n_images: int
+) -> tuple[Injection, ...]:
+    names = [population.name for population in network.populations]
+    for injection in injections:
+        what = f"injection into {injection.target!r}"
+        if injection.target not in names:
+            raise ValueError(f"{what}: no such layer; there are {', '.join(names)}")
+        wanted = (n_images, network.n_phases, network.population(injection.target).n_units)
+        if injection.values.shape != wanted:
+            raise ValueError(
+                f"{what}: values of shape {injection.values.shape}, {wanted} are needed (images, "
+                "phases, units)"
+            )
+        if not np.isfinite(injection.values).all():
+            raise ValueError(f"{what}: values hold NaN or are infinite")
+    return tuple(injections)
 
 
 def _traced_neurons(
@@ -259,6 +289,12 @@ def _run_program(
         | {
             array: stimulus_values(job, stimulus, images) * job.network.unit_volt * volt
             for array, stimulus in zip(objects.stimuli, job.network.stimuli, strict=True)
+        }
+        | {
+            array: injected_values(job, injection, start, len(images))
+            * job.network.unit_volt
+            * volt
+            for array, injection in zip(objects.injections, job.injected, strict=True)
         },
     )
     loop_s = float((folder / results / "last_run_info.txt").read_text().split()[0])
@@ -269,7 +305,7 @@ def _run_at_runtime(job: Job, target: str, part: tuple[int, Any]) -> dict:
     """Run the same model inside Python."""
     start, images = part
     brian2.seed(_noise_seed(job, start))
-    objects = build(job, images, target)
+    objects = build(job, images, target, start)
     started = time.perf_counter()
     objects.network.run(objects.n_steps * job.network.dt_s * second, namespace={})
     return _outcome(job, objects, start, len(images), time.perf_counter() - started)
@@ -312,6 +348,7 @@ def _description(job: Job) -> str:
         network.latency_phases,
         [(s.variable, network.population(s.target).n_units) for s in network.stimuli],
         [network.population(s.target).onset for s in network.stimuli],
+        [(x.target, x.variable, job.period) for x in job.injected],
         bool(job.record),
         [job.neurons_of(job.record, kind.name).size for kind in network.neurons],
         {kind: neurons.tolist() for kind, neurons in job.traced.items()},

@@ -371,6 +371,27 @@ class Stimulus:
         return found
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Injection:
+    """Values of a variable for each image, phase and unit, set at the start of the phase.
+
+    An input current that changes in time, say, or noise that is known beforehand.
+
+    Parameters
+    ----------
+    target : str
+        Population; position 0 of its units.
+    variable : str
+        Variable of its neurons, in volts.
+    values : ndarray, shape (n_images, n_phases, n_units)
+        In network units; phases count from the one in which the image reaches the population.
+    """
+
+    target: str
+    variable: str
+    values: Array
+
+
 READOUT = "readout"
 
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import nn
+
+SURROGATE_WIDTH = 0.4  # least width of the gradient, in thresholds
+RESIDUAL_BAND = (-1.0, 1.5)  # residual potentials that count, in thresholds
 
 
 class QCFS(nn.Module):
@@ -69,3 +75,218 @@ class QCFS(nn.Module):
 def _rounded(x: torch.Tensor) -> torch.Tensor:
     """Nearest whole number, ties upwards, with the gradient of the identity."""
     return x + (torch.floor(x + 0.5) - x).detach()  # no rounding error: both lie close together
+
+
+class NoisySpike(nn.Module):
+    """Integrate-and-fire units with soft reset and Gaussian noise on the membrane.
+
+    In each step the potential is ``H = V + x`` with ``V = mean`` in the first one, a unit spikes
+    if ``H + sigma * N(0, 1) >= 1``, and ``V = H - spike`` is carried to the next step. The noise
+    is drawn afresh for each unit, image and step, enters the comparison only, and is off in
+    evaluation mode. With one step this is training by Jiang and Zhang (2022), arXiv 2211.05453,
+    as the specification reconstructs it; with several and no noise it is direct training by
+    backpropagation through time.
+
+    The gradient of a spike is that of its probability, ``Phi((H - 1) / sigma)``, at the potential
+    without noise, with a width of its own instead of sigma where that is too narrow to learn.
+
+    Parameters
+    ----------
+    mean, sigma : float
+        Of the noise, in thresholds; the mean is also the potential before the first step.
+    width : float, optional
+        Of the gradient; by default `sigma`, but at least `SURROGATE_WIDTH`.
+    n_steps : int
+        Time steps; the batch holds the images of the first step, then those of the second, ...
+    """
+
+    mean: torch.Tensor
+    sigma: torch.Tensor
+
+    def __init__(
+        self, mean: float = 0.5, sigma: float = 0.3, width: float | None = None, n_steps: int = 1
+    ) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(float(mean)))
+        self.register_buffer("sigma", torch.tensor(float(sigma)))
+        self.width = width
+        self.n_steps = n_steps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the spikes.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n_steps * n, ...)
+            Synaptic drive in thresholds.
+
+        Returns
+        -------
+        Tensor
+            Zeros and ones, same shape.
+        """
+        return self.run(x)[0]
+
+    def run(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return spikes and the potentials that they leave.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n_steps * n, ...)
+            Synaptic drive in thresholds.
+
+        Returns
+        -------
+        spikes, residuals : Tensor
+            Same shape.
+        """
+        width = self.width or max(float(self.sigma), SURROGATE_WIDTH)
+        is_noisy = self.training and float(self.sigma) > 0
+        v: torch.Tensor = self.mean
+        spikes, residuals = [], []
+        for drive in x.chunk(self.n_steps):
+            h = v + drive
+            noise = self.sigma * torch.randn_like(h) if is_noisy else None
+            fired: torch.Tensor = _Fire.apply(h, noise, width)
+            v = h - fired
+            spikes.append(fired)
+            residuals.append(v)
+        if self.n_steps == 1:
+            return spikes[0], residuals[0]
+        return torch.cat(spikes), torch.cat(residuals)
+
+    def extra_repr(self) -> str:
+        """Return the options for the module's text.
+
+        Returns
+        -------
+        str
+            Width and steps; the noise may be estimated in the course of the training.
+        """
+        return f"width={self.width}, n_steps={self.n_steps}"
+
+
+class _Fire(torch.autograd.Function):
+    """Spikes of potentials with noise; backwards, the derivative of a Gaussian CDF."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, h: torch.Tensor, noise: torch.Tensor | None, width: float
+    ) -> torch.Tensor:
+        ctx.save_for_backward(h)
+        ctx.width = width
+        return ((h if noise is None else h + noise) >= 1.0).to(h.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (h,) = ctx.saved_tensors
+        bell = (h - 1.0).div_(ctx.width).square_().mul_(-0.5).exp_()
+        return bell.mul_(1.0 / (ctx.width * math.sqrt(2 * math.pi))).mul_(grads[0]), None, None
+
+
+class RepeatSteps(nn.Module):
+    """Give the same drive in every step; stands before the first `NoisySpike`.
+
+    Parameters
+    ----------
+    n_steps : int
+        Time steps.
+    """
+
+    def __init__(self, n_steps: int = 1) -> None:
+        super().__init__()
+        self.n_steps = n_steps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `x` once for each step.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, ...)
+            Drive of each image.
+
+        Returns
+        -------
+        Tensor, shape (n_steps * n, ...)
+            Step by step.
+        """
+        return x if self.n_steps == 1 else torch.cat([x] * self.n_steps)
+
+
+class MeanOverSteps(nn.Module):
+    """Mean of the scores of all steps; stands at the end.
+
+    Parameters
+    ----------
+    n_steps : int
+        Time steps.
+    """
+
+    def __init__(self, n_steps: int = 1) -> None:
+        super().__init__()
+        self.n_steps = n_steps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the mean.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n_steps * n, n_classes)
+            Step by step.
+
+        Returns
+        -------
+        Tensor, shape (n, n_classes)
+            Mean scores.
+        """
+        return x if self.n_steps == 1 else x.unflatten(0, (self.n_steps, -1)).mean(0)
+
+
+def set_steps(module: nn.Module, n_steps: int) -> None:
+    """Run everything inside `module` that knows of time steps for `n_steps` of them."""
+    for part in module.modules():
+        if isinstance(part, NoisySpike | RepeatSteps | MeanOverSteps):
+            part.n_steps = n_steps
+
+
+@torch.no_grad()
+def estimate_noise(module: nn.Module, images: torch.Tensor, n_steps: int) -> None:
+    """Give every `NoisySpike` the mean and deviation of its own residual potentials.
+
+    A one-step network is run for several steps without noise; what its units carry from one step
+    to the next is what the noise stands for. Potentials outside `RESIDUAL_BAND` do not count:
+    silent units drift far down.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Of one step, with `RepeatSteps` and `MeanOverSteps`.
+    images : Tensor, shape (n, C, H, W)
+        Calibration images.
+    n_steps : int
+        At least 2.
+    """
+    found: dict[NoisySpike, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def observe(layer: nn.Module, args: tuple[torch.Tensor], _spikes: torch.Tensor) -> None:
+        assert isinstance(layer, NoisySpike)
+        carried = layer.run(args[0])[1][: -(len(args[0]) // n_steps)]  # not the last
+        inside = carried[(carried > RESIDUAL_BAND[0]) & (carried < RESIDUAL_BAND[1])]
+        if len(inside) > 1:
+            found[layer] = inside.mean(), inside.std()
+
+    layers = [part for part in module.modules() if isinstance(part, NoisySpike)]
+    handles = [layer.register_forward_hook(observe) for layer in layers]
+    was_training = module.training
+    module.eval()
+    set_steps(module, n_steps)
+    try:
+        module(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+        set_steps(module, 1)
+        module.train(was_training)
+    for layer, (mean, sigma) in found.items():
+        layer.mean.copy_(mean)
+        layer.sigma.copy_(sigma)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from models.torch_layers import QCFS
+from models.torch_layers import QCFS, MeanOverSteps, NoisySpike, RepeatSteps, set_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,14 @@ class Recipe:
     is_dyadic : bool
         Whether every number of the saved network is a multiple of a power of two, so coarse that
         the forward pass is exact in any order of summation; for modules whose activations are
-        `QCFS`. The standardisation is rounded before the training, kernels and biases after it,
-        when batch normalisation is folded; the quoted accuracy is that of the rounded network.
+        `QCFS` or `NoisySpike`. The standardisation is rounded before the training, kernels and
+        biases after it, when batch normalisation is folded; the quoted accuracy is that of the
+        rounded network.
+    n_steps : int
+        Time steps of a spiking network, in training and for the quoted accuracy.
+    estimate_every : int
+        Epochs between estimates of the noise from the network's own residual potentials, 0 for a
+        noise that is fixed.
     """
 
     scheme: str
@@ -55,6 +61,8 @@ class Recipe:
     is_flipped: bool = False
     max_shift: int = 0
     is_dyadic: bool = False
+    n_steps: int = 1
+    estimate_every: int = 0
 
 
 def digits_net(
@@ -202,6 +210,60 @@ def lenet5() -> nn.Module:
     )
 
 
+def spiking_net(
+    activation: Callable[[], nn.Module], pooling: Callable[[int], nn.Module] = nn.AvgPool2d
+) -> nn.Module:
+    """Return a convolutional network for 28x28 images with 12 544 hidden units.
+
+    Parameters
+    ----------
+    activation : callable
+        Makes one of the hidden layers, e.g. `NoisySpike`.
+    pooling : callable
+        Makes a pooling layer for windows of the given size.
+
+    Returns
+    -------
+    nn.Module
+        Untrained.
+    """
+
+    def block(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
+        conv = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
+        return [conv, nn.BatchNorm2d(n_out), activation()]
+
+    return nn.Sequential(
+        *block(1, 16, size=5, stride=2),
+        *block(16, 32),
+        pooling(2),
+        *block(32, 64),
+        nn.Flatten(),
+        nn.Linear(3136, 10),
+    )
+
+
+def with_steps(module: nn.Module, n_steps: int = 1) -> nn.Module:
+    """Return a sequence of modules as a spiking network of several time steps.
+
+    Parameters
+    ----------
+    module : nn.Sequential
+        With `NoisySpike` activations.
+    n_steps : int
+        Time steps.
+
+    Returns
+    -------
+    nn.Module
+        The image drives the first spiking layer in every step; the scores are the mean.
+    """
+    parts = list(module.children())
+    first = next(i for i, part in enumerate(parts) if isinstance(part, NoisySpike))
+    whole = nn.Sequential(*parts[:first], RepeatSteps(), *parts[first:], MeanOverSteps())
+    set_steps(whole, n_steps)
+    return whole
+
+
 _DIGITS = Recipe(
     scheme="amos",
     dataset="digits",
@@ -226,6 +288,47 @@ _FASHION_BURST = replace(
     _FASHION, scheme="burst", build=lambda: pooled_fashion_net(nn.ReLU), epochs=20
 )
 
+# Noise of the specification's settings: mean and deviation, in thresholds.
+NOISES = {
+    "noise": (0.5, 0.3),
+    "noise-matched": (0.5, 12**-0.5),  # moments of a residual that is uniform from 0 to 1
+    "noise-wide": (0.5, 0.5),
+    "noise-none": (0.5, 0.0),
+    "noise-centred": (0.0, 0.3),
+    "noise-control": (0.0, 0.0),  # the negative control
+}
+_DIGITS_NOISE = replace(
+    _DIGITS, scheme="noise", build=lambda: with_steps(digits_net(NoisySpike)), is_dyadic=True
+)
+_FASHION_NOISE = Recipe(
+    scheme="noise",
+    dataset="fashion-mnist",
+    build=lambda: with_steps(spiking_net(NoisySpike)),
+    epochs=8,
+    is_flipped=True,
+    is_dyadic=True,
+)
+
+
+def _noise_recipes(name: str, base: Recipe, net: Callable[..., nn.Module]) -> dict[str, Recipe]:
+    """Recipes of one data set: every noise, and what noise training is compared with."""
+    found = {
+        f"{name}-{setting}": replace(
+            base, build=lambda noise=noise: with_steps(net(lambda: NoisySpike(*noise)))
+        )
+        for setting, noise in NOISES.items()
+    }
+    found[f"{name}-noise-estimated"] = replace(base, estimate_every=2)
+    for n_steps in (2, 4):
+        found[f"{name}-direct{n_steps}"] = replace(
+            base,
+            build=lambda n=n_steps: with_steps(net(lambda: NoisySpike(0.0, 0.0)), n),
+            n_steps=n_steps,
+        )
+    found[f"{name}-rate"] = replace(base, build=lambda: net(nn.ReLU), is_dyadic=False)
+    return found
+
+
 RECIPES: dict[str, Recipe] = {
     "digits-relu": _DIGITS,
     "digits-silu": replace(_DIGITS, build=lambda: digits_net(nn.SiLU)),
@@ -242,4 +345,6 @@ RECIPES: dict[str, Recipe] = {
     ),
     "fashion-lenet5-max": replace(_LENET, scheme="burst", build=lenet5, epochs=6),
     "fashion-caffe-max": replace(_LENET, scheme="burst", build=lambda: lenet(nn.MaxPool2d)),
+    **_noise_recipes("digits", _DIGITS_NOISE, digits_net),
+    **_noise_recipes("fashion", _FASHION_NOISE, spiking_net),
 }

@@ -37,11 +37,14 @@ except ImportError as error:
         sys.exit(message)
     raise ImportError(message) from error
 
+from models import noise, noise_reference
 from models.dyadic import power_of_two_at_least, round_to
 from models.from_torch import from_torch
-from models.layers import Conv2D, Dense, Layer
+from models.layers import Conv2D, Dense, Layer, Spike
 from models.network import InputCoding, Network, accuracy
+from models.noise import NOISE_STEP, NoiseOptions
 from models.storage import TRAINED_FOLDER, save_network
+from models.torch_layers import estimate_noise
 from studies import datasets
 from studies.recipes import RECIPES, Recipe
 
@@ -49,6 +52,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "train"
 THREADS = 2
 KERNEL_BITS = 15
+ESTIMATE_STEPS, ESTIMATE_IMAGES = 8, 512
 QUICK_EPOCHS = 1
 QUICK_IMAGES = 512
 
@@ -92,7 +96,7 @@ def to_dyadic(network: Network) -> Network:
     -------
     Network
         In each layer, kernel and bias are multiples of one power of two, `KERNEL_BITS` bits below
-        the one that holds the largest weight.
+        the one that holds the largest weight; so are mean and deviation of noise.
 
     Raises
     ------
@@ -105,6 +109,12 @@ def to_dyadic(network: Network) -> Network:
             step = power_of_two_at_least(np.abs(layer.kernel).max()) / 2**KERNEL_BITS
             layer = replace(
                 layer, kernel=round_to(layer.kernel, step), bias=round_to(layer.bias, step)
+            )
+        elif isinstance(layer, Spike):
+            layer = replace(
+                layer,
+                mean=float(round_to(layer.mean, NOISE_STEP)),
+                sigma=float(round_to(layer.sigma, NOISE_STEP)),
             )
         layers.append(layer)
     return replace(network, layers=tuple(layers))
@@ -260,6 +270,8 @@ def fit(
 
     n_steps = math.ceil(len(images) / recipe.batch)
     for epoch in range(len(log), recipe.epochs):
+        if recipe.estimate_every and epoch and epoch % recipe.estimate_every == 0:
+            estimate_noise(module, to_tensor(images[:ESTIMATE_IMAGES], coding), ESTIMATE_STEPS)
         module.train()
         rng = epoch_rng(seed, epoch)
         torch.manual_seed(int(rng.integers(2**62)))  # for modules that draw numbers themselves
@@ -383,7 +395,7 @@ def train(
     network = from_torch(module, coding, datasets.classes(recipe.dataset), name)
     if recipe.is_dyadic:
         network = to_dyadic(network)
-    score = accuracy(network.forward(test_images), test_labels)
+    score = accuracy(final_scores(network, test_images, recipe.n_steps), test_labels)
     info = provenance(name, recipe, seed, is_quick, network) | {
         "test_accuracy": score,
         "n_test_images": len(test_labels),
@@ -394,6 +406,30 @@ def train(
         f"{network.n_parameters} parameters, {path.stat().st_size / 1000:.0f} kB -> {path}"
     )
     return path
+
+
+def final_scores(network: Network, images: np.ndarray, n_steps: int) -> np.ndarray:
+    """Return what a network says after all of its time steps.
+
+    Parameters
+    ----------
+    network : Network
+        As trained.
+    images : ndarray, shape (n, H, W, C)
+        Test images.
+    n_steps : int
+        Time steps of a spiking network; 1 for all others.
+
+    Returns
+    -------
+    ndarray, shape (n, n_classes)
+        Logits, or their sum over the steps.
+    """
+    if n_steps == 1:
+        return network.forward(images)
+    conversion = noise.convert(network, NoiseOptions(n_steps=n_steps))
+    parts = (images[start : start + 128] for start in range(0, len(images), 128))
+    return np.concatenate([noise_reference.run(conversion, p).scores[:, -1] for p in parts])
 
 
 def run_name(name: str, seed: int, is_quick: bool) -> str:

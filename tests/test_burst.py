@@ -392,7 +392,7 @@ def test_limits_of_their_own():
                 MaxPool2D("p", ("c",)),
                 Activation("a", ("p",), "relu"),
             ),
-            "'p'.*'c'.*ReLU before",
+            "'p'.*'c'.*activation before",
         ),
         (lambda rng: (MaxPool2D("p", (INPUT,)), Activation("a", ("p",), "relu")), "'p'.*'input'"),
         (lambda rng: (AvgPool2D("p", (INPUT,)),), "no activation"),
