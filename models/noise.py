@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from .burst_neurons import UNIT_VOLT, pooling_neuron
 from .checks import require_between, require_one_of, require_whole
 from .dyadic import round_to
-from .layers import INPUT, MaxPool2D, Spike
+from .layers import INPUT, Activation, MaxPool2D, QuantisedReLU, Spike
 from .network import InputCoding, Network
 from .noise_neurons import RESETS, RULES, noisy_neuron
 from .spiking import (
@@ -203,6 +203,12 @@ def convert(network: Network, options: NoiseOptions | None = None) -> NoiseConve
     """
     options = options or NoiseOptions()
     network = network.fold_batch_norm()
+    for layer in network.layers:
+        if isinstance(layer, Activation | QuantisedReLU):
+            raise ValueError(
+                f"network {network.name!r}: {layer.label} does not spike; this scheme runs "
+                "networks that were trained with spiking units (studies/train.py --scheme noise)"
+            )
     require_spiking(network, SPIKING, (Spike,))
     first = onsets(network, SPIKING)
     first[READOUT] = last_onset(network, network.layers[-1].name, SPIKING, first)

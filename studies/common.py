@@ -205,10 +205,11 @@ class ResultFolder:
         provenance: dict[str, Any],
         required: Sequence[str] = REQUIRED_COLUMNS,
     ) -> Path:
-        """Concatenate the tables of all conditions, keep other files of the last, and rename."""
+        """Concatenate the tables that the last condition has, keep its other files, and rename."""
         for path in sorted(conditions[-1].iterdir()):
             if path.suffix == ".csv":
-                tables = [pd.read_csv(folder / path.name) for folder in conditions]
+                files = [folder / path.name for folder in conditions]
+                tables = [pd.read_csv(file) for file in files if file.exists()]
                 pd.concat(tables, ignore_index=True).to_csv(self.part / path.name, index=False)
             else:
                 shutil.copy2(path, self.part / path.name)

@@ -28,6 +28,8 @@ class Subject:
         As trained.
     weights_sha256 : str
         Of its weight file.
+    training_seed : int
+        Seed that it was trained with.
     images : ndarray, shape (n, H, W, C)
         Test images.
     labels : ndarray of int, shape (n,)
@@ -40,6 +42,7 @@ class Subject:
 
     network: Network
     weights_sha256: str
+    training_seed: int
     images: NDArray
     labels: NDArray
     calibration: NDArray
@@ -51,7 +54,9 @@ class Subject:
         return self.network.forward(self.images)
 
 
-def add_flags(flags: argparse.ArgumentParser, networks: dict[str, str]) -> None:
+def add_flags(
+    flags: argparse.ArgumentParser, networks: dict[str, str], takes_several: bool = False
+) -> None:
     """Flags that choose the subject; `networks` names the default network of each data set."""
     flags.add_argument(
         "--dataset",
@@ -60,7 +65,10 @@ def add_flags(flags: argparse.ArgumentParser, networks: dict[str, str]) -> None:
         help=f"test images (default: {next(iter(networks))})",
     )
     flags.add_argument(
-        "--network", help="a shipped network, or a .safetensors file (default: by data set)"
+        "--network",
+        nargs="+" if takes_several else None,
+        help="a shipped network, or a .safetensors file (default: by data set)"
+        + ("; several are compared" if takes_several else ""),
     )
     flags.add_argument(
         "--calibration",
@@ -105,6 +113,7 @@ def load(arguments: argparse.Namespace, default: str) -> Subject:
     return Subject(
         network=network,
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        training_seed=storage.load_info(path).get("seed", 0),
         images=images[: arguments.images],
         labels=labels[: arguments.images],
         calibration=training[chosen[: arguments.calibration]],

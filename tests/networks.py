@@ -1,5 +1,7 @@
 """Small random networks that hold every kind of layer, and how runs of them are compared."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from models import storage
@@ -13,6 +15,7 @@ from models.layers import (
     Flatten,
     GlobalAvgPool,
     MaxPool2D,
+    Spike,
 )
 from models.network import InputCoding, Network
 
@@ -87,6 +90,17 @@ def pooled_network(size=(3, 2), stride=(2, 2), padding=(1, 0), seed=0):
         dense(rng, "out", "gap", 9, 5),
     )
     return Network("pooled", coding((11, 10, 2)), layers, CLASSES)
+
+
+def noisy(network, mean=0.5, sigma=0.25):
+    """The same network with spiking units in place of its activations."""
+    layers = (
+        Spike(layer.name, layer.inputs, 1.0, mean, sigma)
+        if isinstance(layer, Activation)
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=tuple(layers))
 
 
 def of_kind(kind, seed=0):
