@@ -16,12 +16,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from models.recording import RecordedLayer, Spikes
 
-from .figures import COLOURS, colour_bar, sequence, spread, trained_line
+from .figures import (
+    COLOURS,
+    beside,
+    colour_bar,
+    doublings,
+    log_axis,
+    sequence,
+    spread,
+    trained_line,
+)
 from .spike_timing import accuracy_interval
 
 # Of the "muted" palette of Paul Tol, in an order that puts like colours apart.
@@ -226,11 +235,11 @@ def accuracy_against_effort(
                 color=colours[names[row.condition]],
                 linestyle=line,
                 marker=marker,
-                markevery=_doublings(rows["step"].to_numpy()),
+                markevery=doublings(rows["step"].to_numpy()),
                 label=row.condition,
             )
         ax.set(xlabel=label, ylim=(0, 103))
-        _log_axis(ax, base=10 if column == "time_ms" else 2)
+        log_axis(ax, base=10 if column == "time_ms" else 2)
     axes[0].set_ylabel("test accuracy (%)")
     handles = [_heading(HEADINGS[0])]
     handles += [Line2D([], [], color=c, linewidth=2, label=n) for n, c in colours.items()]
@@ -266,13 +275,13 @@ def pooling_rules(ax: Axes, time: pd.DataFrame, group: pd.DataFrame) -> None:
                 rows["logit_mse"],
                 color=colour,
                 marker="o",
-                markevery=_doublings(rows["step"].to_numpy()),
+                markevery=doublings(rows["step"].to_numpy()),
                 label=name,
             )
     ax.set_xlabel("steps of the algorithm T")
     ax.set_title(_group_title(group))
-    _log_axis(ax, base=2)
-    _log_axis(ax, base=10, which="y")
+    log_axis(ax, base=2)
+    log_axis(ax, base=10, which="y")
 
 
 def matched_accuracy(axes: Sequence[Axes], matched: pd.DataFrame) -> None:
@@ -359,7 +368,7 @@ def ablation(axes: Sequence[Axes], chain: pd.DataFrame, time: pd.DataFrame) -> N
     axes[0].errorbar(loss, y, xerr=arms, fmt="none", ecolor="0.3", elinewidth=0.8, capsize=2)
     right = loss + arms[1]
     for at, end, value in zip(y, right, accuracy, strict=True):
-        _beside(axes[0], end, at, f"{100 * value:.1f} %")
+        beside(axes[0], end, at, f"{100 * value:.1f} %")
     low = min(0.0, 1.1 * float((loss - arms[0]).min()))
     axes[0].set(
         xlabel=f"accuracy lost at T = {n_steps} (points)",
@@ -371,9 +380,9 @@ def ablation(axes: Sequence[Axes], chain: pd.DataFrame, time: pd.DataFrame) -> N
     errors = last["logit_mse"].to_numpy()
     axes[1].plot(errors, y, "o", color=COLOURS["agreement"])
     for at, value in zip(y, errors, strict=True):
-        _beside(axes[1], value, at, f"{value:.2g}")
+        beside(axes[1], value, at, f"{value:.2g}")
     axes[1].set_xlabel(f"mean squared error of the logits at T = {n_steps}")
-    _log_axis(axes[1], base=10)
+    log_axis(axes[1], base=10)
     axes[1].margins(x=0.25)
     axes[1].grid(axis="y", color="0.9", linewidth=0.6)
     for ax in axes:
@@ -480,7 +489,7 @@ def interval_histogram(ax: Axes, intervals: pd.DataFrame, threshold_ms: float) -
     ax.axvline(threshold_ms, color="0.5", linewidth=0.8, linestyle="--")
     room = 1.45 * 100 * share.max(initial=0.01)  # for the legend
     ax.set(xlabel="inter-spike interval (ms)", ylabel="intervals (%)", ylim=(0, room))
-    _log_axis(ax, base=10)
+    log_axis(ax, base=10)
     ax.legend(loc="upper right")
 
 
@@ -539,25 +548,9 @@ def _gamma_styles(metrics: pd.DataFrame) -> dict[int, tuple[Any, str]]:
     return styles | {int(gammas[-1]): LARGEST_GAMMA_STYLE}
 
 
-def _doublings(step: NDArray) -> list[int]:
-    """Indices of the steps that are powers of two, and of the last."""
-    chosen = np.flatnonzero((step & (step - 1)) == 0).tolist()
-    return sorted({*chosen, len(step) - 1}) if len(step) else []
-
-
 def _heading(text: str) -> Line2D:
     """Entry of a legend that is a line of text only."""
     return Line2D([], [], linestyle="none", label=text)
-
-
-def _log_axis(ax: Axes, base: int, which: str = "x") -> None:
-    """Logarithmic axis with plain numbers, few enough to stand side by side."""
-    set_scale, axis = {"x": (ax.set_xscale, ax.xaxis), "y": (ax.set_yscale, ax.yaxis)}[which]
-    set_scale("log", base=base)
-    subs = (1.0, 2.0, 5.0) if base == 10 else (1.0,)
-    axis.set_major_locator(LogLocator(base=base, subs=subs, numticks=7))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _group_title(group: pd.DataFrame) -> str:
@@ -581,13 +574,6 @@ def _mark_of_the_paper(ax: Axes, column: str) -> None:
         va="bottom",
         color=COLOURS["agreement"],
         fontsize="small",
-    )
-
-
-def _beside(ax: Axes, x: Any, y: Any, text: str) -> None:
-    """Small text right of a point."""
-    ax.annotate(
-        text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize="small"
     )
 
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -25,7 +26,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.style import context
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from models.gates import Gate
@@ -366,3 +367,26 @@ def cost(axes: Sequence[Axes], table: pd.DataFrame) -> None:
     for ax in axes[:3]:
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:g}")
+
+
+def doublings(step: NDArray) -> list[int]:
+    """Indices of the steps that are powers of two, and of the last."""
+    chosen = np.flatnonzero((step & (step - 1)) == 0).tolist()
+    return sorted({*chosen, len(step) - 1}) if len(step) else []
+
+
+def log_axis(ax: Axes, base: int, which: str = "x") -> None:
+    """Logarithmic axis with plain numbers, few enough to stand side by side."""
+    set_scale, axis = {"x": (ax.set_xscale, ax.xaxis), "y": (ax.set_yscale, ax.yaxis)}[which]
+    set_scale("log", base=base)
+    subs = (1.0, 2.0, 5.0) if base == 10 else (1.0,)
+    axis.set_major_locator(LogLocator(base=base, subs=subs, numticks=7))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def beside(ax: Axes, x: Any, y: Any, text: str) -> None:
+    """Small text right of a point."""
+    ax.annotate(
+        text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize="small"
+    )

@@ -97,7 +97,7 @@ def burst_matched_table(matched: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def burst_checks_table(checks: pd.DataFrame) -> str:
+def checks_table(checks: pd.DataFrame) -> str:
     """Shapes that must hold, and what was found, as Markdown."""
     lines = ["| check | what | at least | found |", "|---|---|---|---|"]
     lines += [
@@ -106,11 +106,80 @@ def burst_checks_table(checks: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def noise_table(time: pd.DataFrame) -> str:
+    """Accuracy of each network and rule by the steps it runs, means over seeds, as Markdown."""
+    steps = sorted(time["step"].unique())
+    head = ["data", "trained as", "run as", "seeds", *(f"N = {t}" for t in steps)]
+    head += ["spikes per image at N = 8"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for (dataset, setting, condition), rows in time.groupby(
+        ["dataset", "setting", "condition"], sort=False
+    ):
+        by_step = rows.set_index("step")
+        first = rows.iloc[0]
+        at = by_step.spikes_per_image.get(8, float("nan"))
+        cells = [
+            f"{dataset} ({first.n_images:,})",
+            setting,
+            condition,
+            str(first.n_seeds),
+            *(f"{by_step.accuracy[t]:.2%}" if t in by_step.index else "" for t in steps),
+            "" if pd.isna(at) else f"{at:,.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def noise_comparison_table(comparison: pd.DataFrame) -> str:
+    """What each method needs to be as accurate as the noise-trained network, as Markdown."""
+    lines = [
+        "| data, seed | method | aim | steps | accuracy | biological time | wall time per image | "
+        "spikes per image |",
+        "|---" * 8 + "|",
+    ]
+    for row in comparison.itertuples():
+        cells = [
+            f"{row.dataset}, {row.training_seed}",
+            row.method,
+            f"{row.target_accuracy:.2%}",
+        ]
+        if pd.isna(row.n_steps):
+            cells += ["not reached", f"{row.accuracy:.2%}", "", "", ""]
+        else:
+            cells += [
+                f"{row.n_steps:g}",
+                f"{row.accuracy:.2%}",
+                f"{row.latency_ms:g} ms",
+                f"{row.ms_per_image:.2f} ms",
+                f"{row.spikes_per_image:,.0f}",
+            ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def training_table(training: pd.DataFrame) -> str:
+    """What a training step costs, as Markdown."""
+    lines = [
+        "| data | method | time per image | of direct training, T = 4 | half of the rounds |",
+        "|---" * 5 + "|",
+    ]
+    lines += [
+        f"| {row.dataset} | {row.method} | {row.ms_per_image:.3f} ms | {row.ratio:.0%} | "
+        f"{row.low:.0%} to {row.high:.0%} |"
+        for row in training.itertuples()
+    ]
+    return "\n".join(lines)
+
+
 TABLES = {  # marker in the README and name of the CSV file
     "amos": amos_table,
     "burst": burst_table,
     "burst_matched": burst_matched_table,
-    "burst_checks": burst_checks_table,
+    "burst_checks": checks_table,
+    "noise": noise_table,
+    "noise_checks": checks_table,
+    "noise_comparison": noise_comparison_table,
+    "training": training_table,
     "benchmark": benchmark_table,
 }
 
@@ -134,9 +203,8 @@ def _is_reference(folder: Path) -> bool:
 
 
 def _studies(folders: list[Path]) -> list[Path]:
-    """Whole burst studies of the reference network."""
-    prefix = "fashion-mnist-fashion-burst-study"
-    return [f for f in folders if f.name.startswith(prefix) and (f / "checks.csv").exists()]
+    """Whole studies, those whose shapes were checked."""
+    return [f for f in folders if "-study" in f.name and (f / "checks.csv").exists()]
 
 
 def collect_amos(folders: list[Path]) -> dict[str, pd.DataFrame]:
@@ -172,12 +240,61 @@ def collect_burst(folders: list[Path]) -> dict[str, pd.DataFrame]:
     }
 
 
+def collect_noise(folders: list[Path]) -> dict[str, pd.DataFrame]:
+    """Whole studies: curves at powers of two, means over seeds; comparison and checks."""
+    curves: list[pd.DataFrame] = []
+    found: dict[str, pd.DataFrame] = {}
+    for folder in folders:
+        if "-study" not in folder.name:
+            continue
+        time, metrics = (pd.read_csv(folder / f"{name}.csv") for name in ("time", "metrics"))
+        time = time[(time["step"] & (time["step"] - 1)) == 0]
+        by = ["setting", "condition", "step"]
+        curve = time.groupby(by, sort=False, as_index=False).agg(
+            accuracy=("accuracy", "mean"),
+            lowest=("accuracy", "min"),
+            highest=("accuracy", "max"),
+            n_seeds=("training_seed", "nunique"),
+            spikes_per_image=("spikes_per_image", "mean"),
+        )
+        curve.insert(0, "dataset", metrics["dataset"].iloc[0])
+        curve["n_images"] = metrics["n_images"].iloc[0]
+        curves.append(curve)
+        for name in ("comparison", "checks"):
+            if (folder / f"{name}.csv").exists():
+                table = pd.read_csv(folder / f"{name}.csv")
+                table.insert(0, "dataset", metrics["dataset"].iloc[0])
+                found[f"noise_{name}"] = pd.concat([found.get(f"noise_{name}"), table])
+    if curves:
+        found["noise"] = pd.concat(curves)
+    if "noise_checks" in found:
+        checks = found["noise_checks"]
+        found["noise_checks"] = checks[checks["dataset"] == "fashion-mnist"]
+    return found
+
+
+def collect_training(folders: list[Path]) -> dict[str, pd.DataFrame]:
+    """Cost of a training step on each data set."""
+    tables = []
+    for folder in folders:
+        table = pd.read_csv(folder / "metrics.csv")
+        table.insert(0, "dataset", json.loads((folder / "config.json").read_text())["dataset"])
+        tables.append(table)
+    return {"training": pd.concat(tables)}
+
+
 def collect_benchmark(folders: list[Path]) -> dict[str, pd.DataFrame]:
     """Ratios of the benchmark."""
     return {"benchmark": pd.concat([pd.read_csv(folder / "metrics.csv") for folder in folders])}
 
 
-COLLECT = {"amos": collect_amos, "burst": collect_burst, "benchmark": collect_benchmark}
+COLLECT = {
+    "amos": collect_amos,
+    "burst": collect_burst,
+    "noise": collect_noise,
+    "training": collect_training,
+    "benchmark": collect_benchmark,
+}
 PICTURES = {"amos": ("amos_raster.png",), "burst": ("burst_raster.png", "burst_accuracy.png")}
 
 

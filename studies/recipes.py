@@ -304,7 +304,7 @@ _FASHION_NOISE = Recipe(
     scheme="noise",
     dataset="fashion-mnist",
     build=lambda: with_steps(spiking_net(NoisySpike)),
-    epochs=8,
+    epochs=12,
     is_flipped=True,
     is_dyadic=True,
 )
