@@ -295,7 +295,11 @@ COLLECT = {
     "training": collect_training,
     "benchmark": collect_benchmark,
 }
-PICTURES = {"amos": ("amos_raster.png",), "burst": ("burst_raster.png", "burst_accuracy.png")}
+PICTURES = {
+    "amos": ("amos_raster.png",),
+    "burst": ("burst_raster.png", "burst_accuracy.png"),
+    "noise": ("noise_accuracy.png", "noise_psychometric.png"),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> None:

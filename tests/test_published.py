@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.burst import BurstOptions
-from studies import publish
+from studies import noise_conditions, publish
 from studies.burst_conditions import CHECKS, Condition
 from studies.common import REQUIRED_COLUMNS, ROOT
 
@@ -75,6 +75,23 @@ def test_published_burst_runs_keep_the_promises():
     checks = pd.read_csv(publish.PUBLISHED / "burst_checks.csv")
     assert checks.check.tolist() == [name for name, *_ in CHECKS]
     assert (checks.found >= checks.at_least).all()
+
+
+def test_published_noise_runs_keep_the_promises():
+    """Committed reference runs on all test images against what the README promises."""
+    checks = pd.read_csv(publish.PUBLISHED / "noise_checks.csv")
+    assert checks.check.tolist() == [name for name, *_ in noise_conditions.CHECKS]
+    assert (checks.found >= checks.at_least).all()
+    time = pd.read_csv(publish.PUBLISHED / "noise.csv")
+    fashion = time[(time.dataset == "fashion-mnist") & (time.n_images == 10_000)]
+    own = fashion[(fashion.setting == "noise") & (fashion.condition == "residual")]
+    assert own.n_seeds.min() >= 3
+    by_step = own.set_index("step").accuracy
+    assert by_step[1] >= 0.90
+    assert by_step[8] >= max(by_step[1] + 0.005, 0.91)
+    training = pd.read_csv(publish.PUBLISHED / "training.csv")
+    ratio = training[training.method == "noise, T = 1"].set_index("dataset").ratio
+    assert ratio["fashion-mnist"] <= 0.4
 
 
 @pytest.mark.parametrize(
