@@ -185,7 +185,8 @@ def trained(name: str) -> Path:
     if name not in files:
         raise WeightFileError(
             f"no trained network {name!r} in {TRAINED_FOLDER}; there are "
-            f"{', '.join(files) or 'none'}. Train it with: python studies/train.py --network {name}"
+            f"{', '.join(files) or 'none'}. Train it with: python studies/train.py --scheme SCHEME "
+            f"--network {name}"
         )
     return files[name]
 

@@ -98,6 +98,12 @@ class NoisySpike(nn.Module):
         Of the gradient; by default `sigma`, but at least `SURROGATE_WIDTH`.
     n_steps : int
         Time steps; the batch holds the images of the first step, then those of the second, ...
+
+    Raises
+    ------
+    ValueError
+        If `sigma` is negative or `width` is not positive; and by a batch that cannot be divided
+        into the steps.
     """
 
     mean: torch.Tensor
@@ -107,6 +113,8 @@ class NoisySpike(nn.Module):
         self, mean: float = 0.5, sigma: float = 0.3, width: float | None = None, n_steps: int = 1
     ) -> None:
         super().__init__()
+        if sigma < 0 or (width is not None and width <= 0):
+            raise ValueError(f"sigma must be >= 0 and width > 0, got {sigma!r} and {width!r}")
         self.register_buffer("mean", torch.tensor(float(mean)))
         self.register_buffer("sigma", torch.tensor(float(sigma)))
         self.width = width
@@ -140,7 +148,9 @@ class NoisySpike(nn.Module):
         spikes, residuals : Tensor
             Same shape.
         """
-        width = self.width or max(float(self.sigma), SURROGATE_WIDTH)
+        if len(x) % self.n_steps:
+            raise ValueError(f"a batch of {len(x)} cannot be divided into {self.n_steps} steps")
+        width = max(float(self.sigma), SURROGATE_WIDTH) if self.width is None else self.width
         is_noisy = self.training and float(self.sigma) > 0
         v: torch.Tensor = self.mean
         spikes, residuals = [], []
@@ -161,9 +171,10 @@ class NoisySpike(nn.Module):
         Returns
         -------
         str
-            Width and steps; the noise may be estimated in the course of the training.
+            Noise at this time, width and steps.
         """
-        return f"width={self.width}, n_steps={self.n_steps}"
+        noise = f"mean={self.mean.item():g}, sigma={self.sigma.item():g}"
+        return f"{noise}, width={self.width}, n_steps={self.n_steps}"
 
 
 class _Fire(torch.autograd.Function):
@@ -265,7 +276,14 @@ def estimate_noise(module: nn.Module, images: torch.Tensor, n_steps: int) -> Non
         Calibration images.
     n_steps : int
         At least 2.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer.
     """
+    if n_steps < 2:
+        raise ValueError(f"residual potentials need at least 2 steps, got {n_steps!r}")
     found: dict[NoisySpike, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def observe(layer: nn.Module, args: tuple[torch.Tensor], _spikes: torch.Tensor) -> None:

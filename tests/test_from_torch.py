@@ -11,9 +11,15 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from models.from_torch import Residual, from_torch  # noqa: E402
-from models.layers import INPUT, Activation, Dense, Flatten, QuantisedReLU  # noqa: E402
+from models.layers import INPUT, Activation, Dense, Flatten, QuantisedReLU, Spike  # noqa: E402
 from models.network import InputCoding  # noqa: E402
-from models.torch_layers import QCFS  # noqa: E402
+from models.torch_layers import (  # noqa: E402
+    QCFS,
+    MeanOverSteps,
+    NoisySpike,
+    RepeatSteps,
+    set_steps,
+)
 
 CODING = InputCoding((7, 6, 4), 255, [0.01, 0.02, 0.03, 0.015], [-1.0, 0.5, 0.0, -2.0])
 
@@ -154,6 +160,60 @@ def test_qcfs_step_gradient_scales_the_staircase():
     assert module.log2_step.grad.item() == pytest.approx(math.log(2) * 2 * 4, rel=1e-6)
 
 
+def test_noisy_spikes_equal_torch():
+    """Spiking layers in a network against torch in evaluation mode, and their fields."""
+    network = compare(
+        nn.Sequential(
+            nn.Conv2d(4, 5, 3),
+            nn.BatchNorm2d(5),
+            NoisySpike(0.25, 0.375),
+            nn.AvgPool2d(2),
+            nn.Conv2d(5, 6, 2),
+            NoisySpike(0.5, 0.3, width=0.1),
+            head(6),
+        )
+    )
+    first, second = network.layer("act1"), network.layer("act2")
+    assert isinstance(first, Spike) and isinstance(second, Spike)
+    assert (first.threshold, first.mean, first.sigma) == (1.0, 0.25, 0.375)
+    assert (second.threshold, second.mean, second.sigma) == (1.0, 0.5, float(np.float32(0.3)))
+
+
+@pytest.mark.parametrize("mean", [0.5, 0.0, -0.25])
+def test_noisy_spike_has_the_values_of_the_layer(mean):
+    """Float32 spikes of dyadic inputs, the tie included, against the layer, without tolerance."""
+    module = NoisySpike(mean, 0.3)
+    x = (np.arange(-256, 512) / 128).astype(np.float32).reshape(1, 6, 32, 4)
+    assert (x + mean == 1).sum() == 1
+    coding = InputCoding((6, 32, 4), 255, np.ones(4), np.zeros(4))
+    network = from_torch(nn.Sequential(module, head(x.size)), coding, "abc", "net")
+    converted = network.layer("act1")
+    assert isinstance(converted, Spike)
+    found = module.eval()(torch.from_numpy(x)).numpy()
+    np.testing.assert_array_equal(converted.apply(x), found)
+    np.testing.assert_array_equal(found, x >= 1 - mean)
+
+
+def test_time_steps_are_read_as_one():
+    """Converted modules of one and of three steps against each other: the same layers."""
+    module = nn.Sequential(
+        nn.Conv2d(4, 5, 3), RepeatSteps(), NoisySpike(), head(5 * 5 * 4), MeanOverSteps()
+    )
+    networks = []
+    for n_steps in (1, 3):
+        set_steps(module, n_steps)
+        networks.append(from_torch(module, CODING, "abc", "net"))
+    names = [[layer.name for layer in network.layers] for network in networks]
+    assert names == [["conv1", "act1", "flatten1", "dense1"]] * 2
+    images = np.random.default_rng(6).integers(0, 256, (9, 7, 6, 4))
+    one, three = (network.forward(images) for network in networks)
+    np.testing.assert_array_equal(one, three)
+    with torch.no_grad():
+        x = torch.from_numpy(CODING.standardise(images).transpose(0, 3, 1, 2))
+        several = module.double().eval()(x).numpy()
+    assert not np.allclose(several, one)  # three steps are another function
+
+
 def test_norms_around_a_flatten_equal_torch():
     """Batch norms before and after a Flatten, whose order differs from torch's, against torch."""
     network = compare(
@@ -262,6 +322,8 @@ SHRINKING = Residual(nn.Conv2d(4, 4, 3), nn.Identity())
         (nn.BatchNorm2d(5), "takes 5 channels and gets 4"),
         (nn.BatchNorm2d(4, track_running_stats=False), "no running statistics"),
         (nn.GELU(approximate="tanh"), "approximate='tanh'"),
+        (NoisySpike(sigma=-0.5), r"\(NoisySpike\): Spike 'act1': sigma must be >= 0, got -0.5"),
+        (NoisySpike(mean=math.nan), r"\(NoisySpike\): Spike 'act1': mean must be finite, got nan"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_converted(module, message):

@@ -20,6 +20,7 @@ from models.layers import (
     GlobalAvgPool,
     MaxPool2D,
     QuantisedReLU,
+    Spike,
 )
 from models.network import InputCoding, Network, accuracy
 
@@ -161,6 +162,31 @@ def test_quantised_relu_by_hand():
     assert out.ravel().tolist() == list(outputs.values())
     one_level = QuantisedReLU("q", ("input",), 0.5, 1).apply(x)
     assert one_level.ravel().tolist() == [0.5 if v >= 0.25 else 0.0 for v in outputs]
+
+
+def test_spike_by_hand():
+    """Values around the threshold, the tie included, against pen and paper."""
+    outputs = {
+        -3.0: 0, -0.5: 0, 0.0: 0, 0.25: 0, 0.5: 0, 1.2499: 0, 1.25: 1, 1.2501: 1, 2.0: 1, 9.0: 1,
+    }  # fmt: skip
+    x = np.array(list(outputs)).reshape(2, 1, 1, 5)
+    layer = Spike("s", ("input",), threshold=1.5, mean=0.25, sigma=0.3)
+    assert layer.output_shape((1, 1, 5)) == (1, 1, 5)
+    out = layer.apply(x)
+    assert (out.shape, out.dtype) == (x.shape, np.float64)
+    assert out.ravel().tolist() == list(outputs.values())
+    # The noise of training is off: its deviation makes no difference.
+    np.testing.assert_array_equal(replace(layer, sigma=5.0).apply(x), out)
+    assert Spike("s", ("input",)).apply(x).ravel().tolist() == [float(v >= 1) for v in outputs]
+    negative = Spike("s", ("input",), threshold=0.5, mean=-0.5)
+    assert negative.apply(x).ravel().tolist() == [float(v >= 1) for v in outputs]
+
+
+def test_spike_keeps_plain_floats():
+    """Fields given as whole numbers or NumPy scalars against floats, as a weight file has them."""
+    layer = Spike("s", ("input",), 2, np.float32(0.25), np.int64(0))
+    assert [type(v) for v in (layer.threshold, layer.mean, layer.sigma)] == [float] * 3
+    assert (layer.threshold, layer.mean, layer.sigma) == (2.0, 0.25, 0.0)
 
 
 def test_activations_do_not_overflow():
@@ -338,6 +364,15 @@ def test_arrays_are_frozen_copies():
         (lambda: QuantisedReLU("q", ("c",), np.nan, 4), "ReLU 'q': step must be > 0, got nan"),
         (lambda: QuantisedReLU("q", ("c",), 0.5, 0), "'q': levels must be a whole number.*got 0"),
         (lambda: QuantisedReLU("q", ("c",), 0.5, 1.5), "'q': levels.*got 1.5"),
+        (lambda: Spike("s", ("c",), 0.0), "Spike 's': threshold must be > 0, got 0.0"),
+        (lambda: Spike("s", ("c",), -1), "Spike 's': threshold must be > 0, got -1.0"),
+        (lambda: Spike("s", ("c",), np.nan), "Spike 's': threshold must be > 0, got nan"),
+        (lambda: Spike("s", ("c",), np.inf), "Spike 's': threshold must be > 0, got inf"),
+        (lambda: Spike("s", ("c",), 1, np.inf), "Spike 's': mean must be finite, got inf"),
+        (lambda: Spike("s", ("c",), 1, np.nan), "Spike 's': mean must be finite, got nan"),
+        (lambda: Spike("s", ("c",), 1, 0, -0.1), "Spike 's': sigma must be >= 0, got -0.1"),
+        (lambda: Spike("s", ("c",), 1, 0, np.nan), "Spike 's': sigma must be >= 0, got nan"),
+        (lambda: Spike("s", ("c", "d")), r"Spike 's': needs 1 input\(s\)"),
         (lambda: BatchNorm("n", ("c",), [1], [1], [1], [-1], 0.1), "'n': variance . epsilon"),
         (lambda: BatchNorm("n", ("c",), [1], [1, 2], [1], [1], 0.1), "'n': arrays differ"),
     ],

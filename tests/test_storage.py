@@ -18,6 +18,7 @@ from models.layers import (
     GlobalAvgPool,
     MaxPool2D,
     QuantisedReLU,
+    Spike,
 )
 from models.network import InputCoding, Network
 from models.storage import (
@@ -51,7 +52,8 @@ def network():
             MaxPool2D("m", ("s",), (3, 3), (1, 1), (1, 1)),
             QuantisedReLU("q", ("m",), 0.1, 6),
             AvgPool2D("p", ("q",), (2, 2), (2, 2)),
-            Conv2D("c2", ("p",), weights(2, 1, 4, 3), weights(3)),
+            Spike("k", ("p",), 1.5, 1.3, 0.1),  # 1.3 and 0.1 are no float32 numbers
+            Conv2D("c2", ("k",), weights(2, 1, 4, 3), weights(3)),
             GlobalAvgPool("g", ("c2",)),
             Flatten("f", ("g",)),
             Dense("d", ("f",), weights(3, 2), weights(2)),
