@@ -83,7 +83,7 @@ def noisy_neuron(
     lines = [
         "drive : volt               # what the spikes of the last step bring",
         "bias : volt                # offset of batch norm; of the first layer, the image",
-        "v_start : volt (constant)  # mean of the noise / leak",
+        "v_start : volt (constant)  # mean of the noise; / leak where v is carried",
         "age : integer              # step of the present image, -1 between images; not biological",
     ]
     if has_escape or is_start_drawn:

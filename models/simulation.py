@@ -12,6 +12,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -202,17 +203,32 @@ def _injections(
     network: SpikingNetwork, injections: Sequence[Injection], n_images: int
 ) -> tuple[Injection, ...]:
     names = [population.name for population in network.populations]
+    places = [(injection.target, injection.variable) for injection in injections]
+    if len(set(places)) < len(places):
+        raise ValueError("inject: two injections into one variable of one layer")
     for injection in injections:
         what = f"injection into {injection.target!r}"
         if injection.target not in names:
             raise ValueError(f"{what}: no such layer; there are {', '.join(names)}")
-        wanted = (n_images, network.n_phases, network.population(injection.target).n_units)
-        if injection.values.shape != wanted:
+        kind = network.kind(network.population(injection.target).neurons)
+        variables = brian2.Equations(kind.equations).parameter_names
+        if injection.variable not in variables:
             raise ValueError(
-                f"{what}: values of shape {injection.values.shape}, {wanted} are needed (images, "
-                "phases, units)"
+                f"{what}: neurons of type {kind.name!r} have no variable {injection.variable!r} to "
+                f"set; there are {', '.join(sorted(variables))}"
             )
-        if not np.isfinite(injection.values).all():
+        if re.search(rf"^\s*{injection.variable}\s*=", kind.every_phase, re.MULTILINE):
+            raise ValueError(
+                f"{what}: neurons of type {kind.name!r} set {injection.variable!r} themselves in "
+                "every phase; take a type that leaves it alone"
+            )
+        wanted = (n_images, network.n_phases, network.population(injection.target).n_units)
+        if np.shape(injection.values) != wanted:
+            raise ValueError(
+                f"{what}: values of shape {np.shape(injection.values)}, {wanted} are needed "
+                "(images, phases, units)"
+            )
+        if not np.isfinite(np.asarray(injection.values)).all():
             raise ValueError(f"{what}: values hold NaN or are infinite")
     return tuple(injections)
 

@@ -205,13 +205,13 @@ class ResultFolder:
         provenance: dict[str, Any],
         required: Sequence[str] = REQUIRED_COLUMNS,
     ) -> Path:
-        """Concatenate the tables that the last condition has, keep its other files, and rename."""
+        """Concatenate the tables of all conditions, keep other files of the last, and rename."""
+        for name in sorted({path.name for folder in conditions for path in folder.glob("*.csv")}):
+            files = [folder / name for folder in conditions]
+            tables = [pd.read_csv(file) for file in files if file.exists()]
+            pd.concat(tables, ignore_index=True).to_csv(self.part / name, index=False)
         for path in sorted(conditions[-1].iterdir()):
-            if path.suffix == ".csv":
-                files = [folder / path.name for folder in conditions]
-                tables = [pd.read_csv(file) for file in files if file.exists()]
-                pd.concat(tables, ignore_index=True).to_csv(self.part / path.name, index=False)
-            else:
+            if path.suffix != ".csv":
                 shutil.copy2(path, self.part / path.name)
         metrics = pd.read_csv(self.part / "metrics.csv")
         missing = [column for column in required if column not in metrics]

@@ -34,6 +34,8 @@ CHECKS = (
     ("N8", "accuracy (%) of 8 steps", 91.0),
     ("gain", "points gained by 8 steps", 0.5),
     ("never below", "least points gained by any N up to 8", -0.2),
+    ("memoryless gain", "memoryless: points gained by 8 steps over one noisy step", 0.5),
+    ("memoryless, never below", "memoryless: least points gained by any N up to 8", -0.2),
     ("control", "points that the negative control loses by N = 4", 3.0),
 )
 
@@ -57,14 +59,15 @@ class Condition:
 def label_of(options: NoiseOptions) -> str:
     """Readable name, the same for the same options but steps, time step and weight bits."""
     parts = [options.rule]
-    if options.leak != 1:
-        parts.append(f"leak {options.leak:g}")
-    if options.reset != "soft":
-        parts.append(f"{options.reset} reset")
-    if options.start != "fixed":
-        parts.append(f"{options.start} start")
-    if options.has_floor:
-        parts.append("floor")
+    if options.rule != "memoryless":  # which has no use for what is carried
+        if options.leak != 1:
+            parts.append(f"leak {options.leak:g}")
+        if options.reset != "soft":
+            parts.append(f"{options.reset} reset")
+        if options.start != "fixed":
+            parts.append(f"{options.start} start")
+        if options.has_floor:
+            parts.append("floor")
     for name in ("mean", "sigma"):
         value = getattr(options, name)
         if value is not None:
@@ -143,17 +146,21 @@ def checks(time: pd.DataFrame) -> pd.DataFrame | None:
     DataFrame or None
         check, what, at_least, found, holds.
     """
-    residual = time[time["condition"] == "residual"]
-    mean = 100 * residual.groupby(["setting", "step"])["accuracy"].mean()
-    by_step = {name: mean[name] for name in (DEFAULT, CONTROL) if name in mean}
-    if len(by_step) < 2 or any(len(found) < 8 for found in by_step.values()):
+    wanted = ((DEFAULT, "residual"), (DEFAULT, "memoryless"), (CONTROL, "residual"))
+    curves = []
+    for setting, condition in wanted:
+        rows = time[(time["setting"] == setting) & (time["condition"] == condition)]
+        curves.append(100 * rows.groupby("step")["accuracy"].mean())
+    if any(len(curve) < 8 for curve in curves):
         return None
-    own, control = by_step[DEFAULT], by_step[CONTROL]
+    own, memoryless, control = curves
     found = {
         "T1": own[1],
         "N8": own[8],
         "gain": own[8] - own[1],
         "never below": (own.loc[2:8] - own[1]).min(),
+        "memoryless gain": memoryless[8] - memoryless[1],
+        "memoryless, never below": (memoryless.loc[2:8] - memoryless[1]).min(),
         "control": control[1] - control[4],
     }
     table = pd.DataFrame(

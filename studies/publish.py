@@ -198,13 +198,20 @@ def _is_reference(folder: Path) -> bool:
     config = json.loads((folder / "config.json").read_text())
     plain = {"quick": False, "half_step": False, "inhibition": "amos", "weight_bits": 16}
     plain |= {"calibration": 512, "slot_ms": 1.0, "is_whole_test_split": True, "seed": 1}
+    plain |= {"leak": 1.0, "reset": "soft", "start": "fixed", "floor": False, "dt_ms": 1.0}
+    plain |= {"mean": None, "sigma": None}
     plain |= {"timing": "double-buffer", "intra_burst_ms": 2.0, "guard_ms": 4.0, "delay_ms": 2.0}
     return all(config.get(key, value) == value for key, value in plain.items())
 
 
+def _finished(folder: Path) -> str:
+    return json.loads((folder / "provenance.json").read_text())["finished"]
+
+
 def _studies(folders: list[Path]) -> list[Path]:
     """Whole studies, those whose shapes were checked."""
-    return [f for f in folders if "-study" in f.name and (f / "checks.csv").exists()]
+    found = [f for f in folders if "-study" in f.name and (f / "checks.csv").exists()]
+    return sorted(found, key=_finished, reverse=True)
 
 
 def collect_amos(folders: list[Path]) -> dict[str, pd.DataFrame]:
@@ -244,9 +251,12 @@ def collect_noise(folders: list[Path]) -> dict[str, pd.DataFrame]:
     """Whole studies: curves at powers of two, means over seeds; comparison and checks."""
     curves: list[pd.DataFrame] = []
     found: dict[str, pd.DataFrame] = {}
-    for folder in folders:
-        if "-study" not in folder.name:
-            continue
+    newest: dict[str, Path] = {}  # by data set
+    for folder in sorted(folders, key=_finished):
+        config = json.loads((folder / "config.json").read_text())
+        if config["study"] and config["steps"] == 8:
+            newest[config["dataset"]] = folder
+    for folder in newest.values():
         time, metrics = (pd.read_csv(folder / f"{name}.csv") for name in ("time", "metrics"))
         time = time[(time["step"] & (time["step"] - 1)) == 0]
         by = ["setting", "condition", "step"]
@@ -267,16 +277,13 @@ def collect_noise(folders: list[Path]) -> dict[str, pd.DataFrame]:
                 found[f"noise_{name}"] = pd.concat([found.get(f"noise_{name}"), table])
     if curves:
         found["noise"] = pd.concat(curves)
-    if "noise_checks" in found:
-        checks = found["noise_checks"]
-        found["noise_checks"] = checks[checks["dataset"] == "fashion-mnist"]
     return found
 
 
 def collect_training(folders: list[Path]) -> dict[str, pd.DataFrame]:
     """Cost of a training step on each data set."""
     tables = []
-    for folder in folders:
+    for folder in {f.name.rsplit("-", 1)[0]: f for f in sorted(folders, key=_finished)}.values():
         table = pd.read_csv(folder / "metrics.csv")
         table.insert(0, "dataset", json.loads((folder / "config.json").read_text())["dataset"])
         tables.append(table)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from analysis.noise_theory import residual_moments
 from models.torch_layers import QCFS, MeanOverSteps, NoisySpike, RepeatSteps, set_steps
 
 
@@ -291,7 +292,7 @@ _FASHION_BURST = replace(
 # Noise of the specification's settings: mean and deviation, in thresholds.
 NOISES = {
     "noise": (0.5, 0.3),
-    "noise-matched": (0.5, 12**-0.5),  # moments of a residual that is uniform from 0 to 1
+    "noise-matched": tuple(float(x) for x in residual_moments()),
     "noise-wide": (0.5, 0.5),
     "noise-none": (0.5, 0.0),
     "noise-centred": (0.0, 0.3),

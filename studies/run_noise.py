@@ -17,7 +17,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # repository root first
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -29,6 +28,7 @@ from analysis import residual_statistics, trial_statistics
 from analysis.energy import energy_nj
 from models import burst, noise
 from models.burst import BurstConversion, BurstOptions
+from models.layers import Spike
 from models.network import accuracy
 from models.noise import NoiseConversion, NoiseOptions
 from models.noise_neurons import RESETS, RULES
@@ -173,12 +173,7 @@ def _study(arguments: argparse.Namespace) -> Path:
         time = pd.concat([pd.read_csv(path / "time.csv") for path in done], ignore_index=True)
         if arguments.study:
             extra = folder.condition("study", lambda path: _extra(path, cases, time, arguments))
-            for path in sorted(extra.glob("*.csv")):
-                shutil.copy2(path, folder.part)
             done = [extra, *done]
-            found = noise_conditions.checks(time)
-            if found is not None:
-                found.to_csv(folder.part / "checks.csv", index=False)
         result = folder.finish(done, common.provenance(arguments.seed, arguments.target))
     figures = make_figures(result)
     _print(pd.read_csv(result / "metrics.csv"), time)
@@ -206,29 +201,54 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
         weight_bits=arguments.weight_bits,
     )
     default = NETWORKS[arguments.dataset]
+    subjects = [
+        subject.load(argparse.Namespace(**{**vars(arguments), "network": name}), default)
+        for name in arguments.network or [default]
+    ]
+    spiking = [own for own in subjects if noise_conditions.is_spiking(own.network)]
+    if (len(spiking) < len(subjects) and not arguments.study) or not spiking:
+        names = ", ".join(own.network.name for own in subjects if own not in spiking)
+        raise ValueError(
+            f"{names}: no spiking units; such networks take part in --study only, as rate "
+            "conversion beside others. Name a network of --scheme noise"
+        )
+    if arguments.study:
+        _refuse_variants(arguments)
+    by_setting = [noise_conditions.setting_of(own.network.name) for own in spiking]
+    wanted = noise_conditions.DEFAULT
+    shown = spiking[by_setting.index(wanted) if wanted in by_setting else 0]
     found: list[Case] = []
-    for number, name in enumerate(arguments.network or [default]):
-        own = subject.load(argparse.Namespace(**{**vars(arguments), "network": name}), default)
-        if not noise_conditions.is_spiking(own.network):
-            if not arguments.study:
-                raise ValueError(
-                    f"{own.network.name} has no spiking units; such networks take part in --study "
-                    "only, as rate conversion. Name a network of --scheme noise"
-                )
+    for own in [*(other for other in subjects if other is not shown), shown]:
+        if own not in spiking:
             conditions = noise_conditions.rate_conditions(
                 QUICK_STEPS if arguments.quick else noise_conditions.RATE_STEPS
             )
         elif arguments.study:
             conditions = noise_conditions.study(
-                base, noise_conditions.setting_of(own.network.name), has_variants=number == 0
+                base, noise_conditions.setting_of(own.network.name), has_variants=own is shown
             )
+            if own is shown:  # its plain condition comes last
+                conditions = [*conditions[1:], conditions[0]]
         else:
             conditions = noise_conditions.asked(base, arguments.rule)
         found += [
             Case(subject=own, condition=c, conversion=_convert(own, c.options)) for c in conditions
         ]
-    # The first network's first condition is the one whose spikes are kept.
-    return found[1:] + found[:1]
+    names = [case.title for case in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name}: would be run twice; name each network and seed once")
+    return found
+
+
+def _refuse_variants(arguments: argparse.Namespace) -> None:
+    """A study varies rule, leak, reset, start and mean itself."""
+    for name in ("rule", "leak", "reset", "start", "floor", "mean", "sigma"):
+        if getattr(arguments, name) != parser().get_default(name):
+            raise ValueError(
+                f"--{name}: --study varies the rules and their options itself; leave out one of "
+                "the two"
+            )
 
 
 def _convert(
@@ -270,8 +290,8 @@ def _condition(working: Path, case: Case, arguments: argparse.Namespace) -> None
 
 def _time(case: Case, recording: Recording) -> pd.DataFrame:
     """Accuracy and cost if the run is stopped after each step."""
-    own = case.subject
     predictions = case.conversion.logits(recording.scores).argmax(axis=2)
+    own, trained = case.subject, _trained_scores(case, recording).argmax(axis=1)
     n_steps = predictions.shape[1]
     events = sum(recording.events_by_step.values()).cumsum() / recording.n_images
     spikes = sum(recording.spikes_by_step.values()).cumsum() / recording.n_images
@@ -280,12 +300,24 @@ def _time(case: Case, recording: Recording) -> pd.DataFrame:
             "step": 1 + np.arange(n_steps),
             "time_ms": recording.ready_steps * recording.dt_ms,
             "accuracy": (predictions == own.labels[:, None]).mean(axis=0),
-            "agreement": (predictions == own.logits.argmax(axis=1)[:, None]).mean(axis=0),
+            "agreement": (predictions == trained[:, None]).mean(axis=0),
             "spikes_per_image": spikes,
             "events_per_image": events,
             "energy_nj": [energy_nj(accumulates=float(n)) for n in events],
         }
     )
+
+
+def _trained_scores(case: Case, recording: Recording) -> np.ndarray:
+    """Scores of the network as it was trained: of one step, or of all that it was trained with.
+
+    A network of direct training with T steps is, run from its own start for T steps, the trained
+    one; of the T steps there may be too few in this run, then the last counts.
+    """
+    steps = noise_conditions.DIRECT.get(case.keys["setting"], 1)
+    if steps == 1:
+        return case.subject.logits
+    return recording.scores[:, min(steps, recording.scores.shape[1]) - 1]
 
 
 def _layers(case: Case, trains: Recording, run: dict[str, Any]) -> dict[str, pd.DataFrame]:
@@ -327,7 +359,12 @@ def _layers(case: Case, trains: Recording, run: dict[str, Any]) -> dict[str, pd.
         is_carried = options.rule != "memoryless" and name in conversion.means
         if is_carried and name in trains.end_potentials:
             left = trains.end_potentials[name].ravel() / (spiking.unit_volt * 1e3)
-            assumed = {"mu": conversion.means[name], "sigma": conversion.sigmas[name]}
+            if options.has_floor:
+                left = np.maximum(left, 0.0)
+            left = options.leak * left  # what the noise stands for: what the next step gets
+            layer = own.network.layer(name)
+            assert isinstance(layer, Spike)
+            assumed = {"mu": layer.mean / layer.threshold, "sigma": layer.sigma / layer.threshold}
             found = residual_statistics.residual_statistics(left, **assumed)
             residuals.append(
                 {"layer": name}
@@ -359,22 +396,22 @@ def _counts(recording: Recording) -> dict[str, np.ndarray]:
 
 def _metrics(case: Case, recording: Recording, arguments: argparse.Namespace) -> dict[str, Any]:
     own, conversion = case.subject, case.conversion
-    trained = own.logits.argmax(axis=1)
+    scores = _trained_scores(case, recording)
+    trained = scores.argmax(axis=1)
     spiking = conversion.spiking
     is_noise = isinstance(conversion, NoiseConversion)
-    means = list(conversion.means.values()) if is_noise else [np.nan]
-    sigmas = list(conversion.sigmas.values()) if is_noise else [np.nan]
+    trained_with = [layer for layer in own.network.layers if isinstance(layer, Spike)]
     first = conversion.logits(recording.scores)[:, 0]
     return {
         "scheme": "noise",
         "dataset": arguments.dataset,
         **case.keys,
         "rule": conversion.options.rule if is_noise else "rate",
-        "mean": float(np.mean(means)),
-        "sigma": float(np.mean(sigmas)),
+        "mean": float(np.mean([x.mean for x in trained_with])) if trained_with else np.nan,
+        "sigma": float(np.mean([x.sigma for x in trained_with])) if trained_with else np.nan,
         "n_steps": spiking.readout.n_steps,
         "n_images": recording.n_images,
-        "ann_accuracy": accuracy(own.logits, own.labels),
+        "ann_accuracy": accuracy(scores, own.labels),
         "snn_accuracy": float((recording.predictions == own.labels).mean()),
         "agreement": float((recording.predictions == trained).mean()),
         "equal_first_logits": float((first == own.logits).all(axis=1).mean()),
@@ -404,6 +441,10 @@ def _extra(
     comparison = _comparison(cases, time, arguments)
     if not comparison.empty:
         tables["comparison"] = comparison
+    # The demands are on Fashion-MNIST; digits are too easy to tell the rules apart.
+    checks = noise_conditions.checks(time) if arguments.dataset == "fashion-mnist" else None
+    if checks is not None:
+        tables["checks"] = checks
     for name, table in tables.items():
         table.to_csv(working / f"{name}.csv", index=False)
 
@@ -426,12 +467,13 @@ def _comparison(
             continue
         target = float(own["accuracy"].iloc[-1]) - 0.002
         for case in cases:
-            setting = case.keys["setting"]
-            is_own = case.subject.training_seed == seed and setting in noise_conditions.METHODS
-            if not is_own or case.condition.label not in ("residual", *_RATE_LABELS):
+            setting, label = case.keys["setting"], case.condition.label
+            is_method = setting in noise_conditions.METHODS and label == "residual"
+            is_rate = isinstance(case.condition.options, BurstOptions)
+            if case.subject.training_seed != seed or not (is_method or is_rate):
                 continue
             curve = of_seed[
-                (of_seed["setting"] == setting) & (of_seed["condition"] == case.condition.label)
+                (of_seed["network"] == case.subject.network.name) & (of_seed["condition"] == label)
             ]
             if setting in noise_conditions.DIRECT:
                 curve = curve[curve["step"] == noise_conditions.DIRECT[setting]]
@@ -444,9 +486,6 @@ def _comparison(
     return pd.DataFrame(rows)
 
 
-_RATE_LABELS = tuple(c.label for c in noise_conditions.rate_conditions(1))
-
-
 def _needed(
     case: Case,
     seed: int,
@@ -456,9 +495,9 @@ def _needed(
     arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     """One row of the comparison; the wall time is that of a run of just so many steps."""
-    method = noise_conditions.METHODS[case.keys["setting"]]
-    if case.condition.label in _RATE_LABELS:
-        method = case.condition.label
+    method = case.condition.label
+    if not isinstance(case.condition.options, BurstOptions):
+        method = noise_conditions.METHODS[case.keys["setting"]]
     row: dict[str, Any] = {
         "method": method,
         "network": case.subject.network.name,
@@ -505,7 +544,7 @@ def _print(metrics: pd.DataFrame, time: pd.DataFrame) -> None:
         by_step = own.set_index("step")["accuracy"]
         common.print_table(
             [
-                ("accuracy, trained network (noise off)", f"{row.ann_accuracy:.2%}"),
+                ("accuracy, as trained (noise off)", f"{row.ann_accuracy:.2%}"),
                 *((f"accuracy, N = {n}", f"{by_step[n]:.2%}") for n in shown),
                 ("spikes per image", f"{row.spikes_per_image:.0f}"),
                 ("synaptic events", f"{row.synaptic_events_per_image:.3g} per image"),

@@ -25,8 +25,11 @@ import pandas as pd
 
 try:
     import torch
-except ImportError:
-    sys.exit("training needs PyTorch; install it with: pip install torch==2.13.0")
+except ImportError as error:
+    message = "training needs PyTorch; install it with: pip install torch==2.13.0"
+    if __name__ == "__main__":
+        sys.exit(message)
+    raise ImportError(message) from error
 
 from torch import nn
 
@@ -107,7 +110,8 @@ def measure(dataset: str, n_rounds: int, data: Path | None) -> pd.DataFrame:
         trainer.seconds(2)  # the first batches allocate
     rows = []
     for number in common.steps(range(n_rounds), "rounds"):
-        for name, trainer in trainers.items():
+        turn = number % len(trainers)  # none is always the first
+        for name, trainer in [*list(trainers.items())[turn:], *list(trainers.items())[:turn]]:
             seconds = trainer.seconds(BATCHES)
             rows.append(
                 {
@@ -136,7 +140,8 @@ def ratios(rounds: pd.DataFrame) -> pd.DataFrame:
     """
     basis = rounds[rounds["method"] == BASIS].set_index("round")["ms_per_image"]
     rows = []
-    for method, own in rounds.groupby("method", sort=False):
+    for method in METHODS.values():
+        own = rounds[rounds["method"] == method]
         of_round = own.set_index("round")["ms_per_image"] / basis
         rows.append(
             {

@@ -246,6 +246,14 @@ def test_injection_arrives_at_its_image_phase_and_unit():
             Injection(target="act4", variable="eps", values=np.full((2, 5, 12), np.nan)),
             "NaN or are infinite",
         ),
+        (
+            Injection(target="act4", variable="no", values=np.zeros((2, 5, 12))),
+            "no variable 'no' to set; there are age, bias, drive, eps",
+        ),
+        (
+            Injection(target="act4", variable="v", values=np.zeros((2, 5, 12))),
+            "set 'v' themselves in every phase",
+        ),
     ],
 )
 def test_wrong_injections_are_refused(injection, message):

@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
+from sklearn.metrics import mutual_info_score
 
 from analysis.residual_statistics import residual_statistics
 from models import burst, noise, noise_reference, storage
@@ -47,8 +49,8 @@ def plain(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A whole study of three networks: noise-trained, negative control, and an analogue one."""
-    networks = ("digits-noise", "digits-noise-control", "digits-relu")
+    """A whole study: an analogue network, the negative control, and the noise-trained network."""
+    networks = ("digits-relu", "digits-noise-control", "digits-noise")
     return study(tmp_path_factory.mktemp("whole"), "--study", "--network", *networks, figures=True)
 
 
@@ -126,9 +128,19 @@ def test_one_neuron_follows_its_theory(whole):
     assert ((fits["threshold"] - fits["theory_threshold"]).abs() < 4 * error).all()
     trials = table(whole, "neuron_trials")
     assert len(trials) == len(noise_neuron.RULES) * len(noise_neuron.TRIAL_DRIVES)
-    # Without memory a train is a Bernoulli process, whose counts have variance n p (1 - p).
+    # The width is within 4 standard errors too.
+    error = (fits["width_high"] - fits["width_low"]) / 2 / 1.96
+    assert ((fits["width"] - fits["theory_width"]).abs() < 4 * error).all()
+    # Without memory a train is a Bernoulli process: counts n p with variance n p (1 - p),
+    # intervals geometric with mean 1 / p and deviation sqrt(1 - p) / p.
     memoryless = trials[trials["rule"] == "memoryless"]
-    assert memoryless["cv2"].gt(0.4).all()
+    p = norm.cdf((memoryless["drive"] + noise_neuron.MEAN - 1) / noise_neuron.SIGMA)
+    n_steps, n_trials = noise_neuron.TRIAL_STEPS, memoryless["n_trials"]
+    error = np.sqrt(n_steps * p * (1 - p) / n_trials)
+    assert ((memoryless["spikes_per_trial"] - n_steps * p).abs() < 4 * error).all()
+    # A ratio of variance to mean has relative error sqrt(2 / n).
+    assert (np.abs(np.log(memoryless["fano"] / (1 - p))) < 4 * np.sqrt(2 / n_trials)).all()
+    assert np.allclose(memoryless["cv"], np.sqrt(1 - p), rtol=0.2)
     raster = table(whole, "raster")
     assert raster["time_ms"].between(0, noise_neuron.TRIAL_STEPS - 1).all()
 
@@ -145,6 +157,69 @@ def test_comparison_counts_the_steps_that_are_needed(whole):
     needed = noise_conditions.needed_steps(own["accuracy"].to_numpy(), row["target_accuracy"])
     assert row["n_steps"] == needed
     assert row["ms_per_image"] > 0
+    rate = {c.label for c in noise_conditions.rate_conditions(1)}
+    assert set(comparison["method"]) == {"noise-trained, N steps", *rate}
+
+
+def test_statistics_of_layers_are_those_of_the_spikes(tmp_path):
+    """Information of one layer, recomputed from the stored spikes with scikit-learn."""
+    folder = study(tmp_path, "--rule", "both", "memoryless", "--leak", "0.5")
+    layers = table(folder, "layers").set_index(["condition", "layer"])
+    assert set(table(folder, "residuals")["condition"]) == {"both, leak 0.5"}
+    spikes, recorded, stored = load_spikes(folder / "spikes.npz")  # of the last condition
+    index = [layer.name for layer in recorded].index("act2")
+    mine = spikes.where(spikes.layer == index)
+    counts = np.zeros((N_TRAINS, recorded[index].n_units), dtype=int)
+    np.add.at(counts, (mine.image, mine.neuron), 1)
+    labels = stored["labels"]
+    bits = [mutual_info_score(labels, column) / np.log(2) for column in counts.T]
+    n_cells = [len({*zip(labels, column, strict=True)}) for column in counts.T]
+    n_values = [len(set(column)) for column in counts.T]
+    # Miller-Madow: each entropy has (number of its values - 1) / 2n nats too little.
+    surplus = np.array(n_values) + len(set(labels)) - np.array(n_cells) - 1
+    corrected = np.array(bits) + surplus / (2 * N_TRAINS * np.log(2))
+    found = layers.loc[("memoryless", "act2")]
+    assert found["information_bits"] == pytest.approx(corrected.mean())
+    assert found["bits_per_spike"] == pytest.approx(corrected.sum() / counts.mean(axis=0).sum())
+
+
+def test_residuals_are_what_the_next_step_gets(tmp_path):
+    """With leak and floor: carried potentials of the reference, beside the noise of training."""
+    folder = study(tmp_path, "--leak", "0.5", "--floor", "--mean", "0")
+    network = storage.load_network(storage.trained("digits-noise"))
+    images, _ = datasets.load("digits", "test", None)
+    options = noise.NoiseOptions(n_steps=N_STEPS, leak=0.5, has_floor=True, mean=0.0)
+    run = noise_reference.run(noise.convert(network, options), images[:N_TRAINS])
+    residuals = table(folder, "residuals").set_index("layer")
+    for name, left in run.potentials.items():
+        carried = 0.5 * np.maximum(left, 0)
+        assert residuals["mean"][name] == pytest.approx(carried.mean(), rel=1e-6)
+        assert residuals["sd"][name] == pytest.approx(carried.std(), rel=1e-2)
+    assert set(residuals["assumed_mean"]) == {0.5}
+    np.testing.assert_allclose(residuals["assumed_sigma"], 0.3, atol=2**-16)
+
+
+def test_interrupted_study_goes_on_where_it_stopped(tmp_path):
+    """A study that fails in its second condition keeps the first, and gives the same tables."""
+    flags = ("--rule", "memoryless", "residual")
+    calls = []
+    with pytest.MonkeyPatch.context() as patch:
+        whole_condition = run_noise._condition
+
+        def failing(working, case, arguments):
+            calls.append(case.condition.label)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+            whole_condition(working, case, arguments)
+
+        patch.setattr(run_noise, "_condition", failing)
+        with pytest.raises(SystemExit):
+            study(tmp_path, *flags)
+        folder = study(tmp_path, *flags)
+    assert calls == ["memoryless", "residual", "residual"]
+    once = study(tmp_path / "other", *flags)
+    for name in ("time", "layers", "residuals"):
+        pd.testing.assert_frame_equal(table(folder, name), table(once, name))
 
 
 def test_rate_conversion_is_that_of_the_burst_scheme():
@@ -173,8 +248,12 @@ def test_needed_steps(accuracies, target, needed):
 def curves(own, control):
     steps = np.arange(1, 9)
     return pd.concat(
-        pd.DataFrame({"setting": name, "condition": "residual", "step": steps, "accuracy": values})
-        for name, values in (("noise", own), ("noise-control", control))
+        pd.DataFrame({"setting": name, "condition": rule, "step": steps, "accuracy": values})
+        for name, rule, values in (
+            ("noise", "residual", own),
+            ("noise", "memoryless", own),
+            ("noise-control", "residual", control),
+        )
     )
 
 
@@ -193,6 +272,8 @@ def test_checks_compare_with_one_step():
         "N8": False,
         "gain": False,
         "never below": False,
+        "memoryless gain": False,
+        "memoryless, never below": False,
         "control": False,
     }
     assert noise_conditions.checks(curves(good, good).query("setting == 'noise'")) is None
@@ -201,7 +282,9 @@ def test_checks_compare_with_one_step():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--network", "digits-relu"), "digits-relu has no spiking units"),
+        (("--network", "digits-relu"), "digits-relu: no spiking units"),
+        (("--network", "digits-noise", "digits-noise"), "residual: would be run twice"),
+        (("--study", "--leak", "0.5"), "--leak: --study varies the rules"),
         (("--leak", "0"), "leak must be from"),
         (("--sigma", "-1"), "sigma must be from 0 to 4, got -1.0"),
         (("--start", "drawn", "--rule", "both"), "start 'drawn' is for the residual rule"),
