@@ -205,9 +205,7 @@ def accuracy_by_setting(
         ax.set_xlim(rows["step"].min() / 2**0.2, last * 2**0.7)
     _magnify(axes[1], [100 * trained[setting] for setting in names if setting != CONTROL])
     handles = _handles(looks, names)
-    handles.append(
-        Line2D([], [], color="0.3", marker="<", linestyle="none", label="trained, one step")
-    )
+    handles.append(Line2D([], [], color="0.3", marker="<", linestyle="none", label="as trained"))
     axes[1].legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
     axes[0].set_ylabel("test accuracy (%)")
 
@@ -569,7 +567,7 @@ def layer_statistics(axes: Sequence[Axes], layers: pd.DataFrame) -> None:
             ax.plot(mean, mean.index.map(place) + shift, **look, markersize=4.5, label=condition)
         ax.set_xlabel(label)
         ax.tick_params(axis="y", length=0)
-        ax.xaxis.set_major_locator(MaxNLocator(4))
+        ax.xaxis.set_major_locator(MaxNLocator(3 if column == "noise_correlation" else 4))
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -54,8 +54,11 @@ def tables(effort: Effort, seed: int, target: str) -> dict[str, pd.DataFrame]:
         ``psychometric``, ``fits``, ``neuron_trials``, ``raster`` and ``intervals``.
     """
     found: dict[str, list[pd.DataFrame]] = {}
-    for rule, leak in RULES:
-        own = _curve(rule, leak, effort, seed, target) | _trains(rule, leak, effort, seed, target)
+    # Neurons of all rules would draw the same numbers from one seed.
+    seeds = np.random.SeedSequence(seed).generate_state(2 * len(RULES)).reshape(-1, 2) >> 1
+    for (rule, leak), (first, second) in zip(RULES, seeds.tolist(), strict=True):
+        own = _curve(rule, leak, effort, first, target)
+        own |= _trains(rule, leak, effort, second, target)
         for name, table in own.items():
             table.insert(0, "rule", rule)
             table.insert(1, "leak", leak)

@@ -266,7 +266,7 @@ def test_accuracy_by_setting_draws_the_table(pair):
         assert ax.get_xlabel() == "steps N"
     assert pair[0].get_ylim() == (0, 103)
     assert pair[0].get_ylabel() == "test accuracy (%)"
-    assert legend(pair[1]) == [*names.values(), "trained, one step"]
+    assert legend(pair[1]) == [*names.values(), "as trained"]
 
 
 def test_trained_networks_stand_right_of_the_lines(pair):
