@@ -156,7 +156,7 @@ class NoisySpike(nn.Module):
         spikes, residuals = [], []
         for drive in x.chunk(self.n_steps):
             h = v + drive
-            noise = self.sigma * torch.randn_like(h) if is_noisy else None
+            noise = self.sigma * _normal(h) if is_noisy else None
             fired: torch.Tensor = _Fire.apply(h, noise, width)
             v = h - fired
             spikes.append(fired)
@@ -175,6 +175,15 @@ class NoisySpike(nn.Module):
         """
         noise = f"mean={self.mean.item():g}, sigma={self.sigma.item():g}"
         return f"{noise}, width={self.width}, n_steps={self.n_steps}"
+
+
+def _normal(like: torch.Tensor) -> torch.Tensor:
+    """Standard normal numbers in the shape and layout of a tensor without gaps.
+
+    Drawn as one row, which PyTorch does several times faster than in a channels-last layout.
+    """
+    row = torch.randn(like.numel(), dtype=like.dtype, device=like.device)
+    return row.as_strided(like.shape, like.stride())
 
 
 class _Fire(torch.autograd.Function):

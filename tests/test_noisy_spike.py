@@ -10,6 +10,7 @@ from torch import nn  # noqa: E402
 
 from analysis.noise_theory import spike_gradient, spike_probability  # noqa: E402
 from analysis.psychometric import largest_deviation  # noqa: E402
+from models import torch_layers  # noqa: E402
 from models.torch_layers import (  # noqa: E402
     RESIDUAL_BAND,
     SURROGATE_WIDTH,
@@ -354,3 +355,21 @@ def test_impossible_values_are_refused(call, message):
     """Errors that name the value."""
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_every_unit_gets_a_number_of_its_own(layout):
+    """Spikes of units at threshold in either layout: half of them, without any pattern."""
+    torch.manual_seed(4)
+    module = NoisySpike(0.5, 0.3).train()
+    drive = torch.full((20, 6, 5, 4), 0.5).to(memory_format=layout)
+    first, second = (module(drive).numpy() for _ in range(2))
+    for spikes in (first, second):
+        for axis in range(4):  # 4.5 binomial deviations, for 70 comparisons
+            rest = tuple(i for i in range(4) if i != axis)
+            n = spikes.size / spikes.shape[axis]
+            assert np.abs(spikes.mean(axis=rest) - 0.5).max() < 4.5 * np.sqrt(0.25 / n)
+    assert np.abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 4 / np.sqrt(first.size)
+    noise = torch_layers._normal(drive)
+    assert noise.stride() == drive.stride()
+    assert len(np.unique(noise.numpy())) == drive.numel()
