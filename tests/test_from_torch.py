@@ -291,6 +291,12 @@ class NotQuiteReLU(nn.ReLU):
 SHRINKING = Residual(nn.Conv2d(4, 4, 3), nn.Identity())
 
 
+def spoilt(module):
+    """A module whose noise was damaged after it was made."""
+    module.sigma.fill_(-0.5)
+    return module
+
+
 @pytest.mark.parametrize(
     "module, message",
     [
@@ -322,7 +328,7 @@ SHRINKING = Residual(nn.Conv2d(4, 4, 3), nn.Identity())
         (nn.BatchNorm2d(5), "takes 5 channels and gets 4"),
         (nn.BatchNorm2d(4, track_running_stats=False), "no running statistics"),
         (nn.GELU(approximate="tanh"), "approximate='tanh'"),
-        (NoisySpike(sigma=-0.5), r"\(NoisySpike\): Spike 'act1': sigma must be >= 0, got -0.5"),
+        (spoilt(NoisySpike()), r"\(NoisySpike\): Spike 'act1': sigma must be >= 0, got -0.5"),
         (NoisySpike(mean=math.nan), r"\(NoisySpike\): Spike 'act1': mean must be finite, got nan"),
     ],
 )  # fmt: skip

@@ -349,7 +349,6 @@ def test_layer_without_residuals_in_the_band_keeps_its_noise():
         (lambda: NoisySpike(n_steps=2)(torch.zeros(3, 4)), "batch of 3 .* into 2 steps"),
         (lambda: estimate_noise(small_net(), torch.zeros(2, 1, 8, 8), 1), "at least 2 steps, got"),
     ],
-    ids=str,
 )
 def test_impossible_values_are_refused(call, message):
     """Errors that name the value."""
