@@ -306,7 +306,7 @@ def test_gate_size_without_a_fit(case):
     [
         ("range_percentile", 0, "range_percentile must be above 0 and at most 100, got 0"),
         ("range_percentile", np.nan, "range_percentile.*got nan"),
-        ("inhibition", "none", "inhibition must be 'amos' or 'fs', got 'none'"),
+        ("inhibition", "none", "inhibition must be one of amos, fs, got 'none'"),
         ("weight_bits", 1, "weight_bits.*2 to 24, got 1"),
         ("slot_ms", 0.0, "slot_ms.*got 0.0"),
         ("slot_ms", np.inf, "slot_ms.*finite, got inf"),
