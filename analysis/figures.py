@@ -390,3 +390,62 @@ def beside(ax: Axes, x: Any, y: Any, text: str) -> None:
     ax.annotate(
         text, (x, y), xytext=(5, 0), textcoords="offset points", va="center", fontsize="small"
     )
+
+
+def check_rows(table: pd.DataFrame) -> None:
+    """Refuse a table without rows."""
+    if table.empty:
+        raise ValueError("nothing to draw: the table has no rows")
+
+
+def only_value(table: pd.DataFrame, column: str, where: str = "") -> Any:
+    """The only value of a column, or a ValueError.
+
+    Parameters
+    ----------
+    table : DataFrame
+        To be drawn.
+    column : str
+        Its name.
+    where : str
+        How the message begins.
+
+    Returns
+    -------
+    object
+        The value.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or several values.
+    """
+    check_rows(table)
+    values = list(dict.fromkeys(table[column]))
+    if len(values) > 1:
+        found = ", ".join(map(str, values))
+        raise ValueError(f"{where}draw one {column} at a time, the table has {found}")
+    return values[0]
+
+
+def check_unique(table: pd.DataFrame, columns: list[str], where: str = "") -> None:
+    """Refuse a table in which the columns do not tell all rows apart.
+
+    Parameters
+    ----------
+    table : DataFrame
+        To be drawn.
+    columns : list of str
+        Their names.
+    where : str
+        How the message begins.
+
+    Raises
+    ------
+    ValueError
+        If two rows have the same values in all of the columns.
+    """
+    twice = table[table.duplicated(columns)]
+    if len(twice):
+        row = ", ".join(f"{column} {twice[column].iloc[0]}" for column in columns)
+        raise ValueError(f"{where}several rows for {row}; choose the rows of one network first")

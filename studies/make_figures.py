@@ -23,7 +23,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import burst_figures, figures, noise_figures
+from analysis import (
+    burst_figures,
+    figures,
+    noise_network_figures,
+    noise_neuron_figures,
+    training_method_figures,
+)
 from analysis.burst_statistics import WITHIN_BURST_STEPS
 from models.gate_fits import fitted_gate
 from models.gates import alpha_for, relu_gate
@@ -277,7 +283,7 @@ def noise_accuracy(result: Result) -> Figure | None:
     if residual is None or residual["setting"].nunique() < 2:
         return None
     figure = Figure(figsize=(7.6, 3.0))
-    noise_figures.accuracy_by_setting(
+    noise_network_figures.accuracy_by_setting(
         figure.subplots(1, 2), result.table("time"), result.metrics, "residual"
     )
     return figure
@@ -286,7 +292,7 @@ def noise_accuracy(result: Result) -> Figure | None:
 def noise_conditions(result: Result) -> Figure:
     """Accuracy against steps by how the network that is shown was run."""
     figure = Figure(figsize=(7.6, 3.0))
-    noise_figures.accuracy_by_condition(
+    noise_network_figures.accuracy_by_condition(
         figure.subplots(1, 2), result.table("time"), result.metrics, _shown(result)
     )
     return figure
@@ -305,7 +311,7 @@ def noise_residuals(result: Result) -> Figure | None:
         return None
     seed = result.metrics["training_seed"].iloc[-1]
     quantiles, residuals = (t[t["training_seed"] == seed] for t in (quantiles, residuals))
-    layers = noise_figures.gaussian_layers(quantiles)
+    layers = noise_network_figures.gaussian_layers(quantiles)
     if not layers:
         return None
     shown = [layers[i] for i in figures.spread(len(layers), MOST_PANELS)]
@@ -315,7 +321,7 @@ def noise_residuals(result: Result) -> Figure | None:
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, name in zip(axes, shown, strict=False):
         own = (t[t["layer"] == name] for t in (quantiles, residuals))
-        noise_figures.residual_quantiles(ax, *own)
+        noise_network_figures.residual_quantiles(ax, *own)
     for ax in axes[len(shown) :]:
         ax.set_visible(False)
     return figure
@@ -327,7 +333,7 @@ def noise_psychometric(result: Result) -> Figure | None:
     if curve is None or fits is None:
         return None
     figure = Figure(figsize=(5.6, 2.9))
-    noise_figures.psychometric_curves(figure.subplots(), curve, fits)
+    noise_neuron_figures.psychometric_curves(figure.subplots(), curve, fits)
     return figure
 
 
@@ -339,11 +345,11 @@ def noise_trials(result: Result) -> Figure | None:
     if raster is None or trials is None or intervals is None:
         return None
     drive = float(raster["drive"].iloc[0])
-    n_rules = len(noise_figures.rules(trials))
+    n_rules = len(noise_neuron_figures.rules(trials))
     figure = Figure(figsize=(0.6 + 1.8 * n_rules, 3.6))
     axes = figure.subplots(2, n_rules, height_ratios=(1.5, 1), sharex="row", squeeze=False)
-    noise_figures.trial_rasters(axes[0], raster, trials, drive)
-    noise_figures.trial_intervals(axes[1], intervals, trials, drive)
+    noise_neuron_figures.trial_rasters(axes[0], raster, trials, drive)
+    noise_neuron_figures.trial_intervals(axes[1], intervals, trials, drive)
     figure.suptitle(f"drive {drive:g} thresholds in each step", fontsize="medium")
     return figure
 
@@ -354,7 +360,7 @@ def noise_trial_statistics(result: Result) -> Figure | None:
     if trials is None:
         return None
     figure = Figure(figsize=(9.0, 2.3))
-    noise_figures.trial_statistics(figure.subplots(1, 4), trials)
+    noise_neuron_figures.trial_statistics(figure.subplots(1, 4), trials)
     return figure
 
 
@@ -365,7 +371,7 @@ def noise_layers(result: Result) -> Figure | None:
         return None
     n_rows = layers["layer"].nunique() * layers["condition"].nunique()
     figure = Figure(figsize=(8.8, 0.9 + 0.1 * n_rows))
-    noise_figures.layer_statistics(figure.subplots(1, 4, sharey=True), layers)
+    noise_network_figures.layer_statistics(figure.subplots(1, 4, sharey=True), layers)
     return figure
 
 
@@ -378,14 +384,14 @@ def noise_effort(result: Result) -> Figure | None:
     figure = Figure(figsize=(6.4, 0.7 + 0.32 * n_methods))
     if comparison.groupby("training_seed")["target_accuracy"].first().nunique() > 1:
         figure = Figure(figsize=(7.6, 0.9 + 0.42 * n_methods))
-    noise_figures.effort_at_accuracy(figure.subplots(1, 2, sharey=True), comparison)
+    training_method_figures.effort_at_accuracy(figure.subplots(1, 2, sharey=True), comparison)
     return figure
 
 
 def training_time(result: Result) -> Figure:
     """Cost of a training step by method."""
     figure = Figure(figsize=(4.4, 0.6 + 0.3 * len(result.metrics)))
-    noise_figures.training_time(figure.subplots(), result.metrics)
+    training_method_figures.training_time(figure.subplots(), result.metrics)
     return figure
 
 
