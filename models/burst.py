@@ -161,17 +161,6 @@ class BurstConversion:
     limits: dict[str, int]
     weight_error: float
 
-    @staticmethod
-    def logits(scores: Array) -> Array:
-        """Estimates of the trained network's logits after each step.
-
-        Parameters
-        ----------
-        scores : ndarray, shape (n_images, n_steps, n_classes)
-            As a recording has them.
-        """
-        return scores / np.arange(1, scores.shape[1] + 1)[:, None]
-
 
 def convert(
     network: Network, calibration: Array, options: BurstOptions | None = None

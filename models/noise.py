@@ -154,17 +154,6 @@ class NoiseConversion:
     sigmas: dict[str, float]
     weight_error: float
 
-    @staticmethod
-    def logits(scores: Array) -> Array:
-        """Estimates of the trained network's logits after each step.
-
-        Parameters
-        ----------
-        scores : ndarray, shape (n_images, n_steps, n_classes)
-            As a recording has them.
-        """
-        return scores / np.arange(1, scores.shape[1] + 1)[:, None]
-
     @property
     def with_given_noise(self) -> SpikingNetwork:
         """The network with noise from outside; see :class:`~models.spiking.Injection`.

@@ -34,6 +34,7 @@ from models.noise import NoiseConversion, NoiseOptions
 from models.noise_neurons import RESETS, RULES
 from models.recording import Recording
 from models.simulation import simulate
+from models.weighted import mean_scores
 from studies import common, noise_conditions, noise_neuron, subject
 from studies.make_figures import make_figures
 from studies.noise_conditions import Condition
@@ -290,7 +291,7 @@ def _condition(working: Path, case: Case, arguments: argparse.Namespace) -> None
 
 def _time(case: Case, recording: Recording) -> pd.DataFrame:
     """Accuracy and cost if the run is stopped after each step."""
-    predictions = case.conversion.logits(recording.scores).argmax(axis=2)
+    predictions = mean_scores(recording.scores).argmax(axis=2)
     own, trained = case.subject, _trained_scores(case, recording).argmax(axis=1)
     n_steps = predictions.shape[1]
     events = sum(recording.events_by_step.values()).cumsum() / recording.n_images
@@ -401,7 +402,7 @@ def _metrics(case: Case, recording: Recording, arguments: argparse.Namespace) ->
     spiking = conversion.spiking
     is_noise = isinstance(conversion, NoiseConversion)
     trained_with = [layer for layer in own.network.layers if isinstance(layer, Spike)]
-    first = conversion.logits(recording.scores)[:, 0]
+    first = mean_scores(recording.scores)[:, 0]
     return {
         "scheme": "noise",
         "dataset": arguments.dataset,
