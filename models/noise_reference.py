@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .noise import NoiseConversion, NoiseOptions
+from .noise import NOISE_STEP, NoiseConversion, NoiseOptions
 from .reference import ReferenceRun, spike_table, weighted_sum
 from .spiking import READOUT
 
@@ -60,10 +60,8 @@ def step(
     return spikes, h - spikes if options.reset == "soft" else h * (1.0 - spikes)
 
 
-def draw(
-    conversion: NoiseConversion, n_images: int, seed: int, grid: float = 2.0**-16
-) -> dict[str, Array]:
-    """Noise for every image, step and neuron.
+def draw(conversion: NoiseConversion, n_images: int, seed: int) -> dict[str, Array]:
+    """Noise for every image, step and neuron, on a grid so that sums are exact.
 
     Parameters
     ----------
@@ -73,8 +71,6 @@ def draw(
         Images.
     seed : int
         Of NumPy's generator.
-    grid : float
-        The noise is rounded to whole multiples of it, in thresholds, so that sums are exact.
 
     Returns
     -------
@@ -85,7 +81,7 @@ def draw(
     found = {}
     for name, sigma in conversion.sigmas.items():
         shape = (n_images, conversion.options.n_steps, conversion.spiking.population(name).n_units)
-        found[name] = np.round(sigma * rng.standard_normal(shape) / grid) * grid
+        found[name] = np.round(sigma * rng.standard_normal(shape) / NOISE_STEP) * NOISE_STEP
     return found
 
 
