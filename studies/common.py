@@ -92,8 +92,20 @@ def natural(text: str) -> int:
     return positive(text, smallest=0)
 
 
-def add_run_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags that mean the same in every study."""
+def add_run_flags(
+    parser: argparse.ArgumentParser, spikes: int = 100, use: str = "analysed"
+) -> None:
+    """Flags that mean the same in every study.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        Of the study.
+    spikes : int
+        Images whose spike trains serve for more than counts, unless the user says otherwise.
+    use : str
+        What is done with these spike trains, for the help.
+    """
     run = parser.add_argument_group("simulation")
     run.add_argument("--images", type=positive, help="test images to present (default: all)")
     run.add_argument(
@@ -111,6 +123,14 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--seed", type=natural, default=1, help="seed of every random choice (default: 1)"
     )
+    run.add_argument(
+        "--weight-bits", type=int, default=16, help="bits of a synaptic weight (default: 16)"
+    )
+    run.add_argument(
+        "--pipelined",
+        action="store_true",
+        help="let a new image enter as soon as the first layer is free",
+    )
     result = parser.add_argument_group("data and results")
     result.add_argument(
         "--data", type=Path, help="folder with the data sets (default: ANN2BRIAN_DATA, or download)"
@@ -120,6 +140,12 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=RESULTS,
         help="folder for result folders (default: results in the repository)",
+    )
+    result.add_argument(
+        "--spikes",
+        type=positive,
+        default=spikes,
+        help=f"images whose spike trains are {use} (default: {spikes})",
     )
     result.add_argument(
         "--quick", action="store_true", help="a small run that proves the installation works"

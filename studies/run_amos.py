@@ -75,21 +75,9 @@ def parser() -> argparse.ArgumentParser:
         help="fit gates other than ReLU on each layer's own range; seconds for each layer",
     )
     scheme.add_argument(
-        "--weight-bits", type=int, default=16, help="bits of a synaptic weight (default: 16)"
-    )
-    scheme.add_argument(
         "--slot-ms", type=float, default=1.0, help="biological length of a slot (default: 1 ms)"
     )
-    flags.add_argument(
-        "--pipelined", action="store_true", help="let a new image enter in every slot"
-    )
-    flags.add_argument(
-        "--spikes",
-        type=common.positive,
-        default=100,
-        help="images whose spike trains are kept when not all can be (default: 100)",
-    )
-    common.add_run_flags(flags)
+    common.add_run_flags(flags, use="kept when not all can be")
     return flags
 
 

@@ -125,21 +125,7 @@ def parser() -> argparse.ArgumentParser:
             default=value,
             help=f"{what} (default: {value:g} ms)",
         )
-    scheme.add_argument(
-        "--weight-bits", type=int, default=16, help="bits of a synaptic weight (default: 16)"
-    )
-    flags.add_argument(
-        "--pipelined",
-        action="store_true",
-        help="let a new image enter as soon as the first layer is free",
-    )
-    flags.add_argument(
-        "--spikes",
-        type=common.positive,
-        default=10,
-        help="images whose spike trains are analysed; the last condition's are kept (default: 10)",
-    )
-    common.add_run_flags(flags)
+    common.add_run_flags(flags, spikes=10, use="analysed; the last condition's are kept")
     return flags
 
 

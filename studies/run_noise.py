@@ -91,20 +91,6 @@ def parser() -> argparse.ArgumentParser:
         "--sigma", type=float, help="s.d. of the noise, in thresholds (default: as trained)"
     )
     scheme.add_argument("--dt-ms", type=float, default=DEFAULTS.dt_ms, help="step (default: 1 ms)")
-    scheme.add_argument(
-        "--weight-bits", type=int, default=16, help="bits of a synaptic weight (default: 16)"
-    )
-    flags.add_argument(
-        "--pipelined",
-        action="store_true",
-        help="let a new image enter as soon as the first layer is free",
-    )
-    flags.add_argument(
-        "--spikes",
-        type=common.positive,
-        default=100,
-        help="images whose spikes are analysed (default: 100)",
-    )
     common.add_run_flags(flags)
     return flags
 
