@@ -19,6 +19,7 @@ from brian2 import (
     StateMonitor,
     Synapses,
     TimedArray,
+    have_same_dimensions,
     second,
     volt,
 )
@@ -334,7 +335,7 @@ def _group(job: Job, kind: NeuronType, size: int, steps: Clock, phases: Clock) -
     mine = [p for p in network.populations if p.neurons == kind.name]
     for name in mine[0].parameters:
         values = np.concatenate([_per_copy(p.parameters[name], n_copies) for p in mine])
-        is_potential = np.issubdtype(values.dtype, np.floating)
+        is_potential = have_same_dimensions(getattr(neurons, name), volt)
         setattr(neurons, name, values * network.unit_volt * volt if is_potential else values)
     neurons.onset = np.concatenate(
         [

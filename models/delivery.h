@@ -25,6 +25,7 @@ struct Route {
     int32_t kernel_start, gain_start;
     int32_t array, target_offset, target_units;         // array: index into State::targets
     int32_t readout_row, first_phase;
+    int32_t is_binary;                                  // kernel_start: index into State::signs
 };
 
 // Columns of the layer table; same order as Layer in models/delivery.py.
@@ -43,6 +44,7 @@ struct State {
     const int32_t *sizes_table, *layers_table, *routes_table;
     const Weight *weights;
     const double *gains;
+    const int32_t *signs;                               // 32 to a number, the lowest bit first
     double *const *targets;                             // what spikes add to, one array a variable
     int32_t *const *ages;                               // one array a group of neurons
     double *inhibition, *pending;                       // of the group of chains, if there is one
@@ -58,9 +60,30 @@ inline int32_t quotient(int32_t a, int32_t b) {
     return a < b ? 0 : b == 1 ? a : b == 2 ? a >> 1 : a / b;
 }
 
+// Add `n` weights of a kernel, from entry `at` on.
 template <class Weight>
-inline void add(double *__restrict__ to, const Weight *__restrict__ from, double gain, int32_t n) {
+inline void add(double *__restrict__ to, const Weight *__restrict__ kernel, int64_t at, double gain,
+                int32_t n) {
+    const Weight *from = kernel + at;
     for (int32_t i = 0; i < n; i++) to[i] += gain * double(from[i]);
+}
+
+// The same for weights of one bit: +gain where it is set, -gain elsewhere.
+struct Signs {
+    const int32_t *packed;
+    uint32_t from(int64_t at) const {                   // 32 bits from bit `at` on
+        const uint64_t low = uint32_t(packed[at >> 5]), high = uint32_t(packed[(at >> 5) + 1]);
+        return uint32_t((high << 32 | low) >> (at & 31));
+    }
+};
+
+inline void add(double *__restrict__ to, Signs kernel, int64_t at, double gain, int32_t n) {
+    for (; n >= 32; n -= 32, at += 32, to += 32) {
+        const uint32_t bits = kernel.from(at);
+        for (int32_t i = 0; i < 32; i++) to[i] += bits >> i & 1 ? gain : -gain;
+    }
+    const uint32_t bits = n > 0 ? kernel.from(at) : 0;
+    for (int32_t i = 0; i < n; i++) to[i] += bits >> i & 1 ? gain : -gain;
 }
 
 // Inhibition (or excitation) of the later neurons of the same unit; returns their number.
@@ -83,8 +106,9 @@ inline int32_t inhibit(const State<Weight> &s, const Route &r, int32_t neuron, i
 }
 
 // Kernel rows of one source channel at the pooled position (py, px); returns targets reached.
-template <class Weight>
-inline int32_t convolve(const Route &r, double *target, const Weight *weights, double gain,
+// The channel's part of the kernel begins at entry `start`.
+template <class Kernel>
+inline int32_t convolve(const Route &r, double *target, Kernel kernel, int64_t start, double gain,
                         int32_t py, int32_t px) {
     // Kernel of one source channel: rows, columns from last to first, output channels. For stride
     // 1 a kernel row then lies in memory like the stretch of target row that it is added to.
@@ -100,14 +124,14 @@ inline int32_t convolve(const Route &r, double *target, const Weight *weights, d
         const int32_t oy = quotient(top, r.stride_h);
         if (oy >= r.out_h) continue;
         double *to = target + oy * r.out_w * r.out_channels;
-        const Weight *from = weights + ky * row_size;
+        const int64_t from = start + ky * row_size;
         if (whole_rows) {
             const int32_t left = px + r.pad_w - r.kernel_w + 1;
             const int32_t first = left < 0 ? 0 : left;
             const int32_t last = px + r.pad_w < r.out_w ? px + r.pad_w : r.out_w - 1;
             const int32_t n = (last - first + 1) * out_per_group;
             if (n <= 0) continue;
-            add(to + first * out_per_group, from + (first - left) * out_per_group, gain, n);
+            add(to + first * out_per_group, kernel, from + (first - left) * out_per_group, gain, n);
             reached += n;
             continue;
         }
@@ -116,8 +140,8 @@ inline int32_t convolve(const Route &r, double *target, const Weight *weights, d
             if (left < 0) break;
             const int32_t ox = left / r.stride_w;
             if (ox >= r.out_w) continue;
-            add(to + ox * r.out_channels, from + (r.kernel_w - 1 - kx) * out_per_group, gain,
-                out_per_group);
+            add(to + ox * r.out_channels, kernel, from + (r.kernel_w - 1 - kx) * out_per_group,
+                gain, out_per_group);
             reached += out_per_group;
         }
     }
@@ -141,8 +165,8 @@ inline int32_t spread(const State<Weight> &s, const Route &r, int32_t neuron) {
         at += ((position + r.readout_row) % s.sizes().readout_rows) * int64_t(s.sizes().copies)
               * r.target_units;
     const int32_t group = r.groups == 1 ? 0 : channel / (r.channels / r.groups);
-    const Weight *weights = s.weights + r.kernel_start
-                            + channel * int64_t(r.kernel_h) * r.kernel_w * out_per_group;
+    const int64_t start = r.kernel_start
+                          + channel * int64_t(r.kernel_h) * r.kernel_w * out_per_group;
     int32_t reached = 0;
     // Pooled rows whose window holds y: window * stride - padding <= y < ... + size.
     int32_t first_py = y + r.pool_pad_h - r.pool_h + r.pool_stride_h;
@@ -158,8 +182,10 @@ inline int32_t spread(const State<Weight> &s, const Route &r, int32_t neuron) {
                     += gain * double(s.weights[r.kernel_start]);
                 reached++;
             } else {
-                reached += convolve(r, s.targets[r.array] + at + group * out_per_group, weights,
-                                    gain, py, px);
+                double *target = s.targets[r.array] + at + group * out_per_group;
+                reached += r.is_binary
+                    ? convolve(r, target, Signs{s.signs}, start, gain, py, px)
+                    : convolve(r, target, s.weights, start, gain, py, px);
             }
         }
     return reached;

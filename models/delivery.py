@@ -62,6 +62,7 @@ class Route(NamedTuple):
     target_units: int = 0
     readout_row: int = 0
     first_phase: int = 0
+    is_binary: int = 0
 
 
 class Layer(NamedTuple):
@@ -116,7 +117,10 @@ class Plan:
     routes : tuple of Route
         One per projection, then one per population with inhibition.
     weights, gains : ndarray
-        Kernels, in network units, and factors of all routes, one after the other.
+        Real kernels, in network units, and factors of all routes, one after the other; those of
+        binary routes in volts.
+    signs : ndarray of int32
+        Binary kernels, 32 to a number, the lowest bit first and set for +1.
     axons : tuple of Axons
         Of each group.
     unit_volt : float
@@ -129,6 +133,7 @@ class Plan:
     routes: tuple[Route, ...]
     weights: NDArray[np.float64]
     gains: NDArray[np.float64]
+    signs: NDArray[np.int32]
     axons: tuple[Axons, ...]
     unit_volt: float
 
@@ -161,7 +166,8 @@ def plan(network: SpikingNetwork, n_copies: int, period: int) -> Plan:
     routes: list[Route] = []
     weights: list[NDArray[np.float64]] = [np.zeros(0)]
     gains: list[NDArray[np.float64]] = [np.zeros(0)]
-    n_weights = n_gains = 0
+    signs: list[NDArray[np.bool_]] = [np.zeros(0, dtype=bool)]
+    n_weights = n_gains = n_signs = 0
     axons: list[list[Axons]] = [[] for _ in kinds]
     for p in network.projections:
         source = layers[index[p.source]]
@@ -170,17 +176,23 @@ def plan(network: SpikingNetwork, n_copies: int, period: int) -> Plan:
             kernel = _by_source_channel(p.kernel, p.groups).ravel()
         else:
             kernel = np.array([p.weight])
+        is_binary = isinstance(p, Projection) and p.is_binary
         routes.append(
             _route(network, p, source, layers, index, n_copies)._replace(
                 block=block,
-                kernel_start=n_weights,
+                is_binary=int(is_binary),
+                kernel_start=n_signs if is_binary else n_weights,
                 gain_start=n_gains,
                 array=int(arrays[-1]) if p.target == READOUT else layers[index[p.target]].array,
             )
         )
-        weights.append(kernel)
-        gains.append(p.gains)
-        n_weights += kernel.size
+        if is_binary:
+            signs.append(kernel > 0)
+            n_signs += kernel.size
+        else:
+            weights.append(kernel)
+            n_weights += kernel.size
+        gains.append(p.gains * (network.unit_volt if is_binary else 1.0))
         n_gains += p.gains.size
         neurons = source.offset + np.arange(source.positions * block)
         number = np.full(neurons.size, len(routes) - 1)
@@ -222,6 +234,7 @@ def plan(network: SpikingNetwork, n_copies: int, period: int) -> Plan:
         routes=tuple(routes),
         weights=np.concatenate(weights),
         gains=np.concatenate(gains),
+        signs=_packed(np.concatenate(signs)),
         axons=tuple(
             Axons(*(np.concatenate(column) for column in zip(*parts, strict=True)))
             if parts
@@ -297,6 +310,13 @@ def _by_source_channel(kernel: NDArray[np.float64], groups: int) -> NDArray[np.f
     return split.transpose(3, 2, 0, 1, 4)
 
 
+def _packed(signs: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Bits, the lowest of each number first, and a number of zeros behind the last."""
+    bits = np.zeros((signs.size // 32 + 2) * 32, dtype=bool)
+    bits[: signs.size] = signs
+    return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32)
+
+
 def _output_shape(
     pooled: tuple[int, int, int],
     kernel: tuple[int, ...],
@@ -308,11 +328,12 @@ def _output_shape(
     return rows, columns, kernel[3]
 
 
-TABLES = ("sizes", "layers", "routes", "weights", "gains")  # order of `State` in delivery.h
+# In the order of `State` in delivery.h.
+TABLES = ("sizes", "layers", "routes", "weights", "gains", "signs")
 SIGNATURES = {  # function: arguments, the tables that it reads, the state that it reads or writes
     "deliver_spike": (
         ("neuron", "route", "step"),
-        ("sizes", "routes", "weights", "gains"),
+        ("sizes", "routes", "weights", "gains", "signs"),
         ("targets", "inhibition", "pending", "arrivals", "events"),
     ),
     "set_ages": (("copy", "phase"), ("sizes", "layers"), ("ages", "n_images")),
@@ -357,6 +378,7 @@ def brian2_functions(plan: Plan, state: Mapping[str, Any]) -> dict[str, Function
         "routes": np.array(plan.routes, dtype=np.int32).ravel(),
         "weights": narrowest(plan.weights * plan.unit_volt),
         "gains": plan.gains,
+        "signs": plan.signs,
     }
     weight = {"float32": "float", "float64": "double"}[tables["weights"].dtype.name]
     is_standalone = isinstance(state["targets"][0], str)
@@ -471,6 +493,8 @@ class _NumpyDelivery:
         self, plan: Plan, weights: NDArray[Any], state: Mapping[str, Sequence[NDArray[Any]]]
     ) -> None:
         self.plan, self.weights, self.gains = plan, weights, plan.gains
+        bits = np.unpackbits(plan.signs.astype("<i4").view(np.uint8), bitorder="little")
+        self.signs = np.where(bits, 1.0, -1.0)
         self.targets, self.ages = state["targets"], state["ages"]
         self.n_images = state["n_images"][0]
         counts = (len(plan.routes), plan.sizes.steps)
@@ -532,7 +556,8 @@ class _NumpyDelivery:
                 reached[inside] += 1
             return reached
         shape = (r.channels, r.kernel_h, r.kernel_w, out_per_group)
-        kernel = self.weights[r.kernel_start : r.kernel_start + int(np.prod(shape))].reshape(shape)
+        stored = self.signs if r.is_binary else self.weights
+        kernel = stored[r.kernel_start : r.kernel_start + int(np.prod(shape))].reshape(shape)
         target = self.targets[r.array]
         if r.kind == TO_READOUT:
             row = (position + r.readout_row) % self.plan.sizes.readout_rows

@@ -22,12 +22,14 @@ except ImportError as error:
         "pip install torch==2.13.0"
     ) from error
 
+from .binary_conv import BinaryConv2d
 from .layers import (
     INPUT,
     Activation,
     Add,
     AvgPool2D,
     BatchNorm,
+    BinaryConv2D,
     Conv2D,
     Dense,
     Flatten,
@@ -81,8 +83,8 @@ def from_torch(module: nn.Module, input: InputCoding, classes: Sequence[str], na
     module : nn.Module
         An nn.Sequential, possibly nested, of Conv2d, Linear, BatchNorm1d/2d, AvgPool2d,
         AdaptiveAvgPool2d(1), MaxPool2d, Flatten, ReLU, SiLU, Sigmoid, Tanh, GELU, `QCFS`,
-        `NoisySpike`, Identity, Dropout and `Residual`. It is read in evaluation mode, whatever
-        mode it is in, and time steps as a single one.
+        `NoisySpike`, `BinaryConv2d`, Identity, Dropout and `Residual`. It is read in evaluation
+        mode, whatever mode it is in, and time steps as a single one.
     input : InputCoding
         The module is taken to see the standardised images, channels first.
     classes : sequence of str
@@ -144,6 +146,7 @@ class _Converter:
         # Exact types: a subclass may compute something else.
         self._rules: dict[type, Callable[[Any, _Stream], _Stream]] = {
             nn.Conv2d: self._conv,
+            BinaryConv2d: self._binary_conv,
             nn.Linear: self._linear,
             nn.BatchNorm1d: self._batch_norm,
             nn.BatchNorm2d: self._batch_norm,
@@ -218,6 +221,22 @@ class _Converter:
             groups=module.groups,
         )
         return self._append(layer, at)
+
+    def _binary_conv(self, module: BinaryConv2d, at: _Stream) -> _Stream:
+        at = self._conv(module, at)
+        layer = self.layers[-1]
+        if module.is_binary and isinstance(layer, Conv2D):
+            kernel = _array(module.as_binary()).transpose(2, 3, 1, 0)
+            self.layers[-1] = BinaryConv2D(
+                name=layer.name,
+                inputs=layer.inputs,
+                signs=np.where(layer.kernel >= 0, 1.0, -1.0),
+                scale=np.abs(kernel[0, 0, 0]),
+                stride=layer.stride,
+                padding=layer.padding,
+                groups=layer.groups,
+            )
+        return at
 
     def _linear(self, module: nn.Linear, at: _Stream) -> _Stream:
         _need(at.is_flat, "needs an nn.Flatten before it")

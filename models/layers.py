@@ -68,6 +68,7 @@ class Layer(ABC):
 
     ARRAYS: ClassVar[dict[str, int]] = {}  # array field -> number of axes
     TRAINED: ClassVar[tuple[str, ...]] = ()  # the array fields that training adjusts
+    SIGNS: ClassVar[tuple[str, ...]] = ()  # the array fields that hold +1 and -1 only
     PAIRS: ClassVar[dict[str, int]] = {}  # field of two integers -> smallest allowed value
     N_INPUTS: ClassVar[tuple[int, int | None]] = (1, 1)  # fewest, most (None: any number)
 
@@ -245,6 +246,66 @@ class Conv2D(Layer):
             out[:, made] = patches @ self.kernel[..., made].reshape(kh * kw * n_in, n_out)
         out += self.bias
         return out.reshape(n, rows, columns, -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BinaryConv2D(Layer):
+    """Convolution without bias whose weights are signs times one scale a channel.
+
+    Parameters
+    ----------
+    signs : ndarray, shape (kh, kw, n_in / groups, n_out)
+        +1 or -1; one bit each in a weight file.
+    scale : ndarray, shape (n_out,)
+        Size of the weights of each output channel.
+    stride, padding, groups
+        As of `Conv2D`.
+    """
+
+    ARRAYS: ClassVar[dict[str, int]] = {"signs": 4, "scale": 1}
+    SIGNS: ClassVar[tuple[str, ...]] = ("signs",)
+    TRAINED: ClassVar[tuple[str, ...]] = ("signs", "scale")
+    PAIRS: ClassVar[dict[str, int]] = {"stride": 1, "padding": 0}
+
+    signs: np.ndarray
+    scale: np.ndarray
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    groups: int = 1
+
+    def _check(self) -> None:
+        bad = np.argwhere(np.abs(self.signs) != 1)
+        if len(bad):
+            where = tuple(int(i) for i in bad[0])
+            raise ValueError(
+                f"{self.label}: signs{list(where)} is {self.signs[where]}, not +1 or -1"
+            )
+        if self.scale.shape != self.signs.shape[3:]:
+            raise ValueError(
+                f"{self.label}: scale has shape {self.scale.shape}, signs of shape "
+                f"{self.signs.shape} need ({self.signs.shape[3]},)"
+            )
+        self.as_real()  # checks the groups
+
+    def as_real(self) -> Conv2D:
+        """The same convolution with weights as numbers."""
+        return Conv2D(
+            name=self.name,
+            inputs=self.inputs,
+            kernel=self.signs * self.scale,
+            bias=np.zeros(self.scale.size),
+            stride=self.stride,
+            padding=self.padding,
+            groups=self.groups,
+        )
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        return self.as_real().output_shape(*shapes)
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return self.as_real().apply(*values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -553,6 +614,7 @@ LAYER_TYPES: dict[str, type[Layer]] = {
     kind.__name__: kind
     for kind in (
         Conv2D,
+        BinaryConv2D,
         Dense,
         BatchNorm,
         AvgPool2D,

@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .layers import INPUT, BatchNorm, Conv2D, Dense, Layer, Shape, frozen_array
+from .layers import INPUT, BatchNorm, BinaryConv2D, Conv2D, Dense, Layer, Shape, frozen_array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -311,9 +311,10 @@ class Network:
         return logits
 
     def fold_batch_norm(self) -> Network:
-        """Return the same function without batch normalisation.
+        """Return the same function without batch normalisation and with real weights only.
 
         Each BatchNorm is merged into the Conv2D or Dense right before it, which keeps its name.
+        A BinaryConv2D becomes a Conv2D.
 
         Returns
         -------
@@ -334,6 +335,8 @@ class Network:
         folded: dict[str, Layer] = {}
         for layer in self.layers:
             inputs = tuple(renamed.get(source, source) for source in layer.inputs)
+            if isinstance(layer, BinaryConv2D):
+                layer = layer.as_real()
             if not isinstance(layer, BatchNorm):
                 folded[layer.name] = dataclasses.replace(layer, inputs=inputs)
                 continue

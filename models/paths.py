@@ -158,6 +158,8 @@ def _merge(network: Network, source: str, layers: tuple[Layer, ...], target: Sha
     kinds = [layer for layer in layers if not isinstance(layer, Flatten)]
     pools = [layer for layer in kinds if isinstance(layer, AvgPool2D | GlobalAvgPool)]
     weighted = [layer for layer in kinds if isinstance(layer, Conv2D | Dense)]
+    if len(pools) == len(weighted) == 1 and _commute(*kinds):
+        kinds = [*pools, *weighted]
     in_order = kinds == [*pools, *weighted]
     is_flat_conv = any(
         isinstance(a, Flatten) and isinstance(b, Conv2D) for a, b in itertools.pairwise(layers)
@@ -177,7 +179,7 @@ def _merge(network: Network, source: str, layers: tuple[Layer, ...], target: Sha
         else:
             window = {"pool": shape[:2], "pool_stride": shape[:2]}
         divisor = float(np.prod(window["pool"]))
-    pooled = network.shapes[pools[-1].name] if pools else shape
+    pooled = pools[-1].output_shape(shape) if pools else shape
     if not weighted:
         identity = np.full((1, 1, 1, shape[2]), 1.0 / divisor)
         return LinearPath(
@@ -207,6 +209,16 @@ def _merge(network: Network, source: str, layers: tuple[Layer, ...], target: Sha
         padding=layer.padding,
         groups=layer.groups,
         **window,
+    )
+
+
+def _commute(first: Layer, second: Layer) -> bool:
+    """Whether a 1x1 convolution and the global mean after it may change places."""
+    return (
+        isinstance(first, Conv2D)
+        and isinstance(second, GlobalAvgPool)
+        and first.size == first.stride == (1, 1)
+        and first.padding == (0, 0)
     )
 
 

@@ -67,8 +67,10 @@ class NeuronType:
     -----
     The engine needs the variables of `afferents` (volt), ``v`` (volt), ``age`` (integer: phases
     since the present image reached the neuron, -1 for none), ``inhibition`` (volt) for chains,
-    and one variable for each entry of :attr:`Population.parameters`; the rest is free. To change
-    the biology, replace a type: ``network.with_neurons(replace(kind, equations=...))``.
+    and one variable for each entry of :attr:`Population.parameters`; the rest is free. Neurons
+    that multiply what spikes bring call the factor ``gain`` (dimensionless parameter), so that
+    the exactness of their sums can be judged. To change the biology, replace a type:
+    ``network.with_neurons(replace(kind, equations=...))``.
     """
 
     name: str
@@ -103,7 +105,7 @@ class Population:
     onset : int
         Phase, counted from the image's onset, in which the image reaches position 0.
     parameters : mapping of str to ndarray, shape (n_positions, height, width, channels)
-        Constants of each neuron: potentials in network units as floats, counts as integers.
+        Constants of each neuron: potentials in network units, factors and counts.
     inhibition : ndarray, shape (n_positions, n_positions)
         Row i, column j: what a spike of position j takes from position i > j of the same unit,
         i - j steps later, in network units. Negative entries excite.
@@ -158,6 +160,8 @@ class Projection:
         Of the convolution.
     groups : int
         Of the convolution.
+    is_binary : bool
+        Whether the weights are +1 and -1 only, of which a run keeps one bit each.
     """
 
     source: str
@@ -173,6 +177,7 @@ class Projection:
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
+    is_binary: bool = False
 
     @property
     def name(self) -> str:
@@ -499,6 +504,15 @@ class SpikingNetwork:
                     f"projection {projection.name}: it sees {projection.source_shape} units, "
                     f"the source has {source.shape}"
                 )
+            if (
+                isinstance(projection, Projection)
+                and projection.is_binary
+                and not (np.abs(projection.kernel) == 1).all()
+            ):
+                raise ValueError(
+                    f"projection {projection.name}: binary weights are +1 and -1; move the scale "
+                    "to the gain of the target's neurons"
+                )
             for what in ("gains", "delays"):
                 if len(getattr(projection, what)) != source.n_positions:
                     raise ValueError(
@@ -614,20 +628,27 @@ class SpikingNetwork:
         For each target the largest possible sum of positive and of negative contributions is
         compared with the grid on which all of its weights lie.
         """
-        bits = self._target_bits(READOUT, np.zeros((1, 1)), 0.0, np.inf)
+        bits = self._target_bits(READOUT, np.zeros((1, 1)), 0.0, np.inf, np.ones(1))
         for p in self.populations:
-            found = self._target_bits(p.name, p.inhibition, p.largest_input, p.input_step)
+            gain = p.parameters.get("gain", np.ones(1))
+            found = self._target_bits(p.name, p.inhibition, p.largest_input, p.input_step, gain)
             bits = max(bits, found)
         return bits
 
     def _target_bits(
-        self, target: str, inhibition: Array, largest_input: float, input_step: float
+        self,
+        target: str,
+        inhibition: Array,
+        largest_input: float,
+        input_step: float,
+        gain: NDArray[np.floating] | NDArray[np.integer],
     ) -> int:
         incoming = self.incoming(target)
-        steps = [grid_step(p.kernel) * grid_step(p.gains) for p in incoming]
+        steps = [grid_step(p.kernel) * grid_step(p.gains) * grid_step(gain) for p in incoming]
         steps += [grid_step(inhibition), input_step]
         steps += [s.step for s in self.stimuli if s.target == target and s.step]
         largest = (largest_sum(incoming) if incoming else 0.0) * self.most_spikes
+        largest *= float(np.abs(gain).max())
         largest += np.abs(inhibition).sum(axis=1).max() + largest_input * self.n_phases
         return exact_bits(largest, min(steps))
 

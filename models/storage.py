@@ -1,6 +1,7 @@
 """Weight files: one ``.safetensors`` file holds a whole network and says where it comes from.
 
-The arrays are float32 tensors named ``layer.field``. The structure (layers, input coding, class
+The arrays are tensors named ``layer.field``: float32, or signs packed to one bit each, eight to a
+byte, the first in the highest bit and set for +1. The structure (layers, input coding, class
 names) and a free ``info`` dictionary are JSON in the metadata, next to a SHA-256 over the
 structure and all tensors, which is verified at every load. No pickle is involved. The same
 network and info give the same bytes.
@@ -41,7 +42,7 @@ def save_network(network: Network, path: str | Path, info: Mapping[str, Any] | N
     Parameters
     ----------
     network : Network
-        What to write; arrays are rounded to float32.
+        What to write; arrays are rounded to float32, signs packed to bits.
     path : str or Path
         Ends in ``.safetensors``; its folder is made if needed.
     info : mapping, optional
@@ -61,13 +62,17 @@ def save_network(network: Network, path: str | Path, info: Mapping[str, Any] | N
     if path.suffix != ".safetensors":
         raise WeightFileError(f"{path}: a weight file is named *.safetensors")
     tensors = {f"input.{f}": getattr(network.input, f) for f in _INPUT_ARRAYS}
+    signs: dict[str, np.ndarray] = {}
     for layer in network.layers:
-        tensors |= {f"{layer.name}.{f}": getattr(layer, f) for f in layer.ARRAYS}
+        real = [field for field in layer.ARRAYS if field not in layer.SIGNS]
+        tensors |= {f"{layer.name}.{f}": getattr(layer, f) for f in real}
+        signs |= {f"{layer.name}.{f}": np.packbits(getattr(layer, f) > 0) for f in layer.SIGNS}
     with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below, by name
         tensors = {key: np.ascontiguousarray(a, dtype="<f4") for key, a in tensors.items()}
     for key, array in tensors.items():
         if not np.isfinite(array).all():
             raise WeightFileError(f"{path}: {key} does not fit into float32; rescale the layer")
+    tensors |= signs
     structure = {
         "format": FORMAT,
         "name": network.name,
@@ -194,7 +199,10 @@ def trained(name: str) -> Path:
 def _plain(layer: Layer) -> dict[str, Any]:
     """Everything about a layer but its arrays, as JSON values."""
     fields = [f.name for f in dataclasses.fields(layer) if f.name not in layer.ARRAYS]
-    return {"kind": type(layer).__name__} | {name: getattr(layer, name) for name in fields}
+    plain = {"kind": type(layer).__name__} | {name: getattr(layer, name) for name in fields}
+    if layer.SIGNS:  # bits do not say how many they are
+        plain["shapes"] = {field: list(getattr(layer, field).shape) for field in layer.SIGNS}
+    return plain
 
 
 def _layer(plain: dict[str, Any], tensors: dict[str, np.ndarray]) -> Layer:
@@ -202,6 +210,9 @@ def _layer(plain: dict[str, Any], tensors: dict[str, np.ndarray]) -> Layer:
     fields = dict(plain)
     kind = LAYER_TYPES[fields.pop("kind")]
     arrays: dict[str, Any] = {field: tensors[f"{plain['name']}.{field}"] for field in kind.ARRAYS}
+    for field, shape in fields.pop("shapes", {}).items():
+        bits = np.unpackbits(arrays[field], count=int(np.prod(shape)))
+        arrays[field] = bits.reshape(shape) * 2.0 - 1.0
     return kind(**fields, **arrays)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from .checks import require_one_of
+
 SURROGATE_WIDTH = 0.4  # least width of the gradient, in thresholds
 RESIDUAL_BAND = (-1.0, 1.5)  # residual potentials that count, in thresholds
 
@@ -81,7 +83,8 @@ class NoisySpike(nn.Module):
     """Integrate-and-fire units with soft reset and Gaussian noise on the membrane.
 
     In each step the potential is ``H = V + x`` with ``V = mean`` in the first one, a unit spikes
-    if ``H + sigma * N(0, 1) >= 1``, and ``V = H - spike`` is carried to the next step. The noise
+    if ``H + sigma * N(0, 1) >= 1``, and ``V = leak (H - spike)``, or with hard reset
+    ``V = leak H (1 - spike)``, is carried to the next step. The noise
     is drawn afresh for each unit, image and step, enters the comparison only, and is off in
     evaluation mode. With one step this is training by Jiang and Zhang (2022), arXiv 2211.05453,
     as the specification reconstructs it; with several and no noise it is direct training by
@@ -98,27 +101,39 @@ class NoisySpike(nn.Module):
         Of the gradient; by default `sigma`, but at least `SURROGATE_WIDTH`.
     n_steps : int
         Time steps; the batch holds the images of the first step, then those of the second, ...
+    leak : float
+        Factor of the potential from step to step.
+    reset : str
+        ``"soft"`` (by subtraction) or ``"hard"`` (to rest).
 
     Raises
     ------
     ValueError
-        If `sigma` is negative or `width` is not positive; and by a batch that cannot be divided
-        into the steps.
+        If `sigma` is negative, `width` is not positive or `reset` is unknown; and by a batch that
+        cannot be divided into the steps.
     """
 
     mean: torch.Tensor
     sigma: torch.Tensor
 
     def __init__(
-        self, mean: float = 0.5, sigma: float = 0.3, width: float | None = None, n_steps: int = 1
+        self,
+        mean: float = 0.5,
+        sigma: float = 0.3,
+        width: float | None = None,
+        n_steps: int = 1,
+        leak: float = 1.0,
+        reset: str = "soft",
     ) -> None:
         super().__init__()
+        require_one_of("reset", reset, ("soft", "hard"))
         if sigma < 0 or (width is not None and width <= 0):
             raise ValueError(f"sigma must be >= 0 and width > 0, got {sigma!r} and {width!r}")
         self.register_buffer("mean", torch.tensor(float(mean)))
         self.register_buffer("sigma", torch.tensor(float(sigma)))
         self.width = width
         self.n_steps = n_steps
+        self.leak, self.reset = leak, reset
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the spikes.
@@ -158,7 +173,8 @@ class NoisySpike(nn.Module):
             h = v + drive
             noise = self.sigma * _normal(h) if is_noisy else None
             fired: torch.Tensor = _Fire.apply(h, noise, width)
-            v = h - fired
+            v = h - fired if self.reset == "soft" else h * (1.0 - fired)
+            v = v if self.leak == 1.0 else self.leak * v
             spikes.append(fired)
             residuals.append(v)
         if self.n_steps == 1:
@@ -174,7 +190,8 @@ class NoisySpike(nn.Module):
             Noise at this time, width and steps.
         """
         noise = f"mean={self.mean.item():g}, sigma={self.sigma.item():g}"
-        return f"{noise}, width={self.width}, n_steps={self.n_steps}"
+        carried = f"leak={self.leak}, reset={self.reset}"
+        return f"{noise}, width={self.width}, n_steps={self.n_steps}, {carried}"
 
 
 def _normal(like: torch.Tensor) -> torch.Tensor:

@@ -125,24 +125,58 @@ def weighted(
             step=step,
             error=error,
         )
-    fine, fine_step, _ = round_kernels(from_image, PIXEL_BITS)
+    stimulus, largest = image_current(network, target, from_image, bias, PIXEL_BITS, step)
+    return Weighted(
+        projections=rounded if projections else [],
+        stimuli=[stimulus],
+        bias=np.zeros_like(bias),
+        largest_input=largest,
+        step=step,
+        error=error if projections else 0.0,
+    )
+
+
+def image_current(
+    network: Network,
+    target: str,
+    from_image: list[Projection],
+    bias: Array,
+    bits: int,
+    step: float | None = None,
+) -> tuple[Stimulus, float]:
+    """The constant current that an image is to a layer.
+
+    Parameters
+    ----------
+    network : Network
+        Says what pixels there are.
+    target : str
+        Population; the current is its variable ``bias``.
+    from_image : list of Projection
+        From the pixels.
+    bias : ndarray, shape (height, width, channels)
+        Added to their sum.
+    bits : int
+        Of a weight from the image, sign included.
+    step : float, optional
+        Grid of the current; by default that of the weights.
+
+    Returns
+    -------
+    Stimulus, float
+        And a bound of the current, in network units.
+    """
+    fine, fine_step, _ = round_kernels(from_image, bits)
     stimulus = Stimulus(
         target=target,
         variable="bias",
         projections=tuple(fine),
         bias=round_to(bias, fine_step),
-        step=step,
+        step=fine_step if step is None else step,
     )
     ones = np.full((1, *network.input.shape), network.input.maximum)
     largest = sum(p.forward(ones, np.abs(p.kernel)).max() for p in fine) + np.abs(bias).max()
-    return Weighted(
-        projections=rounded if projections else [],
-        stimuli=[stimulus],
-        bias=np.zeros_like(bias),
-        largest_input=float(largest),
-        step=step,
-        error=error if projections else 0.0,
-    )
+    return stimulus, float(largest)
 
 
 def mean_scores(scores: Array) -> Array:

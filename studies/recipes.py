@@ -5,12 +5,16 @@ Each scheme adds its own; :mod:`studies.train` runs them.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import nn
 
 from analysis.noise_theory import residual_moments
+from models.binarisation import Binarisation
+from models.binary_conv import BinaryConv2d
 from models.torch_layers import QCFS, MeanOverSteps, NoisySpike, RepeatSteps, set_steps
 
 
@@ -49,6 +53,11 @@ class Recipe:
     estimate_every : int
         Epochs between estimates of the noise from the network's own residual potentials, 0 for a
         noise that is fixed.
+    binarisation : Binarisation, optional
+        Which layers get binary weights, for modules with `BinaryConv2d`.
+    is_short : bool
+        Whether convolutions are computed in bfloat16 in training, faster where the processor has
+        it; weights are kept in single precision.
     """
 
     scheme: str
@@ -64,6 +73,8 @@ class Recipe:
     is_dyadic: bool = False
     n_steps: int = 1
     estimate_every: int = 0
+    binarisation: Binarisation | None = None
+    is_short: bool = False
 
 
 def digits_net(
@@ -243,6 +254,42 @@ def spiking_net(
     )
 
 
+def gap_net(
+    *blocks: tuple[int, int, int], n_in: int = 1, n_classes: int = 10, n_steps: int = 1
+) -> nn.Module:
+    """Return a convolutional network with a global-average-pooling head, for binary weights.
+
+    Parameters
+    ----------
+    *blocks : (int, int, int)
+        Channels, kernel size and stride of each spiking layer.
+    n_in, n_classes : int
+        Channels of the image, and classes.
+    n_steps : int
+        Time steps of the training.
+
+    Returns
+    -------
+    nn.Module
+        Untrained. Every convolution can be binary, that to the classes too.
+    """
+    parts: dict[str, nn.Module] = {}  # named like the layers of the converted network
+    for number, (n_out, size, stride) in enumerate(blocks, start=1):
+        parts[f"conv{number}"] = BinaryConv2d(n_in, n_out, size, stride=stride, padding=size // 2)
+        parts[f"norm{number}"] = nn.BatchNorm2d(n_out)
+        if number == 1:
+            parts["repeat"] = RepeatSteps()
+        parts[f"spike{number}"] = NoisySpike(0.0, 0.0, leak=LEAK, reset="hard")
+        n_in = n_out
+    number = len(blocks) + 1
+    parts[f"conv{number}"] = BinaryConv2d(n_in, n_classes, 1)
+    parts[f"norm{number}"] = nn.BatchNorm2d(n_classes)
+    parts |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "mean": MeanOverSteps()}
+    whole = nn.Sequential(OrderedDict(parts))
+    set_steps(whole, n_steps)
+    return whole
+
+
 def with_steps(module: nn.Module, n_steps: int = 1) -> nn.Module:
     """Return a sequence of modules as a spiking network of several time steps.
 
@@ -330,6 +377,47 @@ def _noise_recipes(name: str, base: Recipe, net: Callable[..., nn.Module]) -> di
     return found
 
 
+LEAK = 0.5  # of locally binary networks; matters from the second step on
+_DIGITS_GAP = Recipe(
+    scheme="albsnn",
+    dataset="digits",
+    build=lambda: gap_net((16, 3, 1), (32, 3, 2), (64, 3, 1)),
+    epochs=60,
+    batch=32,
+    learning_rate=1e-2,
+    is_dyadic=True,
+    binarisation=Binarisation(n_probe=200),
+)
+_FASHION_GAP = Recipe(
+    scheme="albsnn",
+    dataset="fashion-mnist",
+    build=lambda: gap_net((32, 5, 2), (64, 3, 2), (128, 3, 1)),
+    epochs=15,
+    learning_rate=6e-3,
+    is_flipped=True,
+    max_shift=1,
+    is_dyadic=True,
+    is_short=True,
+    binarisation=Binarisation(),
+)
+
+
+def _albsnn_recipes(name: str, base: Recipe, fixed: tuple[str, ...]) -> dict[str, Recipe]:
+    """Recipes of one data set: layers chosen by the estimate, and what that is compared with."""
+
+    def variant(**changes: Any) -> Recipe:
+        assert base.binarisation is not None
+        return replace(base, binarisation=replace(base.binarisation, **changes))
+
+    return {
+        f"{name}-albsnn": base,
+        f"{name}-albsnn-2022": variant(optimised_part=0.0),
+        f"{name}-gap-real": variant(variant="none"),
+        f"{name}-gap-binary": variant(variant="all"),
+        f"{name}-gap-fixed": variant(variant="fixed", layers=fixed),
+    }
+
+
 RECIPES: dict[str, Recipe] = {
     "digits-relu": _DIGITS,
     "digits-silu": replace(_DIGITS, build=lambda: digits_net(nn.SiLU)),
@@ -348,4 +436,6 @@ RECIPES: dict[str, Recipe] = {
     "fashion-caffe-max": replace(_LENET, scheme="burst", build=lambda: lenet(nn.MaxPool2d)),
     **_noise_recipes("digits", _DIGITS_NOISE, digits_net),
     **_noise_recipes("fashion", _FASHION_NOISE, spiking_net),
+    **_albsnn_recipes("digits", _DIGITS_GAP, ("conv2", "conv3")),
+    **_albsnn_recipes("fashion", _FASHION_GAP, ("conv2", "conv3")),
 }

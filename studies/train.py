@@ -37,7 +37,9 @@ except ImportError as error:
         sys.exit(message)
     raise ImportError(message) from error
 
-from models import noise, noise_reference
+from models import albsnn, albsnn_reference, noise, noise_reference
+from models.albsnn import AlbsnnOptions
+from models.binarisation import ESTIMATES, Binarisation, Binariser, recalibrate
 from models.dyadic import power_of_two_at_least, round_to
 from models.from_torch import from_torch
 from models.layers import Conv2D, Dense, Layer, Spike
@@ -53,6 +55,7 @@ RESULTS = ROOT / "results" / "train"
 THREADS = 2
 KERNEL_BITS = 15
 ESTIMATE_STEPS, ESTIMATE_IMAGES = 8, 512
+RECALIBRATION_IMAGES = 10_000
 QUICK_EPOCHS = 1
 QUICK_IMAGES = 512
 
@@ -210,7 +213,7 @@ def fit(
     coding: InputCoding,
     seed: int,
     folder: Path,
-) -> nn.Module:
+) -> tuple[nn.Module, list[dict[str, Any]]]:
     """Train, or go on where an earlier run into the same folder stopped.
 
     Parameters
@@ -226,12 +229,15 @@ def fit(
     seed : int
         Initial weights, order of the images and augmentation.
     folder : Path
-        Holds ``checkpoint.pt`` and ``epochs.csv``.
+        Holds ``checkpoint.pt``, ``epochs.csv`` and, for networks that can be binary,
+        ``layers.csv``.
 
     Returns
     -------
     nn.Module
         The trained module in evaluation mode.
+    list of dict
+        Estimates and choice of binary layers; see `Binariser`.
 
     Raises
     ------
@@ -247,6 +253,12 @@ def fit(
         weight_decay=recipe.weight_decay,
     )
     loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+    options = recipe.binarisation or Binarisation(variant="none", n_probe=1)
+    binariser = Binariser(module, options, recipe.epochs)
+    if binariser.layers:
+        n_probe = min(options.n_probe, len(images) // 4)
+        images, probe = images[:-n_probe], to_tensor(images[-n_probe:], coding)
+        labels, probe_labels = labels[:-n_probe], labels[-n_probe:]
     # The builder has no readable value; the module's text stands for it.
     run = {k: v for k, v in asdict(recipe).items() if k != "build"} | {
         "module": str(module),
@@ -266,12 +278,14 @@ def fit(
             )
         module.load_state_dict(state["module"])
         optimiser.load_state_dict(state["optimiser"])
+        binariser.load_state_dict(state["binariser"])
         log = state["log"]
 
     n_steps = math.ceil(len(images) / recipe.batch)
     for epoch in range(len(log), recipe.epochs):
         if recipe.estimate_every and epoch and epoch % recipe.estimate_every == 0:
             estimate_noise(module, to_tensor(images[:ESTIMATE_IMAGES], coding), ESTIMATE_STEPS)
+        binariser.start_epoch(epoch)
         module.train()
         rng = epoch_rng(seed, epoch)
         torch.manual_seed(int(rng.integers(2**62)))  # for modules that draw numbers themselves
@@ -286,10 +300,13 @@ def fit(
             for group in optimiser.param_groups:
                 group["lr"] = rate
             optimiser.zero_grad(set_to_none=True)
-            logits = module(x)
-            loss = loss_of(logits, y)
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.is_short):
+                logits = module(x)
+            loss = loss_of(logits.float(), y)
             loss.backward()
+            binariser.before_step()
             optimiser.step()
+            binariser.after_step()
             total_loss += loss.item() * len(chosen)
             n_right += int((logits.argmax(1) == y).sum())
         row = {
@@ -303,6 +320,8 @@ def fit(
                 f"{folder.name}: the loss is {row['train_loss']} in epoch {epoch + 1}; "
                 "lower the recipe's learning_rate"
             )
+        if binariser.layers:
+            binariser.end_epoch(epoch, probe, torch.from_numpy(probe_labels), loss_of)
         log.append(row)
         tqdm.write(
             f"epoch {epoch + 1:3d}/{recipe.epochs}  loss {row['train_loss']:.4f}  "
@@ -314,10 +333,14 @@ def fit(
                 "run": run,
                 "module": module.state_dict(),
                 "optimiser": optimiser.state_dict(),
+                "binariser": binariser.state_dict(),
                 "log": log,
             },
         )
-    return module.eval()
+    if binariser.layers:
+        parts = range(0, min(len(images), RECALIBRATION_IMAGES), recipe.batch)
+        recalibrate(module, (to_tensor(images[i : i + recipe.batch], coding) for i in parts))
+    return module.eval(), binariser.history
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -328,22 +351,39 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     folder : Path
         Made if needed.
     state : dict
-        ``run``, ``module``, ``optimiser`` and ``log``.
+        ``run``, ``module``, ``optimiser``, ``binariser`` and ``log``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    table = io.StringIO()
-    writer = csv.DictWriter(table, fieldnames=list(state["log"][0]))
-    writer.writeheader()
-    writer.writerows(state["log"])
     packed = io.BytesIO()
     torch.save(state, packed)
-    for file, content in (
-        ("epochs.csv", table.getvalue().encode()),
-        ("checkpoint.pt", packed.getvalue()),  # last: the log is rewritten from it after a kill
-    ):
+    files = {"epochs.csv": as_csv(state["log"])}
+    if state["binariser"]["history"]:
+        files["layers.csv"] = as_csv(state["binariser"]["history"])
+    files["checkpoint.pt"] = packed.getvalue()  # last: after a kill the tables come from it
+    for file, content in files.items():
         part = folder / f".{file}.{os.getpid()}.part"
         part.write_bytes(content)
         part.replace(folder / file)
+
+
+def as_csv(rows: list[dict[str, Any]]) -> bytes:
+    """Return a table, as the bytes of a CSV file.
+
+    Parameters
+    ----------
+    rows : list of dict
+        With equal keys.
+
+    Returns
+    -------
+    bytes
+        With a header.
+    """
+    table = io.StringIO()
+    writer = csv.DictWriter(table, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return table.getvalue().encode()
 
 
 def train(
@@ -391,15 +431,18 @@ def train(
         images, labels = images[:QUICK_IMAGES], labels[:QUICK_IMAGES]
         test_images, test_labels = test_images[:QUICK_IMAGES], test_labels[:QUICK_IMAGES]
     coding = input_coding(images, datasets.describe(recipe.dataset).maximum, recipe.is_dyadic)
-    module = fit(recipe, images, labels, coding, seed, results / run_name(name, seed, is_quick))
+    folder = results / run_name(name, seed, is_quick)
+    module, history = fit(recipe, images, labels, coding, seed, folder)
     network = from_torch(module, coding, datasets.classes(recipe.dataset), name)
     if recipe.is_dyadic:
-        network = to_dyadic(network)
-    score = accuracy(final_scores(network, test_images, recipe.n_steps), test_labels)
+        network = albsnn.on_grid(network) if recipe.binarisation else to_dyadic(network)
+    score = accuracy(final_scores(network, test_images, recipe), test_labels)
     info = provenance(name, recipe, seed, is_quick, network) | {
         "test_accuracy": score,
         "n_test_images": len(test_labels),
     }
+    if history:
+        info["layers"] = by_layer(history)
     path = save_network(network, out / f"{name}.safetensors", info)
     print(
         f"{name}: test accuracy {score:.2%} on {len(test_labels)} images, "
@@ -408,7 +451,7 @@ def train(
     return path
 
 
-def final_scores(network: Network, images: np.ndarray, n_steps: int) -> np.ndarray:
+def final_scores(network: Network, images: np.ndarray, recipe: Recipe) -> np.ndarray:
     """Return what a network says after all of its time steps.
 
     Parameters
@@ -417,19 +460,47 @@ def final_scores(network: Network, images: np.ndarray, n_steps: int) -> np.ndarr
         As trained.
     images : ndarray, shape (n, H, W, C)
         Test images.
-    n_steps : int
-        Time steps of a spiking network; 1 for all others.
+    recipe : Recipe
+        Says how many time steps it was trained for.
 
     Returns
     -------
     ndarray, shape (n, n_classes)
         Logits, or their sum over the steps.
     """
-    if n_steps == 1:
+    if recipe.n_steps == 1:
         return network.forward(images)
-    conversion = noise.convert(network, NoiseOptions(n_steps=n_steps))
     parts = (images[start : start + 128] for start in range(0, len(images), 128))
-    return np.concatenate([noise_reference.run(conversion, p).scores[:, -1] for p in parts])
+    if recipe.binarisation:
+        locally = albsnn.convert(network, AlbsnnOptions(n_steps=recipe.n_steps))
+        runs = (albsnn_reference.run(locally, part).scores for part in parts)
+        return np.concatenate([locally.logits(scores)[:, -1] for scores in runs])
+    direct = noise.convert(network, NoiseOptions(n_steps=recipe.n_steps))
+    return np.concatenate([noise_reference.run(direct, part).scores[:, -1] for part in parts])
+
+
+def by_layer(history: list[dict[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
+    """Return the history of the choice of binary layers in the form in which a weight file has it.
+
+    Parameters
+    ----------
+    history : list of dict
+        As `Binariser` keeps it.
+
+    Returns
+    -------
+    dict of str to dict
+        By layer: lists with one entry an epoch, of the estimates (five digits, None for NaN) and
+        of ``is_binary``.
+    """
+    found: dict[str, dict[str, list[float | None]]] = {}
+    for row in history:
+        of_layer = found.setdefault(row["layer"], {})
+        of_layer.setdefault("is_binary", []).append(row["is_binary"])
+        for name in ESTIMATES:
+            value = None if math.isnan(row[name]) else float(f"{row[name]:.5g}")
+            of_layer.setdefault(name, []).append(value)
+    return found
 
 
 def run_name(name: str, seed: int, is_quick: bool) -> str:

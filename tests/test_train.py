@@ -22,7 +22,9 @@ from models.dyadic import (  # noqa: E402
 )
 from models.from_torch import from_torch  # noqa: E402
 from models.layers import (  # noqa: E402
+    Activation,
     AvgPool2D,
+    BatchNorm,
     Conv2D,
     Dense,
     Flatten,
@@ -276,7 +278,7 @@ def test_scores_of_several_steps(tmp_path):
     network = load_network(run(tmp_path, replace(NOISY, epochs=1)))
     images = datasets.load("digits", "test")[0][:200]  # more than one part
     for n_steps in (1, 2, 5):
-        found = train.final_scores(network, images, n_steps)
+        found = train.final_scores(network, images, replace(NOISY, n_steps=n_steps))
         np.testing.assert_array_equal(found, step_by_step(network, images, n_steps))
 
 
@@ -517,6 +519,7 @@ HIDDEN_UNITS = {
     "fashion-lenet5-max": 6304,
     "fashion-caffe-max": 14720,
 }
+USUAL_UNITS = {"digits": 1152, "fashion": 12544}
 # Of the noise scheme: mean and deviation of the noise, steps, epochs between estimates.
 SETTINGS = {
     "noise": (0.5, 0.3, 1, 0),
@@ -554,7 +557,8 @@ def test_recipe_builds_what_it_says(name):
     assert is_quantised == name.endswith("qcfs")
     setting = SETTINGS.get(name.partition("-")[2]) if recipe.scheme == "noise" else None
     is_spiking = any(isinstance(layer, Spike) for layer in network.layers)
-    assert is_spiking == (setting is not None)
+    assert is_spiking == (setting is not None or recipe.scheme == "albsnn")
+    assert is_spiking or recipe.binarisation is None
     assert recipe.is_dyadic == (is_quantised or is_spiking)
     kinds = {getattr(layer, "function", None) for layer in network.layers} - {None}
     plain = {"silu" if name.endswith("silu") else "relu"}
@@ -566,9 +570,12 @@ def test_recipe_builds_what_it_says(name):
     hidden = sum(
         int(np.prod(network.shapes[layer.name]))
         for layer in network.layers
-        if isinstance(layer, Conv2D)
+        if isinstance(layer, Activation | QuantisedReLU | Spike)
+        and isinstance(network.layer(layer.inputs[0]), Conv2D | BatchNorm)
     )
-    assert hidden == HIDDEN_UNITS.get(name, {"digits": 1152, "fashion": 12544}[name.split("-")[0]])
+    data = name.split("-")[0]
+    usual = {"digits": 2560, "fashion": 15680} if recipe.binarisation else USUAL_UNITS
+    assert hidden == HIDDEN_UNITS.get(name, usual[data])
 
 
 def check_spiking(module, network, recipe, mean, sigma, n_steps, estimate_every):
@@ -596,8 +603,12 @@ def test_steps_start_before_the_first_spikes():
     assert {p.n_steps for p in parts if hasattr(p, "n_steps")} == {3}
 
 
-# Networks of the noise scheme are for its study; not all of them are shipped.
-SHIPPED = [n for n, r in train.RECIPES.items() if r.scheme != "noise" or n in trained_networks()]
+# Networks of these schemes are for their studies; not all of them are shipped.
+SHIPPED = [
+    name
+    for name, recipe in train.RECIPES.items()
+    if recipe.scheme not in ("noise", "albsnn") or name in trained_networks()
+]
 LEAST = {"fashion-burst": 0.92} | dict.fromkeys(
     ("fashion-lenet", "fashion-lenet5-max", "fashion-caffe-max"), 0.85
 )
@@ -615,7 +626,7 @@ def shipped_accuracy(name, n_images=None):
     """Of a shipped network on the test images, after as many steps as it was trained for."""
     recipe = train.RECIPES[name]
     images, labels = (part[:n_images] for part in datasets.load(recipe.dataset, "test"))
-    scores = train.final_scores(load_network(trained(name)), images, recipe.n_steps)
+    scores = train.final_scores(load_network(trained(name)), images, recipe)
     return accuracy(scores, labels)
 
 
