@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .albsnn import AlbsnnConversion
 from .reference import ReferenceRun, spike_table, weighted_sum
-from .spiking import READOUT
+from .spiking import READOUT, Population, SpikingNetwork
 
 Array = NDArray[np.float64]
 
@@ -73,8 +73,7 @@ def run(conversion: AlbsnnConversion, images: Array) -> ReferenceRun:
             if window is not None:
                 now[name] = window.by_place(now[window.source]).max(axis=-1)
             else:
-                gain, bias = (population.parameters[x].reshape(-1) for x in ("gain", "bias"))
-                drive = currents.get(name, bias) + gain * weighted_sum(network, name, now)
+                drive = _drive(network, population, currents, now)
                 now[name], state[name] = step(state[name], drive, options.leak, options.reset)
             counts[name][:, t] = now[name]
         scores[:, t] = weighted_sum(network, READOUT, now)
@@ -84,3 +83,47 @@ def run(conversion: AlbsnnConversion, images: Array) -> ReferenceRun:
         scores=np.cumsum(scores, axis=1),
         spikes=spike_table(network, counts),
     )
+
+
+def drives(conversion: AlbsnnConversion, images: Array) -> dict[str, Array]:
+    """Potentials of the first step before the reset, H[1]: what the first step brings.
+
+    Parameters
+    ----------
+    conversion : AlbsnnConversion
+        From :func:`models.albsnn.convert`.
+    images : ndarray, shape (n, height, width, channels)
+        Pixels.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n, n_units)
+        In thresholds, by population; a neuron spikes in the first step where it is at least 1.
+        Pooling neurons have no such potential.
+    """
+    network, options = conversion.spiking, conversion.options
+    currents = {stimulus.target: stimulus.values(images) for stimulus in network.stimuli}
+    found: dict[str, Array] = {}
+    now: dict[str, Array] = {}
+    for population in network.populations:
+        name = population.name
+        window = network.window(name)
+        if window is not None:
+            now[name] = window.by_place(now[window.source]).max(axis=-1)
+        else:
+            found[name] = _drive(network, population, currents, now)
+            rest = np.zeros_like(found[name])
+            now[name], _ = step(rest, found[name], options.leak, options.reset)
+    return found
+
+
+def _drive(
+    network: SpikingNetwork,
+    population: Population,
+    currents: dict[str, Array],
+    now: dict[str, Array],
+) -> Array:
+    """What a step brings to a population, in thresholds, shape (n, n_units)."""
+    gain, bias = (population.parameters[x].reshape(-1) for x in ("gain", "bias"))
+    name = population.name
+    return currents.get(name, bias) + gain * weighted_sum(network, name, now)
