@@ -245,6 +245,14 @@ def plan(network: SpikingNetwork, n_copies: int, period: int) -> Plan:
     )
 
 
+def kernel_bytes(network: SpikingNetwork) -> int:
+    """Memory of all kernels in a run: four or eight bytes a real weight, a bit a binary one."""
+    layout = plan(network, 1, network.n_phases)
+    real = narrowest(layout.weights * layout.unit_volt)
+    has_signs = any(route.is_binary for route in layout.routes)
+    return int(real.nbytes + (layout.signs.nbytes if has_signs else 0))
+
+
 def _route(
     network: SpikingNetwork,
     p: Projection | WindowProjection,

@@ -391,14 +391,14 @@ _DIGITS_GAP = Recipe(
 _FASHION_GAP = Recipe(
     scheme="albsnn",
     dataset="fashion-mnist",
-    build=lambda: gap_net((32, 5, 2), (64, 3, 2), (128, 3, 1)),
-    epochs=15,
+    build=lambda: gap_net((48, 5, 2), (64, 3, 2), (128, 3, 1), (256, 3, 2)),
+    epochs=20,
     learning_rate=6e-3,
     is_flipped=True,
     max_shift=1,
     is_dyadic=True,
     is_short=True,
-    binarisation=Binarisation(),
+    binarisation=Binarisation(eps_on=0.03, eps_off=0.1),
 )
 
 
@@ -437,5 +437,5 @@ RECIPES: dict[str, Recipe] = {
     **_noise_recipes("digits", _DIGITS_NOISE, digits_net),
     **_noise_recipes("fashion", _FASHION_NOISE, spiking_net),
     **_albsnn_recipes("digits", _DIGITS_GAP, ("conv2", "conv3")),
-    **_albsnn_recipes("fashion", _FASHION_GAP, ("conv2", "conv3")),
+    **_albsnn_recipes("fashion", _FASHION_GAP, ("conv2", "conv3", "conv4")),
 }

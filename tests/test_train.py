@@ -574,7 +574,7 @@ def test_recipe_builds_what_it_says(name):
         and isinstance(network.layer(layer.inputs[0]), Conv2D | BatchNorm)
     )
     data = name.split("-")[0]
-    usual = {"digits": 2560, "fashion": 15680} if recipe.binarisation else USUAL_UNITS
+    usual = {"digits": 2560, "fashion": 22912} if recipe.binarisation else USUAL_UNITS
     assert hidden == HIDDEN_UNITS.get(name, usual[data])
 
 
