@@ -279,11 +279,6 @@ def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnCon
             )
         )
     path, divisor, name = _projection(bare, last, READOUT, delays, binary)
-    if path.source == INPUT:
-        raise ValueError(
-            f"network {network.name!r}: a path leads from the input to the output without an "
-            "activation; the read-out takes spikes only"
-        )
     spiking = SpikingNetwork(
         scheme="albsnn",
         name=network.name,
@@ -361,8 +356,8 @@ def _without_affine(network: Network) -> tuple[Network, dict[str, Array], dict[s
     return replace(network, layers=tuple(layers)), gains, offsets
 
 
-def _before(network: Network, node: str) -> tuple[Conv2D | Dense, float]:
-    """The one weighted layer between `node` and the neurons before it, and the pools' divisor."""
+def _before(network: Network, node: str, target: str) -> tuple[Conv2D | Dense, float]:
+    """The one weighted layer from the neurons before `node` up to it, and the pools' divisor."""
     found: list[Conv2D | Dense] = []
     divisor = 1.0
     name = node
@@ -374,11 +369,16 @@ def _before(network: Network, node: str) -> tuple[Conv2D | Dense, float]:
         elif isinstance(layer, GlobalAvgPool):
             divisor *= float(np.prod(network.shapes[name][:2]))
         elif isinstance(layer, AvgPool2D):
+            if layer.padding != (0, 0) and not found:
+                raise ValueError(
+                    f"network {network.name!r}: {layer.label} pads after the weights, where zeros "
+                    "lack the offset that a neuron has; pool without padding or before the weights"
+                )
             divisor *= float(np.prod(layer.size))
     if len(found) != 1:
         names = ", ".join(layer.name for layer in reversed(found)) or "none"
         raise ValueError(
-            f"network {network.name!r}: between {name!r} and {node!r} there must be one "
+            f"network {network.name!r}: between {name!r} and {target!r} there must be one "
             f"convolution or dense layer, there are: {names}"
         )
     return found[0], divisor
@@ -388,7 +388,7 @@ def _projection(
     network: Network, node: str, target: str, delays: Delays, binary: Collection[str]
 ) -> tuple[Projection, float, str]:
     """Weights to `node` without the divisor of pooling; this divisor; the weighted layer."""
-    weighted, divisor = _before(network, node)
+    weighted, divisor = _before(network, node, target)
     (path,) = linear_paths(network, node, SPIKING)
     if path.source == INPUT:
         kernel = path.scaled(network.input.gain) * divisor

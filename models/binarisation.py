@@ -181,7 +181,7 @@ def _output_error(
 def _batch_statistics(module: nn.Module) -> Any:
     """Batch normalisation on batch statistics, its running averages as they are."""
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
-    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     was_training = module.training
     module.train()
     for norm in norms:
@@ -325,7 +325,8 @@ class Binariser:
         if not self.layers:
             return
         modes = {name: bool(layer.is_binary) for name, layer in self.layers.items()}
-        if any(layer.is_scale_fixed for layer in self.layers.values()):
+        is_final = any(layer.is_scale_fixed for layer in self.layers.values())
+        if is_final:
             found = {name: dict.fromkeys(ESTIMATES, math.nan) for name in self.layers}
         else:
             found = estimate(self.module, x, y, loss_of)
@@ -334,7 +335,8 @@ class Binariser:
             for name in self.layers
         ]
         n_free = self.n_epochs - round(self.options.frozen_part * self.n_epochs)
-        if self.options.variant == "estimated" and epoch + 1 < max(n_free, 2):
+        is_round = epoch + 1 < min(max(n_free, 2), self.n_epochs) and not is_final
+        if self.options.variant == "estimated" and is_round:
             rises = {name: values["loss_rise"] for name, values in found.items()}
             for name, is_binary in choose(rises, modes, self.options).items():
                 self.layers[name].is_binary.fill_(is_binary)
