@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,7 +182,7 @@ def _output_error(
 def _batch_statistics(module: nn.Module) -> Any:
     """Batch normalisation on batch statistics, its running averages as they are."""
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
-    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
+    before = [(norm.momentum, deepcopy(norm.num_batches_tracked)) for norm in norms]
     was_training = module.training
     module.train()
     for norm in norms:

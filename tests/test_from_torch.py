@@ -10,8 +10,19 @@ import pytest
 torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
+from models.binary_conv import BinaryConv2d  # noqa: E402
 from models.from_torch import Residual, from_torch  # noqa: E402
-from models.layers import INPUT, Activation, Dense, Flatten, QuantisedReLU, Spike  # noqa: E402
+from models.layers import (  # noqa: E402
+    INPUT,
+    Activation,
+    BatchNorm,
+    BinaryConv2D,
+    Conv2D,
+    Dense,
+    Flatten,
+    QuantisedReLU,
+    Spike,
+)
 from models.network import InputCoding  # noqa: E402
 from models.torch_layers import (  # noqa: E402
     QCFS,
@@ -20,6 +31,7 @@ from models.torch_layers import (  # noqa: E402
     RepeatSteps,
     set_steps,
 )
+from studies.recipes import gap_net  # noqa: E402
 
 CODING = InputCoding((7, 6, 4), 255, [0.01, 0.02, 0.03, 0.015], [-1.0, 0.5, 0.0, -2.0])
 
@@ -192,6 +204,73 @@ def test_noisy_spike_has_the_values_of_the_layer(mean):
     found = module.eval()(torch.from_numpy(x)).numpy()
     np.testing.assert_array_equal(converted.apply(x), found)
     np.testing.assert_array_equal(found, x >= 1 - mean)
+
+
+@pytest.mark.parametrize("is_binary", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"scale": "none"},
+        {"gradient": "exact", "groups": 2, "stride": (2, 1)},
+        {"padding": (1, 0), "groups": 4},
+    ],
+    ids=str,
+)
+def test_binary_convolution_equals_torch(options, is_binary):
+    """A layer that can be binary, in both modes, against torch in double precision; its fields."""
+    layer = BinaryConv2d(4, 8, (3, 2), **options).double()
+    layer.is_binary.fill_(is_binary)
+    with torch.no_grad():
+        layer.weight[0, 0, 0, 0] = 0.0  # whose sign is +1
+    n_out = math.prod(layer(torch.zeros(1, 4, 7, 6).double()).shape)
+    network = compare(nn.Sequential(layer, nn.Tanh(), head(n_out)).double())
+    converted, w = network.layer("conv1"), layer.weight.detach().numpy().transpose(2, 3, 1, 0)
+    if is_binary:
+        assert isinstance(converted, BinaryConv2D)
+        np.testing.assert_array_equal(converted.signs, np.where(w >= 0, 1, -1))
+        size = np.abs(w).mean(axis=(0, 1, 2)) if "scale" not in options else np.ones(8)
+        np.testing.assert_allclose(converted.scale, size, rtol=1e-12)
+    else:
+        assert isinstance(converted, Conv2D)
+        np.testing.assert_array_equal(converted.kernel, w)
+        assert not converted.bias.any()
+
+
+def test_fixed_scale_is_converted():
+    """A layer after its scale was fixed against itself before: the same network."""
+    module = nn.Sequential(BinaryConv2d(4, 8, 3), nn.BatchNorm2d(8), nn.Tanh(), head(8 * 5 * 4))
+    module = module.double()
+    module[0].is_binary.fill_(True)
+    before = compare(module)
+    module[0].fix_scale()
+    after = compare(module)
+    for field in ("signs", "scale"):
+        values = [getattr(network.layer("conv1"), field) for network in (before, after)]
+        np.testing.assert_array_equal(*values)
+
+
+@pytest.mark.parametrize("pattern", ["rrr", "bbb", "rbr", "brb"])
+def test_binary_networks_equal_torch(pattern):
+    """Networks with a head of convolution and mean against torch, and against themselves folded."""
+    torch.manual_seed(3)
+    module = gap_net((5, 3, 2), (6, 3, 1), n_in=4, n_classes=3).double()
+    for number, letter in enumerate(pattern, start=1):
+        getattr(module, f"conv{number}").is_binary.fill_(letter == "b")
+    network = compare(module)
+    assert [layer.name for layer in network.layers] == [
+        "conv1", "norm1", "act1", "conv2", "norm2", "act2", "conv3", "norm3", "pool1",
+    ]  # fmt: skip
+    binary = [isinstance(network.layer(f"conv{i}"), BinaryConv2D) for i in (1, 2, 3)]
+    assert binary == [letter == "b" for letter in pattern]
+    folded = network.fold_batch_norm()
+    assert not any(isinstance(layer, BatchNorm | BinaryConv2D) for layer in folded.layers)
+    images = np.random.default_rng(6).integers(0, 256, (9, 7, 6, 4))
+    np.testing.assert_allclose(folded.forward(images), network.forward(images), atol=1e-12)
+    for name in ("act1", "act2"):
+        assert 0.02 < network.activations(images)[name].mean() < 0.98
+    # Weights, a scale or a bias a channel, and batch normalisation.
+    assert network.n_parameters == 5 * 4 * 9 + 6 * 5 * 9 + 3 * 6 + 3 * (5 + 6 + 3)
 
 
 def test_time_steps_are_read_as_one():

@@ -108,6 +108,32 @@ def test_gradient_through_time():
     np.testing.assert_allclose(gradient(module, drives, weights), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("leak", [1.0, 0.5])
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_gradient_through_leak_and_reset(leak, reset):
+    """Gradients over four steps against the chain rule by hand.
+
+    With g the bell at the potential H of a step, what is carried, leak (H - S) or leak H (1 - S),
+    has the slope leak (1 - g) or leak (1 - S - H g) in H.
+    """
+    module = NoisySpike(0.25, 0.0, n_steps=4, leak=leak, reset=reset)
+    drives, weights = np.array([0.875, 0.375, -0.25, 1.125]), np.array([2.0, -1.0, 0.5, 3.0])
+    v, bells, slopes, spikes = 0.25, [], [], []
+    for x in drives:
+        h = v + x
+        fired = float(h >= 1)
+        bells.append(spike_gradient(h, 0.0, SURROGATE_WIDTH))
+        slopes.append(leak * (1 - bells[-1] if reset == "soft" else 1 - fired - h * bells[-1]))
+        v = leak * (h - fired if reset == "soft" else h * (1 - fired))
+        spikes.append(fired)
+    assert 0 < sum(spikes) < 4
+    expected = np.zeros(4)
+    for late in range(4):
+        for early in range(late + 1):
+            expected[early] += weights[late] * bells[late] * np.prod(slopes[early:late])
+    np.testing.assert_allclose(gradient(module, drives, weights), expected, rtol=1e-6)
+
+
 # ---- spikes ----
 
 
@@ -138,15 +164,15 @@ def test_no_noise_in_evaluation_mode():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def loop(drives, mean, noise):
-    """Spikes and residuals of units, shape (n_steps, n, ...), by steps in NumPy."""
+def loop(drives, mean, noise, leak=1.0, reset="soft"):
+    """Spikes and what is carried of units, shape (n_steps, n, ...), by steps in NumPy."""
     v = np.full(drives.shape[1:], mean)
     spikes, residuals = np.zeros_like(drives), np.zeros_like(drives)
     for t, drive in enumerate(drives):
         potential = v + drive
         for unit in np.ndindex(v.shape):
             spikes[t][unit] = 1.0 if potential[unit] + noise[t][unit] >= 1.0 else 0.0
-        v = potential - spikes[t]
+        v = np.where(spikes[t] == 1, potential - 1 if reset == "soft" else 0.0, potential) * leak
         residuals[t] = v
     return spikes, residuals
 
@@ -172,6 +198,30 @@ def test_steps_equal_a_loop(n_steps, is_training):
     assert 0.1 < expected[0].mean() < 0.9
     if n_steps > 2:
         assert expected[1].max() >= 1  # some carry a whole threshold or more
+
+
+@pytest.mark.parametrize("leak", [1.0, 0.5, 0.25])
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_leak_and_reset_equal_a_loop(leak, reset):
+    """Spikes and carried potentials of either reset and several leaks against a loop, exactly."""
+    rng = np.random.default_rng(4)
+    drives = rng.integers(-32, 80, (5, 6, 4, 2)) / 64
+    module = NoisySpike(0.0, 0.0, n_steps=5, leak=leak, reset=reset)
+    found = module.run(torch.tensor(drives).float().flatten(0, 1))
+    expected = loop(drives, 0.0, np.zeros_like(drives), leak, reset)
+    for values, wanted in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(values.numpy().reshape(drives.shape), wanted)
+    assert 0.1 < expected[0].mean() < 0.9
+    other = loop(drives, 0.0, np.zeros_like(drives), leak, "hard" if reset == "soft" else "soft")
+    assert (expected[0] != other[0]).any()
+
+
+def test_text_names_leak_and_reset():
+    """Text of a module, by which runs are told apart, against its options."""
+    assert str(NoisySpike(0.0, 0.0, leak=0.5, reset="hard")) == (
+        "NoisySpike(mean=0, sigma=0, width=None, n_steps=1, leak=0.5, reset=hard)"
+    )
+    assert str(NoisySpike()).endswith("leak=1.0, reset=soft)")
 
 
 def test_spikes_are_the_first_result_of_run():
@@ -346,6 +396,7 @@ def test_layer_without_residuals_in_the_band_keeps_its_noise():
     [
         (lambda: NoisySpike(sigma=-0.1), "sigma must be >= 0 .* got -0.1"),
         (lambda: NoisySpike(width=0.0), "width > 0, got 0.3 and 0.0"),
+        (lambda: NoisySpike(reset="none"), "reset must be one of soft, hard, got 'none'"),
         (lambda: NoisySpike(n_steps=2)(torch.zeros(3, 4)), "batch of 3 .* into 2 steps"),
         (lambda: estimate_noise(small_net(), torch.zeros(2, 1, 8, 8), 1), "at least 2 steps, got"),
     ],

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from models import storage
@@ -12,6 +13,7 @@ from models.layers import (
     Add,
     AvgPool2D,
     BatchNorm,
+    BinaryConv2D,
     Conv2D,
     Dense,
     Flatten,
@@ -53,7 +55,10 @@ def network():
             QuantisedReLU("q", ("m",), 0.1, 6),
             AvgPool2D("p", ("q",), (2, 2), (2, 2)),
             Spike("k", ("p",), 1.5, 1.3, 0.1),  # 1.3 and 0.1 are no float32 numbers
-            Conv2D("c2", ("k",), weights(2, 1, 4, 3), weights(3)),
+            BinaryConv2D(
+                "b", ("k",), np.sign(weights(1, 1, 2, 6)), weights(6), groups=2
+            ),  # 12 bits
+            Conv2D("c2", ("b",), weights(2, 1, 6, 3), weights(3)),
             GlobalAvgPool("g", ("c2",)),
             Flatten("f", ("g",)),
             Dense("d", ("f",), weights(3, 2), weights(2)),
@@ -81,6 +86,107 @@ def test_round_trip(network, file):
     images = np.random.default_rng(0).uniform(-1.5, 1.5, (4, 8, 6, 2))
     np.testing.assert_array_equal(loaded.forward(images), network.forward(images))
     assert load_info(file) == INFO
+
+
+def binary_network(shape, seed=0):
+    """One layer of random signs on as many channels as it takes, and a mean."""
+    rng = np.random.default_rng(seed)
+    signs = rng.choice([-1.0, 1.0], shape)
+    code = InputCoding((*shape[:2], shape[2]), 1, np.ones(shape[2]), np.zeros(shape[2]))
+    scale = rng.uniform(0.5, 1, shape[3]).astype(np.float32)
+    layers = (BinaryConv2D("b", ("input",), signs, scale), GlobalAvgPool("g", ("b",)))
+    return Network("signs", code, layers, tuple(f"class {i}" for i in range(shape[3])))
+
+
+SHAPES = [(1, 1, 1, 1), (1, 1, 1, 7), (2, 2, 1, 2), (3, 3, 1, 1), (3, 1, 3, 5), (5, 5, 3, 11)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_signs_take_a_bit_each(shape, tmp_path):
+    """Bytes and bits of packed signs against ceil(n / 8), and against a loop over the signs."""
+    network = binary_network(shape)
+    file = save_network(network, tmp_path / "net.safetensors")
+    signs, n = network.layers[0].signs.ravel(), int(np.prod(shape))
+    packed = load_file(file)["b.signs"]
+    assert (packed.dtype, packed.shape) == (np.uint8, (-(-n // 8),))
+    for index, byte in enumerate(packed.tolist()):
+        bits = [int(sign > 0) for sign in signs[8 * index : 8 * index + 8]]
+        bits += [0] * (8 - len(bits))
+        assert byte == int("".join(map(str, bits)), 2)
+    loaded = load_network(file).layers[0]
+    np.testing.assert_array_equal(loaded.signs, network.layers[0].signs)
+    np.testing.assert_array_equal(loaded.scale, network.layers[0].scale)
+
+
+def test_every_sign_of_a_damaged_file_is_found_out(tmp_path):
+    """Files with one flipped sign each, otherwise well-formed, against the checksum's error."""
+    file = save_network(binary_network((3, 1, 3, 5)), tmp_path / "net.safetensors")
+    with safe_open(file, framework="numpy") as opened:
+        metadata = opened.metadata()
+    for bit in range(48):  # 45 signs and what fills up the last byte
+        tensors = load_file(file)
+        tensors["b.signs"][bit // 8] ^= 128 >> bit % 8
+        save_file(tensors, tmp_path / "damaged.safetensors", metadata=metadata)
+        with pytest.raises(WeightFileError, match=r"damaged\.safetensors: the checksum does not"):
+            load_network(tmp_path / "damaged.safetensors")
+
+
+# Of the small network of the specification: n of each layer, and its output channels.
+SMALL = {"conv1": (400, 16), "conv2": (4608, 32), "conv3": (9216, 32), "conv4": (320, 10)}
+GEOMETRIES = {
+    "conv1": ("input", 5, 1, (2, 2), (2, 2)),
+    "conv2": ("act1", 3, 16, (2, 2), (1, 1)),
+    "conv3": ("act2", 3, 32, (1, 1), (1, 1)),
+    "conv4": ("act3", 1, 32, (1, 1), (0, 0)),
+}
+
+
+def small_network(binary):
+    """16C5 stride 2 - 32C3 stride 2 - 32C3 - 10C1 - mean, with some layers binary."""
+    rng = np.random.default_rng(0)
+    layers = []
+    for number, (name, (n, n_out)) in enumerate(SMALL.items(), start=1):
+        before, size, n_in, stride, padding = GEOMETRIES[name]
+        weights = rng.normal(size=(size, size, n_in, n_out))
+        assert weights.size == n
+        scale = np.abs(weights).mean(axis=(0, 1, 2))
+        layers += [
+            BinaryConv2D(name, (before,), np.sign(weights), scale, stride, padding)
+            if name in binary
+            else Conv2D(name, (before,), weights, np.zeros(n_out), stride, padding),
+            BatchNorm(f"norm{number}", (name,), *np.ones((4, n_out)), 1e-5),
+        ]
+        if number < 4:
+            layers.append(Spike(f"act{number}", (f"norm{number}",)))
+    layers.append(GlobalAvgPool("gap", ("norm4",)))
+    code = InputCoding((28, 28, 1), 255, [1 / 64], [-1])
+    return Network("small", code, tuple(layers), tuple("0123456789"))
+
+
+@pytest.mark.parametrize(
+    ("binary", "saving"),
+    [((), 0.0), (tuple(SMALL), 96.26), (("conv3",), 61.17), (("conv2", "conv3"), 91.64)],
+)
+def test_storage_of_the_small_network(binary, saving, tmp_path):
+    """V4: bytes of the weights in a file against the saving of the specification, in percent.
+
+    Signs and scales count as weights, biases and batch normalisation do not.
+    """
+    file = save_network(small_network(binary), tmp_path / "net.safetensors")
+    tensors = load_file(file)
+    n_bytes = 0
+    for name, (n, n_out) in SMALL.items():
+        fields = ("signs", "scale") if name in binary else ("kernel",)
+        found = sum(tensors[f"{name}.{field}"].nbytes for field in fields)
+        assert found == (n / 8 + 4 * n_out if name in binary else 4 * n)
+        n_bytes += found
+    assert 100 * (1 - n_bytes / (4 * 14544)) == pytest.approx(saving, abs=0.01)
+    whole = save_network(small_network(()), tmp_path / "real.safetensors")
+    # The files differ by that much less biases, and by text.
+    biases = sum(4 * SMALL[name][1] for name in binary)
+    assert whole.stat().st_size - file.stat().st_size == pytest.approx(
+        4 * 14544 - n_bytes + biases, abs=600
+    )
 
 
 def test_transposed_kernel(tmp_path):
