@@ -157,6 +157,27 @@ def load_info(path: str | Path) -> dict[str, Any]:
     return _read(Path(path))[0]["info"]
 
 
+def tensor_bytes(path: str | Path) -> dict[str, int]:
+    """Bytes that each tensor takes in a weight file; signs take a bit each, filled up to bytes.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file that `save_network` wrote.
+
+    Returns
+    -------
+    dict of str to int
+        By name, ``layer.field``.
+
+    Raises
+    ------
+    WeightFileError
+        As `load_network`; the checksum is verified here too.
+    """
+    return {name: tensor.nbytes for name, tensor in _read(Path(path))[1].items()}
+
+
 def trained_networks() -> dict[str, Path]:
     """List the networks that are shipped with the project.
 

@@ -26,8 +26,10 @@ class Subject:
     ----------
     network : Network
         As trained.
+    weights : Path
+        Its weight file.
     weights_sha256 : str
-        Of its weight file.
+        Of this file.
     training_seed : int
         Seed that it was trained with.
     images : ndarray, shape (n, H, W, C)
@@ -41,6 +43,7 @@ class Subject:
     """
 
     network: Network
+    weights: Path
     weights_sha256: str
     training_seed: int
     images: NDArray
@@ -112,6 +115,7 @@ def load(arguments: argparse.Namespace, default: str) -> Subject:
     chosen = np.random.default_rng(arguments.seed).permutation(len(training))
     return Subject(
         network=network,
+        weights=path,
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         training_seed=storage.load_info(path).get("seed", 0),
         images=images[: arguments.images],
