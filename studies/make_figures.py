@@ -24,6 +24,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import (
+    albsnn_figures,
     burst_figures,
     figures,
     noise_network_figures,
@@ -47,6 +48,9 @@ FITTED_STAIRCASES = (4, 6, 8)
 SHOWN_DRIVES = (-6.0, 6.0)  # of fitted gates: where their functions bend
 RASTER_PHASES = 6  # of bursts: shown after the image has reached the last layer
 MOST_PANELS = 6  # of a figure with one panel for each layer
+MOST_COLUMNS = 3  # of a figure with one column for each seed
+# Those of studies/recipes.py, which needs PyTorch: nats, by data set.
+CHOICE_THRESHOLDS = {"digits": (0.12, 0.25), "fashion-mnist": (0.03, 0.1)}
 
 
 @dataclass(frozen=True)
@@ -388,6 +392,82 @@ def noise_effort(result: Result) -> Figure | None:
     return figure
 
 
+def albsnn_accuracy(result: Result) -> Figure:
+    """Accuracy against saved storage, beside published accuracies on the same data set."""
+    figure = Figure(figsize=(7.6, 3.0))
+    axes = figure.subplots(1, 2, sharey=True)
+    albsnn_figures.accuracy_against_saving(axes, result.metrics, result.table("paper"))
+    return figure
+
+
+def albsnn_choice(result: Result) -> Figure | None:
+    """How the layers of the network that is shown were chosen, one column for each seed."""
+    history = _of(result.table("history"), setting=_shown(result))
+    if history is None or not _shown(result).startswith(albsnn_figures.CHOSEN):
+        return None
+    seeds = sorted(history["training_seed"].unique())
+    shown = [seeds[i] for i in figures.spread(len(seeds), MOST_COLUMNS)]
+    figure = Figure(figsize=(1.4 + 2.5 * len(shown), 3.2))
+    axes = figure.subplots(
+        2, len(shown), sharex="col", sharey="row", height_ratios=(3, 1), squeeze=False
+    )
+    for column, seed in zip(axes.T, shown, strict=True):
+        albsnn_figures.choice_of_layers(
+            column,
+            history[history["training_seed"] == seed],
+            CHOICE_THRESHOLDS.get(result.config["dataset"]),
+        )
+        column[0].set_title(f"seed {seed}")
+    for ax in axes[0, 1:]:
+        ax.set_ylabel("")
+    axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def albsnn_potentials(result: Result) -> Figure | None:
+    """Potentials of the first step by layer and setting."""
+    potentials = result.table("potentials")
+    if potentials is None or potentials.empty:
+        return None
+    names = list(dict.fromkeys(potentials["layer"]))
+    shown = [names[i] for i in figures.spread(len(names), MOST_PANELS)]
+    figure = Figure(figsize=(1.6 + 1.9 * len(shown), 2.6))
+    albsnn_figures.potential_densities(
+        figure.subplots(1, len(shown), squeeze=False)[0],
+        potentials[potentials["layer"].isin(shown)],
+    )
+    return figure
+
+
+def albsnn_timing(result: Result) -> Figure | None:
+    """What binary weights do to spike times, by layer; one row for each number of steps."""
+    timing = result.table("timing")
+    if timing is None or timing.empty:
+        return None
+    steps = sorted(timing["n_steps"].unique())
+    figure = Figure(figsize=(9.4, 0.3 + 1.8 * len(steps)))
+    axes = figure.subplots(len(steps), len(albsnn_figures.TIMING), sharex=True, squeeze=False)
+    for row, n_steps in zip(axes, steps, strict=True):
+        albsnn_figures.timing_by_layer(row, timing[timing["n_steps"] == n_steps])
+        row[0].set_title(f"T = {n_steps}")
+    axes[0, -1].legend(
+        title="made binary", loc="center left", bbox_to_anchor=(1.0, 0.5), alignment="left"
+    )
+    return figure
+
+
+def albsnn_layers(result: Result) -> Figure | None:
+    """Storage and synaptic events of each layer, for the fewest steps."""
+    layers = result.table("layers")
+    if layers is None:
+        return None
+    layers = layers[layers["n_steps"] == layers["n_steps"].min()]
+    n_bars = len(layers[["setting", "training_seed"]].drop_duplicates())
+    figure = Figure(figsize=(8.8, 0.9 + 0.2 * layers["setting"].nunique() + 0.12 * n_bars))
+    albsnn_figures.storage_and_events(figure.subplots(1, 3, sharey=True), layers)
+    return figure
+
+
 def training_time(result: Result) -> Figure:
     """Cost of a training step by method."""
     figure = Figure(figsize=(4.4, 0.6 + 0.3 * len(result.metrics)))
@@ -429,6 +509,13 @@ FIGURES: Mapping[str, Sequence[Callable[[Result], Figure | None]]] = {
         noise_trial_statistics,
         noise_layers,
         noise_effort,
+    ),
+    "albsnn": (
+        albsnn_accuracy,
+        albsnn_choice,
+        albsnn_potentials,
+        albsnn_timing,
+        albsnn_layers,
     ),
     "training": (training_time,),
     "benchmark": (benchmark_cost,),

@@ -419,7 +419,7 @@ def test_refuses_unknown_scheme(tmp_path):
     """A scheme without figures against the message that lists those that have some."""
     folder = write_result(tmp_path / "tiny", scheme="morse")
     with pytest.raises(
-        ValueError, match="no figures for scheme 'morse'; there are for amos, burst, noise"
+        ValueError, match="no figures for scheme 'morse'; there are for amos, burst, noise, albsnn"
     ):
         script.make_figures(folder)
 
