@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from studies import common
+from studies import albsnn_conditions, common
 from studies.burst_conditions import shape_checks
 
 PUBLISHED = common.ROOT / "studies" / "published"
@@ -157,6 +157,77 @@ def noise_comparison_table(comparison: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
+def albsnn_table(runs: pd.DataFrame) -> str:
+    """Accuracy by training and steps, and what is saved, means over seeds, as Markdown."""
+    steps = sorted(runs["n_steps"].unique())
+    head = ["data", "trained as", "seeds", "weights", "storage saved"]
+    head += [f"T = {t}" for t in steps]
+    head += ["equal at T = 1", "spikes per image", "synaptic events", "latency"]
+    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    for (dataset, setting), rows in runs.groupby(["dataset", "setting"], sort=False):
+        by_step = rows.set_index("n_steps")
+        first = by_step.loc[1]
+        cells = [
+            f"{dataset} ({first.n_images:,})",
+            setting,
+            f"{first.n_seeds}",
+            f"{first.n_weights:,.0f}",
+            f"{first.saving:.1%}",
+            *(f"{by_step.accuracy[t]:.2%}" if t in by_step.index else "" for t in steps),
+            f"{first.equal_logits:.0%}",
+            f"{first.spikes_per_image:,.0f}",
+            f"{first.events_per_image / 1e6:.3g} M",
+            f"{first.latency_ms:g} ms",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def albsnn_layers_table(layers: pd.DataFrame) -> str:
+    """Choice, estimates, storage and events of each layer in one step, as Markdown."""
+    lines = [
+        "| data, trained as | layer | binary | loss rise | weight error | output error | weights | "
+        "in the file | saved | synaptic events | spikes per neuron |",
+        "|---" * 11 + "|",
+    ]
+    for row in layers.itertuples():
+        estimates = [row.loss_rise, row.weight_error, row.output_error]
+        cells = [
+            f"{row.dataset}, {row.setting}",
+            row.layer,
+            f"{row.n_binary} of {row.n_seeds}",
+            *("" if pd.isna(value) else f"{value:.3g}" for value in estimates),
+            f"{row.n_weights:,.0f}",
+            f"{row.n_file_bytes:,.0f} B",
+            f"{row.saving:.1%}",
+            "current" if pd.isna(row.events_per_image) else f"{row.events_per_image / 1e6:.3g} M",
+            "" if pd.isna(row.spikes_per_neuron_step) else f"{row.spikes_per_neuron_step:.3f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def albsnn_paper_table(paper: pd.DataFrame) -> str:
+    """Published figures beside ours, as Markdown."""
+    lines = [
+        "| source | data | T | accuracy | storage saved | weights | remark |",
+        "|---" * 7 + "|",
+    ]
+    for row in paper.itertuples():
+        is_here = row.source.startswith("here")
+        cells = [
+            row.source,
+            row.dataset,
+            f"{row.n_steps}",
+            f"{row.accuracy:.2%}",
+            f"{row.saving:.1%}" if is_here else f"more than {row.saving:.0%}",
+            f"{row.n_weights:,.0f}" if is_here else "not established",
+            row.what,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def training_table(training: pd.DataFrame) -> str:
     """What a training step costs, as Markdown."""
     lines = [
@@ -179,14 +250,20 @@ TABLES = {  # marker in the README and name of the CSV file
     "noise": noise_table,
     "noise_checks": checks_table,
     "noise_comparison": noise_comparison_table,
+    "albsnn": albsnn_table,
+    "albsnn_layers": albsnn_layers_table,
+    "albsnn_paper": albsnn_paper_table,
+    "albsnn_checks": checks_table,
     "training": training_table,
     "benchmark": benchmark_table,
 }
 
 
 def filled(text: str, published: Path = PUBLISHED) -> str:
-    """README text with every table written anew from the published numbers."""
+    """README text with every table that has published numbers written anew."""
     for name, table in TABLES.items():
+        if not (published / f"{name}.csv").exists():
+            continue
         between = re.compile(f"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
         rows = table(pd.read_csv(published / f"{name}.csv"))
         text = between.sub(lambda found, rows=rows: f"{found[1]}{rows}\n{found[2]}", text)
@@ -200,6 +277,8 @@ def _is_reference(folder: Path) -> bool:
     plain |= {"calibration": 512, "slot_ms": 1.0, "is_whole_test_split": True, "seed": 1}
     plain |= {"leak": 1.0, "reset": "soft", "start": "fixed", "floor": False, "dt_ms": 1.0}
     plain |= {"mean": None, "sigma": None}
+    if config["scheme"] == "albsnn":
+        plain |= {"leak": 0.5, "reset": "hard"}
     plain |= {"timing": "double-buffer", "intra_burst_ms": 2.0, "guard_ms": 4.0, "delay_ms": 2.0}
     return all(config.get(key, value) == value for key, value in plain.items())
 
@@ -280,6 +359,56 @@ def collect_noise(folders: list[Path]) -> dict[str, pd.DataFrame]:
     return found
 
 
+def collect_albsnn(folders: list[Path]) -> dict[str, pd.DataFrame]:
+    """Whole studies: runs and layers as means over seeds; published figures and checks."""
+    newest: dict[str, Path] = {}  # by data set
+    for folder in sorted(folders, key=_finished):
+        config = json.loads((folder / "config.json").read_text())
+        if config["study"] and 1 in config["steps"]:
+            newest[config["dataset"]] = folder
+    runs, layers = [], []
+    found: dict[str, pd.DataFrame] = {}
+    for dataset, folder in newest.items():
+        metrics = pd.read_csv(folder / "metrics.csv")
+        metrics["n_weights"] = metrics["weight_bits_real"] / 32
+        by = ["dataset", "setting", "n_steps", "n_images", "latency_ms"]
+        runs.append(
+            metrics.groupby(by, sort=False, as_index=False).agg(
+                n_seeds=("training_seed", "nunique"),
+                n_weights=("n_weights", "mean"),
+                saving=("saving", "mean"),
+                ann_accuracy=("ann_accuracy", "mean"),
+                accuracy=("snn_accuracy", "mean"),
+                lowest=("snn_accuracy", "min"),
+                highest=("snn_accuracy", "max"),
+                equal_logits=("equal_logits", "mean"),
+                spikes_per_image=("spikes_per_image", "mean"),
+                events_per_image=("synaptic_events_per_image", "mean"),
+            )
+        )
+        table = pd.read_csv(folder / "layers.csv")
+        shown = table["setting"].isin((albsnn_conditions.REAL, albsnn_conditions.DEFAULT))
+        means = ["loss_rise", "weight_error", "output_error", "n_weights", "n_file_bytes"]
+        means += ["saving", "events_per_image", "spikes_per_neuron_step"]
+        by_layer = table[shown & (table["n_steps"] == 1)].groupby(
+            ["setting", "layer"], sort=False, as_index=False
+        )
+        of_layers = by_layer.agg(
+            n_seeds=("training_seed", "nunique"),
+            n_binary=("is_binary", "sum"),
+            **{name: (name, "mean") for name in means},
+        )
+        of_layers.insert(0, "dataset", dataset)
+        layers.append(of_layers)
+        for name in ("paper", "checks"):
+            # The published figures are of Fashion-MNIST, and so are the demands.
+            if dataset == "fashion-mnist" and (folder / f"{name}.csv").exists():
+                found[f"albsnn_{name}"] = pd.read_csv(folder / f"{name}.csv")
+    if runs:
+        found |= {"albsnn": pd.concat(runs), "albsnn_layers": pd.concat(layers)}
+    return found
+
+
 def collect_training(folders: list[Path]) -> dict[str, pd.DataFrame]:
     """Cost of a training step on each data set."""
     tables = []
@@ -299,6 +428,7 @@ COLLECT = {
     "amos": collect_amos,
     "burst": collect_burst,
     "noise": collect_noise,
+    "albsnn": collect_albsnn,
     "training": collect_training,
     "benchmark": collect_benchmark,
 }
@@ -306,6 +436,7 @@ PICTURES = {
     "amos": ("amos_raster.png",),
     "burst": ("burst_raster.png", "burst_accuracy.png"),
     "noise": ("noise_accuracy.png", "noise_psychometric.png"),
+    "albsnn": ("albsnn_accuracy.png", "albsnn_choice.png"),
 }
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from models.burst import BurstOptions
-from studies import noise_conditions, publish
+from studies import albsnn_conditions, noise_conditions, publish
 from studies.burst_conditions import CHECKS, Condition
 from studies.common import REQUIRED_COLUMNS, ROOT
 
@@ -16,9 +16,10 @@ def test_readme_shows_the_published_numbers():
     """README tables against the committed CSV files."""
     text = publish.README.read_text()
     assert publish.filled(text) == text
-    for pictures in publish.PICTURES.values():
+    for scheme, pictures in publish.PICTURES.items():
+        is_published = (publish.PUBLISHED / f"{scheme}.csv").exists()
         for picture in pictures:
-            assert (publish.PUBLISHED / picture).exists()
+            assert (publish.PUBLISHED / picture).exists() == is_published
             assert f"studies/published/{picture}" in text
 
 
@@ -99,6 +100,27 @@ def test_published_noise_runs_keep_the_promises():
     training = pd.read_csv(publish.PUBLISHED / "training.csv")
     ratio = training[training.method == "noise, T = 1"].set_index("dataset").ratio
     assert ratio["fashion-mnist"] <= 0.4
+
+
+@pytest.mark.skipif(
+    not (publish.PUBLISHED / "albsnn_checks.csv").exists(), reason="not published yet"
+)
+def test_published_albsnn_runs_keep_the_promises():
+    """Committed reference runs on all test images against what the README promises."""
+    checks = pd.read_csv(publish.PUBLISHED / "albsnn_checks.csv")
+    assert checks.check.tolist() == [name for name, *_ in albsnn_conditions.CHECKS]
+    assert (checks.found >= checks.at_least).all()
+    runs = pd.read_csv(publish.PUBLISHED / "albsnn.csv")
+    one_step = runs[runs.n_steps == 1]
+    assert (one_step.equal_logits == 1.0).all()  # bit for bit, on every image
+    saving = one_step.set_index(["dataset", "setting"]).saving
+    assert (saving.xs("gap-real", level="setting") == 0).all()
+    assert saving["fashion-mnist", "albsnn"] >= 0.6
+    layers = pd.read_csv(publish.PUBLISHED / "albsnn_layers.csv")
+    packed = 8 * layers.n_file_bytes <= 32 * layers.n_weights * (1 - layers.saving) + 8
+    assert packed.all()  # the file is as small as the table says
+    paper = pd.read_csv(publish.PUBLISHED / "albsnn_paper.csv")
+    assert paper[paper.source.str.startswith("published")].n_weights.isna().all()
 
 
 @pytest.mark.parametrize(

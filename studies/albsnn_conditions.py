@@ -1,0 +1,190 @@
+"""What the study of locally binary networks compares, and with what.
+
+A setting is how a network was trained: `albsnn` (layers chosen by the estimate of the loss, and
+binary weights optimised at the end, as in the journal version), `albsnn-2022` (without the
+latter), `gap-real`, `gap-binary` and `gap-fixed` (no layers, all, or two given layers are binary).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from models.layers import BinaryConv2D, Conv2D, Dense, Spike
+from models.network import Network
+from models.spiking import READOUT
+
+DEFAULT = "albsnn"
+REAL = "gap-real"
+WEIGHTED = (Conv2D, BinaryConv2D, Dense)
+ESTIMATES = ("weight_error", "output_error", "loss_rise", "first_order")
+# What must hold on Fashion-MNIST, one step: name, what, least value.
+CHECKS = (
+    ("real", "accuracy (%) of real weights", 92.0),
+    ("albsnn", "points gained over real weights, same seeds", -0.5),
+    ("saving", "storage saving (%) of the weights", 60.0),
+    ("equal logits", "images (%) with the trained network's logits bit for bit; to inform", 0.0),
+)
+# Of one step: source, data set, accuracy. Both abstracts save "more than 20 %" of the storage.
+PUBLISHED = (
+    ("2022", "fashion-mnist", 0.9292),
+    ("2022", "cifar-10", 0.9163),
+    ("2022", "cifar-100", 0.6354),
+    ("2023", "fashion-mnist", 0.9339),
+    ("2023", "cifar-10", 0.9212),
+    ("2023", "cifar-100", 0.6955),
+)
+PUBLISHED_SAVING = 0.20
+
+
+def driven(network: Network) -> dict[str, str]:
+    """Population that each weighted layer drives, the read-out included.
+
+    Parameters
+    ----------
+    network : Network
+        That :func:`models.albsnn.convert` accepts: one weighted layer before each spiking one.
+
+    Returns
+    -------
+    dict of str to str
+        By weighted layer, in the order of the network.
+    """
+    ends = {layer.inputs[0]: layer.name for layer in network.layers if isinstance(layer, Spike)}
+    found: dict[str, str] = {}
+    for end, target in (ends | {network.layers[-1].name: READOUT}).items():
+        node = end
+        while not isinstance(network.layer(node), WEIGHTED):
+            (node,) = network.layer(node).inputs
+        found[node] = target
+    return found
+
+
+def history(info: dict[str, Any]) -> pd.DataFrame:
+    """What a weight file tells of the choice of binary layers.
+
+    Parameters
+    ----------
+    info : dict
+        Of :func:`models.storage.load_info`; without ``layers`` there is nothing to tell.
+
+    Returns
+    -------
+    DataFrame
+        One row per epoch and layer: epoch (from 1), layer, is_binary (in that epoch) and the
+        values named in `ESTIMATES` (see :mod:`models.binarisation`), NaN where binary weights
+        were optimised directly.
+    """
+    columns = ["epoch", "layer", "is_binary", *ESTIMATES]
+    tables = [
+        pd.DataFrame(values | {"layer": name, "epoch": 1 + np.arange(len(values["is_binary"]))})
+        for name, values in info.get("layers", {}).items()
+    ]
+    if not tables:
+        return pd.DataFrame(columns=columns)
+    table = pd.concat(tables)[columns].astype(dict.fromkeys(ESTIMATES, float))
+    return table.sort_values("epoch", kind="stable", ignore_index=True)
+
+
+def last_estimates(table: pd.DataFrame) -> pd.DataFrame:
+    """Estimates of each layer in the last epoch that has any.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Of `history`.
+
+    Returns
+    -------
+    DataFrame
+        weight_error, output_error and loss_rise by layer; no row for a layer without any.
+    """
+    with_any = table.dropna(subset=["loss_rise"])
+    last = with_any.groupby("layer", sort=False).last()
+    return last[["weight_error", "output_error", "loss_rise"]]
+
+
+def paper(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Published figures beside those of this study in one step.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        One row per network and T: dataset, setting, training_seed, n_steps, snn_accuracy, saving,
+        weight_bits_real.
+
+    Returns
+    -------
+    DataFrame
+        source, dataset, n_steps, accuracy, saving (of weight storage), n_weights (NaN: not
+        established), what. Accuracy and saving are fractions, of this study means over seeds.
+    """
+    rows: list[dict[str, Any]] = [
+        {
+            "source": f"published, {year}",
+            "dataset": dataset,
+            "n_steps": 1,
+            "accuracy": accuracy,
+            "saving": PUBLISHED_SAVING,
+            "n_weights": np.nan,
+            "what": "abstract; the saving is more than this; network not established",
+        }
+        for year, dataset, accuracy in PUBLISHED
+    ]
+    one = metrics[metrics["n_steps"] == 1]
+    for (dataset, setting), own in one.groupby(["dataset", "setting"], sort=False):
+        n_seeds = own["training_seed"].nunique()
+        rows.append(
+            {
+                "source": f"here, {setting}",
+                "dataset": dataset,
+                "n_steps": 1,
+                "accuracy": own["snn_accuracy"].mean(),
+                "saving": own["saving"].mean(),
+                "n_weights": own["weight_bits_real"].mean() / 32,
+                "what": f"mean over {n_seeds} seed{'s' if n_seeds > 1 else ''}; network of our own",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def checks(metrics: pd.DataFrame) -> pd.DataFrame | None:
+    """What the study must show in one step, as means over training seeds; None if incomplete.
+
+    Parameters
+    ----------
+    metrics : DataFrame
+        One row per network and T: setting, training_seed, n_steps, snn_accuracy, saving,
+        equal_logits.
+
+    Returns
+    -------
+    DataFrame or None
+        check, what, at_least, found, holds.
+    """
+    one = metrics[metrics["n_steps"] == 1]
+    real, own = (
+        one[one["setting"] == setting]
+        .groupby("training_seed")[["snn_accuracy", "saving", "equal_logits"]]
+        .mean()
+        for setting in (REAL, DEFAULT)
+    )
+    gained = (own["snn_accuracy"] - real["snn_accuracy"]).dropna()  # seeds that both have
+    if gained.empty:
+        return None
+    found = {
+        "real": real["snn_accuracy"].mean(),
+        "albsnn": gained.mean(),
+        "saving": own["saving"].mean(),
+        "equal logits": one["equal_logits"].mean(),
+    }
+    table = pd.DataFrame(
+        [
+            {"check": name, "what": what, "at_least": least, "found": 100 * found[name]}
+            for name, what, least in CHECKS
+        ]
+    )
+    table["holds"] = table["found"] >= table["at_least"]
+    return table
