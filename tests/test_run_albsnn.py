@@ -72,7 +72,9 @@ def small_network(name, seed=0):
     # The head is centred, so that images and not its offsets decide.
     images, _ = datasets.load("digits", "train", None)
     centre = network.activations(images[:100])["conv4"].mean(axis=(0, 1, 2))
-    head = replace(network.layer("norm4"), mean=centre, beta=np.zeros(10))
+    norm = network.layer("norm4")
+    gamma = norm.gamma * np.tile([1, -1], 5)  # sums alone would name other classes
+    head = replace(norm, mean=centre, gamma=gamma, beta=np.zeros(10))
     layers[-2] = head
     return albsnn.on_grid(replace(network, layers=tuple(layers)))
 
@@ -230,6 +232,8 @@ def test_spikes_are_stored_with_the_predictions_of_the_logits(plain, reference):
     """Of the last condition; the head's gain and offset decide too."""
     runs, logits, _, labels = reference
     spikes, _, stored = load_spikes(plain / "spikes.npz")
+    sums = runs[2].scores[:N_TRAINS, -1].argmax(axis=1)
+    assert (stored["predictions"] != sums).any()
     assert len(spikes) == sum(int(c[:N_TRAINS].sum()) for c in runs[2].counts.values())
     np.testing.assert_array_equal(stored["predictions"], logits[2][:N_TRAINS, -1].argmax(axis=1))
     np.testing.assert_array_equal(stored["labels"], labels[:N_TRAINS])
