@@ -34,7 +34,7 @@ from models.noise_neurons import RESETS
 from models.recording import Recording
 from models.simulation import simulate
 from models.spiking import READOUT
-from studies import albsnn_conditions, common, subject
+from studies import albsnn_conditions, binary_cost, common, subject
 from studies.make_figures import make_figures
 from studies.noise_conditions import setting_of
 from studies.results import save_spikes
@@ -43,6 +43,7 @@ from studies.subject import Subject
 NETWORKS = {"digits": "digits-albsnn", "fashion-mnist": "fashion-albsnn"}
 DEFAULTS = AlbsnnOptions()
 QUICK_STEPS = 2
+TIMED_IMAGES, TIMED_ROUNDS = 2000, 5  # of binary synapses beside real ones
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--study",
         action="store_true",
-        help="also potentials, spike timing with binary weights, and the published figures",
+        help="also potentials, spike timing with binary weights, what binary synapses cost in the "
+        "engine, and the published figures",
     )
     scheme = flags.add_argument_group("conversion")
     scheme.add_argument(
@@ -296,12 +298,30 @@ def _extra(
             if case.keys["setting"] == albsnn_conditions.REAL and case.keys["n_steps"] > 1
         ]
         tables["paper"] = [albsnn_conditions.paper(metrics)]
+        tables["cost"] = _cost(cases, arguments)
         # The demands are on Fashion-MNIST; digits are too easy to tell the variants apart.
-        checks = albsnn_conditions.checks(metrics) if arguments.dataset == "fashion-mnist" else None
-        tables["checks"] = [] if checks is None else [checks]
+        if arguments.dataset == "fashion-mnist" and tables["cost"]:
+            checks = albsnn_conditions.checks(metrics, tables["cost"][0])
+            tables["checks"] = [] if checks is None else [checks]
     for name, parts in tables.items():
         if parts:
             pd.concat(parts).to_csv(working / f"{name}.csv", index=False)
+
+
+def _cost(cases: list[Case], arguments: argparse.Namespace) -> list[pd.DataFrame]:
+    """Binary synapses of the network shown beside real ones of the same weights, if it has any."""
+    case = cases[-1]
+    if not case.conversion.binary:
+        return []
+    found = binary_cost.measure(
+        case.conversion.spiking,
+        case.subject.images[:TIMED_IMAGES],
+        rounds=1 if arguments.quick else TIMED_ROUNDS,
+        batch=arguments.batch,
+        target=arguments.target,
+        pipelined=arguments.pipelined,
+    )
+    return [_named(case.keys, found)]
 
 
 def _history(own: Subject) -> pd.DataFrame:

@@ -307,6 +307,18 @@ def test_timing_compares_with_layers_made_binary_afterwards(whole, reference):
     assert timing.loc[("conv3", "act2"), "same_train"] == 1
 
 
+def test_cost_of_binary_synapses(whole):
+    """Memory of the binary kernels against their number of weights: 32 bits, or one and a rest."""
+    cost = table(whole, "cost").set_index("kernels")
+    layers = table(whole, "layers")
+    own = layers[(layers["network"] == cost["network"].iloc[0]) & layers["is_binary"]]
+    n = own[own["layer"] != "conv1"].groupby("layer")["n_weights"].first().sum()
+    assert cost["weight_bytes"]["numbers"] == 4 * n
+    assert 0 <= cost["weight_bytes"]["packed"] - n / 8 < 12
+    assert (cost["loop_s"] > 0).all()
+    assert cost["time_ratio"]["numbers"] == 1
+
+
 def test_study_says_what_timing_needs(files, tmp_path, capsys):
     """A study of one step, without a network of real weights."""
     folder = study(tmp_path, "--study", "--network", files["digits-albsnn"])
@@ -315,8 +327,9 @@ def test_study_says_what_timing_needs(files, tmp_path, capsys):
     assert not (folder / "timing.csv").exists()
 
 
-def test_demands_are_checked_on_fashion_mnist(tmp_path):
-    """Tables of a study from given metrics, without networks."""
+def test_demands_are_checked_on_fashion_mnist(tmp_path, monkeypatch):
+    """Tables of a study from given metrics and costs, without networks."""
+    monkeypatch.setattr(run_albsnn, "_cost", lambda *_: [COST])
     metrics = runs({1: 0.93}, {1: 0.93}).assign(dataset="x", weight_bits_real=32)
     for dataset, is_checked in (("digits", False), ("fashion-mnist", True)):
         (tmp_path / dataset).mkdir()
@@ -405,6 +418,11 @@ def test_only_runs_with_the_default_options_are_published(whole, tmp_path):
         assert publish._is_reference(tmp_path) == is_reference
 
 
+COST = pd.DataFrame(
+    {"kernels": ["packed", "numbers"], "time_ratio": [0.9, 1.0], "weight_bytes": [100, 3150]}
+)
+
+
 def runs(real, own, saving=0.9, steps=1):
     """Metrics of a study: accuracies by seed."""
     rows = [
@@ -422,31 +440,44 @@ def runs(real, own, saving=0.9, steps=1):
 def test_checks_compare_seeds_that_both_have():
     """Each demand with results that meet it, and that just do not."""
     good = runs({1: 0.925, 2: 0.921, 4: 0.999}, {1: 0.921, 2: 0.916, 3: 0.1}, saving=0.61)
-    found = albsnn_conditions.checks(good).set_index("check")
+    found = albsnn_conditions.checks(good, COST).set_index("check")
     assert found["holds"].all()
     assert found["found"]["albsnn"] == pytest.approx(-0.45)  # seeds 1 and 2
     assert found["found"]["real"] == pytest.approx(100 * (0.925 + 0.921 + 0.999) / 3)
     assert found["found"]["saving"] == pytest.approx(61)
+    assert found["found"]["time"] == pytest.approx(10)
+    assert found["found"]["memory"] == pytest.approx(31.5)
     bad = runs({1: 0.925, 2: 0.914}, {1: 0.915, 2: 0.913}, saving=0.59)
     bad.loc[0, "equal_logits"] = 0.0
-    found = albsnn_conditions.checks(bad).set_index("check")
+    found = albsnn_conditions.checks(
+        bad, COST.assign(time_ratio=[1.1, 1.0], weight_bytes=[1, 30])
+    ).set_index("check")
     assert found["holds"].to_dict() == {
         "real": False,
         "albsnn": False,
         "saving": False,
         "equal logits": True,
+        "time": False,
+        "memory": False,
     }
     assert found["found"]["equal logits"] == pytest.approx(75)
     later = good.assign(n_steps=good["n_steps"] + 1, snn_accuracy=0.0)
-    both = albsnn_conditions.checks(pd.concat([good, later]))
-    pd.testing.assert_frame_equal(both, albsnn_conditions.checks(good))  # one step counts
-    assert albsnn_conditions.checks(runs({1: 0.925}, {2: 0.92})) is None
-    assert albsnn_conditions.checks(later) is None
+    both = albsnn_conditions.checks(pd.concat([good, later]), COST)
+    pd.testing.assert_frame_equal(both, albsnn_conditions.checks(good, COST))  # one step counts
+    assert albsnn_conditions.checks(runs({1: 0.925}, {2: 0.92}), COST) is None
+    assert albsnn_conditions.checks(later, COST) is None
 
 
 def test_checks_name_what_is_demanded():
     """Names and bounds of the acceptance."""
-    wanted = {"real": 92.0, "albsnn": -0.5, "saving": 60.0, "equal logits": 0.0}
+    wanted = {
+        "real": 92.0,
+        "albsnn": -0.5,
+        "saving": 60.0,
+        "equal logits": 0.0,
+        "time": 0.0,
+        "memory": 31.0,
+    }
     assert {name: least for name, _, least in albsnn_conditions.CHECKS} == wanted
 
 
