@@ -25,14 +25,15 @@ def dyadic_coding(shape):
 
 
 def convolution(rng, kind, name, before, size, n_in, n_out, **options):
-    """Random convolution: ``"b"`` of signs and a scale a channel, ``"r"`` of real weights."""
+    """Random convolution: ``"b"`` of signs and a scale a channel, ``"r"`` of reals with a bias."""
     shape = (*size, n_in // options.get("groups", 1), n_out)
     if kind == "b":
         signs = rng.choice([-1.0, 1.0], shape)
         scale = np.round(rng.uniform(0.3, 1.0, n_out) / GAIN_STEP) * GAIN_STEP
         return BinaryConv2D(name, (before,), signs, scale, **options)
     kernel = np.round(rng.normal(0, 0.6, shape) * 2**10) / 2**10
-    return Conv2D(name, (before,), kernel, np.zeros(n_out), **options)
+    bias = np.round(rng.normal(0, 0.3, n_out) * 2**6) / 2**6
+    return Conv2D(name, (before,), kernel, bias, **options)
 
 
 def norm(rng, name, before, n):

@@ -301,9 +301,9 @@ def test_readout_identity(pattern, n_steps):
     conversion = convert(network, n_steps=n_steps)
     run = albsnn_reference.run(conversion, images)
     head, bn = network.layer("conv5"), network.layer("norm5")
-    weights = head.signs * head.scale if pattern[4] == "b" else head.kernel
+    weights, bias = (head.signs * head.scale, 0) if pattern[4] == "b" else (head.kernel, head.bias)
     spikes = run.counts["act4"].reshape(6, n_steps, 3, 3, 9).astype(float)
-    h = np.einsum("nthwi,io->nthwo", spikes, weights[0, 0])
+    h = np.einsum("nthwi,io->nthwo", spikes, weights[0, 0]) + bias
     z = bn.gamma * (h - bn.mean) / np.sqrt(bn.variance + bn.epsilon) + bn.beta
     expected = z.mean(axis=(2, 3)).cumsum(axis=1) / np.arange(1, n_steps + 1)[:, None]
     found = conversion.logits(run.scores)
@@ -416,17 +416,18 @@ def test_layout(pattern):
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_gain_holds_scale_norm_and_divisor(pattern):
-    """Gains and offsets of each neuron against alpha gamma / pool, and beta."""
+    """Gains and offsets of each neuron against alpha gamma / pool, and the bias normalised."""
     network = mixed(pattern)
     spiking = convert(network).spiking
     for number, positions in ((2, 4), (3, 1), (4, 1)):
         layer, bn = network.layer(f"conv{number}"), network.layer(f"norm{number}")
-        alpha = layer.scale if pattern[number - 1] == "b" else 1.0
+        alpha, bias = (layer.scale, 0.0) if pattern[number - 1] == "b" else (1.0, layer.bias)
         found = spiking.population(f"act{number}").parameters
         assert found["gain"].shape == (1, *network.shapes[f"act{number}"])
         expected = np.broadcast_to(alpha * bn.gamma / positions, found["gain"].shape)
         np.testing.assert_array_equal(found["gain"], expected)
-        np.testing.assert_array_equal(found["bias"], np.broadcast_to(bn.beta, found["bias"].shape))
+        expected = np.broadcast_to(bn.gamma * bias + bn.beta, found["bias"].shape)
+        np.testing.assert_array_equal(found["bias"], expected)
     first = spiking.population("act1").parameters
     assert not first["gain"].any() and not first["bias"].any()  # its drive is a stimulus
 

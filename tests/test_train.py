@@ -435,6 +435,7 @@ def test_checkpoint_of_another_choice_is_refused(tmp_path):
 def test_saved_binary_network_is_on_its_grid(binary_run):
     """The file against its own rounding, its exactness, and its quoted accuracy."""
     network = load_network(binary_run[1])
+    assert any(isinstance(layer, BinaryConv2D) for layer in network.layers)
     again = albsnn.on_grid(network)
     for layer, same in zip(network.layers, again.layers, strict=True):
         for field in layer.ARRAYS:
@@ -483,6 +484,26 @@ def test_probe_images_do_not_train(tmp_path):
     assert same == [True, True, False]
     assert found[0][1] != found[1][1]
     assert len(found[0][1]) == 6
+
+
+def test_latent_weights_are_clipped_in_training(tmp_path):
+    """Largest latent weights after steps that are far too long: 1 in binary layers, more in others.
+
+    And the statistics of batch normalisation against plain means over the training images.
+    """
+    images, labels = (part[:412] for part in datasets.load("digits", "train"))
+    coding = train.input_coding(images, 16, is_dyadic=True)
+    fixed = Binarisation(variant="fixed", layers=("conv1", "conv3"), n_probe=100, optimised_part=0)
+    recipe = replace(BINARY, epochs=2, learning_rate=2.0, binarisation=fixed)
+    module, _ = train.fit(recipe, images, labels, coding, 1, tmp_path)
+    largest = [getattr(module, f"conv{i}").weight.abs().max().item() for i in (1, 2, 3)]
+    assert largest[0] == largest[2] == 1
+    assert largest[1] > 1.5
+    with torch.no_grad():
+        parts = train.to_tensor(images[:312], coding).split(recipe.batch)
+        means = [module.conv1(x).mean(dim=(0, 2, 3)) for x in parts]
+    torch.testing.assert_close(module.norm1.running_mean, torch.stack(means).mean(0))
+    assert module.norm1.num_batches_tracked == 5
 
 
 @pytest.mark.parametrize("variant", ["none", "all"])
