@@ -6,8 +6,6 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from models.storage import trained_networks
-
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MOST_CODE_CELLS = 15
@@ -29,8 +27,6 @@ def test_there_are_notebooks():
 @every_notebook
 def test_notebook_runs(path, tmp_path, monkeypatch):
     """Every cell runs without an exception; outputs stay in memory, settings in `tmp_path`."""
-    if path.stem == "04_binary_synapses" and "digits-albsnn" not in trained_networks():
-        pytest.skip("digits-albsnn is not shipped yet")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     before = path.read_bytes(), sorted(FOLDER.iterdir())
     notebook = nbformat.read(path, as_version=4)
