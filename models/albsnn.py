@@ -241,7 +241,8 @@ def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnCon
         elif isinstance(layer, Spike):
             kind = neuron
             path, divisor, name = _projection(bare, layer.inputs[0], layer.name, delays, binary)
-            gain = gains[name] / (divisor * layer.threshold)
+            # Twice the bits hold a scale times a factor exactly, and ninths of it closely.
+            gain = _rounded(gains[name] / (divisor * layer.threshold), 2 * GAIN_BITS)
             offset = offsets[name] / layer.threshold
             bias = np.broadcast_to(offset, shape)
             if path.source == INPUT:

@@ -56,7 +56,7 @@ class Binarisation:
     budget : float, optional
         Sum of loss rises to spend, in nats, instead of the two thresholds.
     frozen_part : float
-        Last part of the epochs in which the choice stands.
+        Last part of the epochs, in which the choice stands; the last judgement is one epoch before.
     n_probe : int
         Images held out for the estimates, at most a quarter of all.
     optimised_part : float
@@ -155,8 +155,10 @@ def estimate(
                 w, w_hat = layer.weight, layer.as_binary()
                 was_binary = bool(layer.is_binary)
                 layer.is_binary.fill_(not was_binary)
-                there = float(loss_of(module(x), y))
-                layer.is_binary.fill_(was_binary)
+                try:
+                    there = float(loss_of(module(x), y))
+                finally:
+                    layer.is_binary.fill_(was_binary)
                 found[name] = {
                     "weight_error": weight_error(w, w_hat),
                     "output_error": _output_error(layer, inputs[name], w, w_hat),

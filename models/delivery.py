@@ -320,7 +320,7 @@ def _by_source_channel(kernel: NDArray[np.float64], groups: int) -> NDArray[np.f
 
 def _packed(signs: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Bits, the lowest of each number first, and a number of zeros behind the last."""
-    bits = np.zeros((signs.size // 32 + 2) * 32, dtype=bool)
+    bits = np.zeros((-(-signs.size // 32) + 1) * 32, dtype=bool)
     bits[: signs.size] = signs
     return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32)
 
