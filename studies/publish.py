@@ -457,8 +457,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 continue
             for name, table in collect(folders).items():
                 table.to_csv(PUBLISHED / f"{name}.csv", index=False)
-            shown = _studies(folders) or [f for f in folders if f.name.startswith("fashion-mnist")]
-            for picture in PICTURES.get(scheme, ()) if shown else ():
+            fashion = [f for f in folders if f.name.startswith("fashion-mnist")]
+            shown = _studies(folders) or fashion or folders
+            for picture in PICTURES.get(scheme, ()):
                 shutil.copy2(shown[0] / "figures" / picture, PUBLISHED / picture)
         README.write_text(filled(README.read_text()))
 
