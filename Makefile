@@ -13,10 +13,10 @@ study: .venv/.study
 test: .venv/.test
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal
 
 slow: .venv/.test
-	$(RUN) -m pytest -m slow
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist worksteal -m slow
 
 .venv/.study: requirements.txt constraints.txt
 	test -x $(RUN) || { $(CHECK) && $(PYTHON) -m venv .venv; }

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from models import storage
 from models.layers import (
@@ -27,6 +28,14 @@ SETTINGS = [
     for jobs in (1, 2)
     for pipelined in (False, True)
 ]
+BUSIEST = SETTINGS[7]  # several images side by side and on their way, in two processes
+
+
+def slow_unless(is_fast, cases):
+    """Cases for parametrisation; those that are not fast, by their values, are slow tests."""
+    return [
+        case if is_fast(*case) else pytest.param(*case, marks=pytest.mark.slow) for case in cases
+    ]
 
 
 def conv(rng, name, before, size, n_in, n_out, **options):

@@ -1,5 +1,6 @@
 """Brian2 against the NumPy reference of the burst algorithm: spike for spike, on every target."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from models.simulation import simulate
 from studies import datasets
 from studies.explicit import with_explicit_synapses
 from tests.networks import (
+    BUSIEST,
     COMPILED,
     SETTINGS,
     assert_same,
@@ -18,8 +20,10 @@ from tests.networks import (
     images_for,
     pooled_network,
     shipped,
+    slow_unless,
 )
 
+ONE_SIZE = (2, 2), (2, 2), (1, 0)  # windows, strides and padding
 OPTIONS = {"n_steps": 6, "gamma": 3, "normalisation": "percentile", "percentile": 90.0}
 
 
@@ -43,19 +47,47 @@ def test_any_batch_and_processes_equal_reference(case, settings):
     assert_same(simulate(spiking, images, target="numpy", record=True, **settings), reference)
 
 
-@pytest.mark.parametrize("settings", SETTINGS[::5], ids=str)
-@pytest.mark.parametrize("target", COMPILED)
-def test_compiled_targets_equal_reference(case, target, settings):
+@pytest.fixture(scope="module")
+def compiled_case():
+    """The same with windows of one size: their neurons are of one type, so less is compiled."""
+    network = pooled_network(*ONE_SIZE)
+    images = images_for(network, 17)
+    spiking = convert(network, images)
+    return spiking, images, burst_reference.run(spiking, images)
+
+
+@pytest.mark.parametrize(
+    ("target", "settings"),
+    slow_unless(
+        lambda _, settings: settings == BUSIEST,
+        itertools.product(COMPILED, [BUSIEST, *SETTINGS[::5]]),
+    ),
+    ids=str,
+)
+def test_compiled_targets_equal_reference(compiled_case, target, settings):
     """The compiled targets, for some of the same settings."""
-    spiking, images, reference = case
+    spiking, images, reference = compiled_case
     assert_same(simulate(spiking, images, target=target, record=True, **settings), reference)
 
 
-@pytest.mark.parametrize("gamma", [1, 2, 3, 5])
-@pytest.mark.parametrize("target", ["numpy", *COMPILED])
+@pytest.mark.slow
+@pytest.mark.parametrize("target", COMPILED)
+def test_windows_of_several_sizes_on_compiled_targets(case, target):
+    """Two types of pooling neurons in one compiled network."""
+    spiking, images, reference = case
+    assert_same(simulate(spiking, images, target=target, record=True, **BUSIEST), reference)
+
+
+@pytest.mark.parametrize(
+    ("gamma", "target"),
+    slow_unless(
+        lambda gamma, target: gamma == 3 or target == "numpy",
+        itertools.product((1, 2, 3, 5), ("numpy", *COMPILED)),
+    ),
+)
 def test_every_limit_equals_reference(gamma, target):
     """Acceptance B8: Gamma 1, 2, 3 and 5, on all targets; residual and bursts really occur."""
-    network = pooled_network(seed=gamma)
+    network = pooled_network(*ONE_SIZE, seed=gamma)
     images = images_for(network, 6)
     spiking = convert(network, images, gamma=gamma, normalisation="percentile/gamma")
     reference = burst_reference.run(spiking, images)
@@ -67,9 +99,15 @@ def test_every_limit_equals_reference(gamma, target):
         assert np.allclose(found, potentials, rtol=0, atol=1e-12), name
 
 
-@pytest.mark.parametrize("timing", burst.TIMINGS)
-@pytest.mark.parametrize("pooling", burst.POOLINGS)
-@pytest.mark.parametrize("target", ["numpy", "cpp_standalone"])
+@pytest.mark.parametrize(
+    ("timing", "pooling", "target"),
+    slow_unless(
+        lambda *case: (
+            case[2] == "numpy" or case[:2] in (("double-buffer", "or"), ("alternating", "gated"))
+        ),
+        itertools.product(burst.TIMINGS, burst.POOLINGS, ("numpy", "cpp_standalone")),
+    ),
+)
 def test_each_timing_and_pooling_equals_reference(timing, pooling, target):
     """All neuron types: the reference knows the rules of pooling, and nothing of the timing."""
     network = pooled_network((2, 2), (2, 2), (0, 0), seed=3)
@@ -146,7 +184,16 @@ SHIPPED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "gamma", "target"), SHIPPED)
+@pytest.mark.parametrize(
+    ("name", "gamma", "target"),
+    slow_unless(
+        lambda name, gamma, target: (
+            name == "digits-burst"
+            or (target == "numpy" and (gamma == 3 or name == "fashion-burst"))
+        ),
+        SHIPPED,
+    ),
+)
 def test_shipped_networks_equal_reference(name, gamma, target):
     """Shipped networks on real images, on every target against the reference."""
     network = storage.load_network(storage.trained(name))
@@ -202,7 +249,7 @@ def test_tally_equals_the_spike_trains(case):
             assert np.array_equal(run.events_by_step[name], events)
 
 
-@pytest.mark.parametrize("interval_ms", [2.0, 1.5])
+@pytest.mark.parametrize("interval_ms", [2.0, pytest.param(1.5, marks=pytest.mark.slow)])
 def test_long_runs_stay_exact(interval_ms):
     """More than 64 s of biological time, where Brian2's clocks would drift apart.
 
@@ -283,16 +330,16 @@ def test_a_late_axon_breaks_the_equality(case):
     assert not np.array_equal(run.scores, reference.scores[:3])
 
 
-def test_a_leak_changes_the_network(case):
+def test_a_leak_changes_the_network(compiled_case):
     """Changed equation: a leaky membrane runs, and fires less."""
-    spiking, images, _ = case
+    spiking, images, _ = compiled_case
     kind = spiking.kind("burst")
     leaky = replace(
         kind,
         equations=kind.equations.replace("v : volt  ", "dv/dt = -v/tau_m : volt  "),
         constants={**kind.constants, "tau_m": 20 * ms},
     )
+    plain = simulate(spiking, images, target="numpy")
     for target in ("numpy", "cpp_standalone"):
         run = simulate(spiking.with_neurons(leaky), images, target=target)
-        plain = simulate(spiking, images, target=target)
         assert 0 < run.spikes_per_image < 0.9 * plain.spikes_per_image

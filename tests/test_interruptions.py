@@ -208,7 +208,7 @@ def test_two_runs_of_one_result(tmp_path):
         assert again.part == first.part
 
 
-NUMPY = ("--target", "numpy", "--images", "200", "--batch", "1")
+NUMPY = ("--target", "numpy", "--images", "100", "--batch", "1")
 # By study: flags of a sweep over two conditions, their folders, the column that tells them apart.
 SWEEPS = {
     "run_amos.py": (("--neurons-per-gate", "2", "4"), ("K2", "K4"), "neurons_per_gate", [2, 4]),

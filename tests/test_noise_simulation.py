@@ -1,5 +1,6 @@
 """Brian2 against the NumPy reference of noise-trained networks, with the same noise and in law."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from models.simulation import simulate
 from models.spiking import Injection
 from models.weighted import mean_scores
 from tests.networks import (
+    BUSIEST,
     COMPILED,
     SETTINGS,
     assert_same,
@@ -18,6 +20,7 @@ from tests.networks import (
     images_for,
     noisy,
     pooled_network,
+    slow_unless,
 )
 
 RULES = [
@@ -43,14 +46,18 @@ def with_noise(conversion, n_images, seed=3):
     return conversion.with_given_noise, injections, drawn
 
 
-@pytest.fixture(scope="module")
-def case():
-    """Leaky neurons with both kinds of memory, every kind of pooling, 17 images."""
-    network = noisy(pooled_network())
+def leaky_case(network):
+    """Leaky neurons with both kinds of memory, 17 images, and what the reference does with them."""
     images = images_for(network, 17)
     conversion = convert(network, rule="both", leak=0.5)
     spiking, injections, drawn = with_noise(conversion, 17)
     return spiking, injections, images, noise_reference.run(conversion, images, drawn)
+
+
+@pytest.fixture(scope="module")
+def case():
+    """A network with every kind of pooling."""
+    return leaky_case(noisy(pooled_network()))
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -61,12 +68,33 @@ def test_any_batch_and_processes_equal_reference(case, settings):
     assert_same(run, reference)
 
 
-@pytest.mark.parametrize("settings", [SETTINGS[5], SETTINGS[10]], ids=str)
-@pytest.mark.parametrize("target", COMPILED)
-def test_compiled_targets_equal_reference(case, target, settings):
+@pytest.fixture(scope="module")
+def compiled_case():
+    """The same with windows of one size: their neurons are of one type, so less is compiled."""
+    return leaky_case(noisy(pooled_network((2, 2), (2, 2), (1, 0))))
+
+
+@pytest.mark.parametrize(
+    ("target", "settings"),
+    slow_unless(
+        lambda _, settings: settings == BUSIEST,
+        itertools.product(COMPILED, [BUSIEST, SETTINGS[5], SETTINGS[10]]),
+    ),
+    ids=str,
+)
+def test_compiled_targets_equal_reference(compiled_case, target, settings):
     """The compiled targets, for some of the same settings."""
-    spiking, injections, images, reference = case
+    spiking, injections, images, reference = compiled_case
     run = simulate(spiking, images, target=target, record=True, inject=injections, **settings)
+    assert_same(run, reference)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", COMPILED)
+def test_windows_of_several_sizes_on_compiled_targets(case, target):
+    """Two types of pooling neurons in one compiled network."""
+    spiking, injections, images, reference = case
+    run = simulate(spiking, images, target=target, record=True, inject=injections, **BUSIEST)
     assert_same(run, reference)
 
 

@@ -1,5 +1,6 @@
 """Brian2 against the NumPy reference, spike for spike, and what must not change a result."""
 
+import itertools
 from collections import Counter
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from models.simulation import simulate
 from studies import datasets
 from studies.explicit import unrolled, with_explicit_synapses
 from tests.networks import (
+    BUSIEST,
     COMPILED,
     KINDS,
     SETTINGS,
@@ -21,6 +23,7 @@ from tests.networks import (
     images_for,
     of_kind,
     shipped,
+    slow_unless,
 )
 
 
@@ -45,8 +48,11 @@ def test_numpy_target_equals_reference(case, settings):
     assert_same(simulate(spiking, images, target="numpy", record=True, **settings), reference)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-@pytest.mark.parametrize("target", COMPILED)
+@pytest.mark.parametrize(
+    ("target", "settings"),
+    slow_unless(lambda _, settings: settings == BUSIEST, itertools.product(COMPILED, SETTINGS)),
+    ids=str,
+)
 def test_compiled_targets_equal_reference(case, target, settings):
     """C++ standalone and Cython against the reference, for any batch and processes."""
     spiking, images, reference = case
