@@ -50,7 +50,11 @@ RASTER_PHASES = 6  # of bursts: shown after the image has reached the last layer
 MOST_PANELS = 6  # of a figure with one panel for each layer
 MOST_COLUMNS = 3  # of a figure with one column for each seed
 # Those of studies/recipes.py, which needs PyTorch: nats, by data set.
-CHOICE_THRESHOLDS = {"digits": (0.12, 0.25), "fashion-mnist": (0.03, 0.1)}
+CHOICE_THRESHOLDS = {
+    "digits": (0.12, 0.25),
+    "fashion-mnist": (0.03, 0.1),
+    "cifar-10": (0.12, 0.25),
+}
 
 
 @dataclass(frozen=True)

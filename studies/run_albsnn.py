@@ -6,6 +6,7 @@ figures.
 
     python studies/run_albsnn.py                      # the digits inside scikit-learn
     python studies/run_albsnn.py --dataset fashion-mnist --pipelined --jobs 2
+    python studies/run_albsnn.py --dataset cifar-10 --network FILE.safetensors
     python studies/run_albsnn.py --steps 1 2 4 --leak 0.2 --reset soft
     python studies/run_albsnn.py --study --steps 1 2 4 --network digits-gap-real digits-albsnn
 """
@@ -40,7 +41,11 @@ from studies.noise_conditions import setting_of
 from studies.results import save_spikes
 from studies.subject import Subject
 
-NETWORKS = {"digits": "digits-albsnn", "fashion-mnist": "fashion-albsnn"}
+NETWORKS = {
+    "digits": "digits-albsnn",
+    "fashion-mnist": "fashion-albsnn",
+    "cifar-10": "cifar-albsnn",  # not shipped
+}
 DEFAULTS = AlbsnnOptions()
 QUICK_STEPS = 2
 TIMED_IMAGES, TIMED_ROUNDS = 2000, 5  # of binary synapses beside real ones

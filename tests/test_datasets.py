@@ -2,7 +2,10 @@
 
 import gzip
 import hashlib
+import io
 import os
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,10 +13,15 @@ from sklearn.datasets import load_digits
 
 from studies import datasets
 from studies.datasets import DatasetError, classes, describe, load
+from tests import small_cifar
 
 needs_fashion = pytest.mark.skipif(
     not os.environ.get(datasets.SETTING),
     reason="set ANN2BRIAN_DATA to a folder with fashion-mnist/*.gz",
+)
+needs_cifar = pytest.mark.skipif(
+    not Path(os.environ.get(datasets.SETTING, ""), small_cifar.FOLDER, "test_batch.bin").is_file(),
+    reason="set ANN2BRIAN_DATA to a folder with cifar-10-batches-bin/*.bin",
 )
 
 
@@ -72,15 +80,32 @@ def test_fashion_mnist_images_are_upright_and_labelled():
     assert mean["Sneaker"][:7].mean() < 5 < mean["Ankle boot"][:7].mean()
 
 
+@needs_cifar
+@pytest.mark.parametrize("split, n_images, first", [("train", 50000, 6), ("test", 10000, 3)])
+def test_cifar_10_has_the_published_facts(split, n_images, first):
+    """Shape, counts, first label, channel means and deviations of CIFAR-10 against known ones."""
+    images, labels = load("cifar-10", split)
+    assert images.shape == (n_images, 32, 32, 3)
+    assert (images.dtype, labels.dtype) == (np.uint8, np.int64)
+    assert images.flags.c_contiguous
+    assert np.bincount(labels).tolist() == [n_images // 10] * 10
+    assert labels[0] == first
+    if split == "train":  # four digits are published, in units of the largest pixel
+        mean, deviation = images.mean((0, 1, 2)) / 255, images.std((0, 1, 2)) / 255
+        np.testing.assert_allclose(mean, [0.4914, 0.4822, 0.4465], atol=1e-4)
+        np.testing.assert_allclose(deviation, [0.2470, 0.2435, 0.2616], atol=1e-4)
+
+
 def test_classes():
     """Class names against the published tables."""
     assert classes("digits") == tuple("0123456789")
     assert (len(classes("fashion-mnist")), classes("fashion-mnist")[9]) == (10, "Ankle boot")
+    assert (len(classes("cifar-10")), classes("cifar-10")[6]) == (10, "frog")
 
 
 def test_unknown_names():
     """Wrong names of data set and split against the messages that list the right ones."""
-    with pytest.raises(DatasetError, match="'mnist'; there are digits, fashion-mnist"):
+    with pytest.raises(DatasetError, match="'mnist'; there are digits, fashion-mnist, cifar-10"):
         load("mnist", "train")
     with pytest.raises(DatasetError, match="'mnist'"):
         classes("mnist")
@@ -183,3 +208,114 @@ def test_no_network(small_set, monkeypatch, tmp_path):
     message = r"t10k-images.*cannot be downloaded.*Set ANN2BRIAN_DATA.*amazonaws.*github"
     with pytest.raises(DatasetError, match=message):
         load("fashion-mnist", "test")
+
+
+# ---- CIFAR-10 ----
+
+
+@pytest.fixture
+def cifar(tmp_path, monkeypatch):
+    """A data folder with three images a file, and what they are."""
+    monkeypatch.setattr(datasets, "_CIFAR_IMAGES", 3)
+    monkeypatch.delenv(datasets.SETTING, raising=False)
+    return tmp_path / "data", small_cifar.write(tmp_path / "data", 3)
+
+
+def check_cifar(expected, data):
+    """Both splits as they are read against the written images, in the order of the files."""
+    for split, files in (("train", small_cifar.FILES[:5]), ("test", small_cifar.FILES[5:])):
+        images, labels = load("cifar-10", split, data)
+        assert (images.dtype, labels.dtype) == (np.uint8, np.int64)
+        np.testing.assert_array_equal(images, np.concatenate([expected[f][0] for f in files]))
+        np.testing.assert_array_equal(labels, np.concatenate([expected[f][1] for f in files]))
+
+
+def test_cifar_by_argument_and_environment(cifar, monkeypatch):
+    """Six files against the images and labels that were written into them."""
+    data, expected = cifar
+    check_cifar(expected, data)
+    monkeypatch.setenv(datasets.SETTING, str(data))
+    check_cifar(expected, None)
+
+
+def test_cifar_places_of_bytes(cifar):
+    """Single bytes of a file against pixels, by the published layout."""
+    data, _ = cifar
+    path = data / small_cifar.FOLDER / "test_batch.bin"
+    content = bytearray(3 * 3073)
+    content[3073] = 9  # label of the second image
+    content[3073 + 1] = 10  # red, top left
+    content[3073 + 1 + 31] = 20  # red, top right
+    content[3073 + 1 + 1024 + 32] = 30  # green, first pixel of the second row
+    content[3073 + 3072] = 40  # blue, bottom right
+    path.write_bytes(content)
+    images, labels = load("cifar-10", "test", data)
+    assert labels.tolist() == [0, 9, 0]
+    expected = np.zeros((3, 32, 32, 3))
+    expected[1, 0, 0, 0], expected[1, 0, 31, 0] = 10, 20
+    expected[1, 1, 0, 1], expected[1, 31, 31, 2] = 30, 40
+    np.testing.assert_array_equal(images, expected)
+
+
+@pytest.mark.parametrize("file", ["data_batch_4.bin", "test_batch.bin"])
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda c: c[:-1], "damaged or cut short: it has 9218 bytes, the published one 9219"),
+        (lambda c: b"", "damaged or cut short: it has 0 bytes"),
+        (lambda c: c + c[:3073], "damaged or cut short: it has 12292 bytes"),
+        (
+            lambda c: c[:3073] + b"\x0a" + c[3074:],
+            "damaged: image 1 has the label 10, labels are 0 to 9",
+        ),
+    ],
+    ids=["truncated", "empty", "longer", "label"],
+)
+def test_damaged_cifar_file(cifar, file, damage, message):
+    """Files of another size or with another label against the message with name and remedy."""
+    data, _ = cifar
+    path = data / small_cifar.FOLDER / file
+    path.write_bytes(damage(path.read_bytes()))
+    split = "test" if file.startswith("test") else "train"
+    with pytest.raises(DatasetError, match=f"{path}: {message}.*Replace the file. Set ANN2BRIAN"):
+        load("cifar-10", split, data)
+
+
+def test_missing_cifar_file(cifar):
+    """A folder without one file against the message with file name and advice."""
+    data, _ = cifar
+    (data / small_cifar.FOLDER / "data_batch_5.bin").unlink()
+    message = r"data_batch_5.bin: no such file.*Set ANN2BRIAN_DATA.*--data.*batches-bin/\*.bin"
+    with pytest.raises(DatasetError, match=message):
+        load("cifar-10", "train", data)
+    load("cifar-10", "test", data)
+
+
+def test_cifar_download_is_unpacked_once(cifar, monkeypatch, tmp_path):
+    """Images from a downloaded archive against the packed ones; a file cut short, then deleted."""
+    data, expected = cifar
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        archive.add(data / small_cifar.FOLDER, small_cifar.FOLDER)
+    content = packed.getvalue()
+    sum_of_content = hashlib.md5(content).hexdigest()
+    monkeypatch.setattr(datasets, "_CIFAR_MD5", sum_of_content)
+    asked = fake_network(monkeypatch, tmp_path, [content])
+    check_cifar(expected, None)
+    assert asked == ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"]
+    path = tmp_path / "cache" / "data" / "cifar-10" / small_cifar.FOLDER / "test_batch.bin"
+    path.write_bytes(path.read_bytes()[:100])  # as after a kill
+    with pytest.raises(DatasetError, match=f"{path}: .*100 bytes.*Delete the file: it is then"):
+        load("cifar-10", "test")
+    path.unlink()
+    check_cifar(expected, None)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("answer", [OSError("unreachable"), b"an error page"], ids=["none", "page"])
+def test_cifar_cannot_be_downloaded(cifar, monkeypatch, tmp_path, answer):
+    """A mirror without the archive against the message with file, advice and address."""
+    fake_network(monkeypatch, tmp_path, [answer])
+    message = r"cifar-10-binary.tar.gz is not there and cannot be .*Set ANN2BRIAN_DATA.*toronto"
+    with pytest.raises(DatasetError, match=message):
+        load("cifar-10", "train")

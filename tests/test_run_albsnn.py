@@ -502,6 +502,10 @@ def test_paper_has_the_published_figures_and_ours():
         (("--network", "digits-relu"), "Activation 'act1' does not spike.*--scheme albsnn"),
         (("--network", "digits-noise"), "noise of mean 0.5; run it with studies/run_noise.py"),
         (("--network", "no-such"), "no trained network 'no-such'"),
+        (
+            ("--dataset", "cifar-10", "--network", "cifar-albsnn"),
+            "no trained network 'cifar-albsnn'.*Train it with: .* --network cifar-albsnn",
+        ),
         (("--network", "fashion-noise"), r"takes images of shape \(28, 28, 1\)"),
         (("--leak", "0"), "leak must be from"),
         (("--leak", "1.5"), "leak must be from .* to 1, got 1.5"),
@@ -521,6 +525,13 @@ def test_bad_input_is_refused_in_one_line(files, tmp_path, capsys, flags, messag
     (line,) = capsys.readouterr().err.strip().splitlines()[-1:]
     assert pd.Series([line]).str.contains(message).all(), line
     assert not list(tmp_path.rglob("metrics.csv"))
+
+
+def test_default_networks_are_those_shown():
+    """Data sets of the study, and the setting of their networks, against the default setting."""
+    assert list(run_albsnn.NETWORKS) == list(datasets.DATASETS)
+    found = {run_albsnn.setting_of(name) for name in run_albsnn.NETWORKS.values()}
+    assert found == {albsnn_conditions.DEFAULT}
 
 
 def test_network_named_twice_is_refused(files, tmp_path, capsys):
