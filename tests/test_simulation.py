@@ -125,8 +125,13 @@ def test_signed_input_is_coded_as_spikes():
     assert np.abs(run.scores[:, -1] - logits).max() < 0.02 * logits.std()
 
 
-@pytest.mark.parametrize("name", shipped("amos"))
-@pytest.mark.parametrize("target", ["cpp_standalone", "cython", "numpy"])
+@pytest.mark.parametrize(
+    ("name", "target"),
+    slow_unless(
+        lambda name, target: target == "numpy" or name == "digits-relu",
+        itertools.product(shipped("amos"), ("numpy", *COMPILED)),
+    ),
+)
 def test_shipped_networks_equal_reference(name, target):
     """Shipped networks, 64 real images, on every target against the reference."""
     network = storage.load_network(storage.trained(name))
