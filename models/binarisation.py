@@ -296,7 +296,7 @@ class Binariser:
             g = layer.weight.grad
             if not layer.is_scale_fixed or g is None:
                 continue
-            moments = self._moments.setdefault(name, torch.zeros(2, *g.shape))
+            moments = self._moments.setdefault(name, g.new_zeros(2, *g.shape))
             moments.mul_(memory).add_(torch.stack([g, g.square()]), alpha=1 - memory)
             mean, square = moments
             is_opposed = layer.weight * mean > self.options.flip_threshold * square.sqrt()

@@ -213,6 +213,7 @@ def fit(
     coding: InputCoding,
     seed: int,
     folder: Path,
+    device: str = "cpu",
 ) -> tuple[nn.Module, list[dict[str, Any]]]:
     """Train, or go on where an earlier run into the same folder stopped.
 
@@ -231,11 +232,13 @@ def fit(
     folder : Path
         Holds ``checkpoint.pt``, ``epochs.csv`` and, for networks that can be binary,
         ``layers.csv``.
+    device : str
+        Where PyTorch computes: ``"cpu"`` or ``"cuda"``.
 
     Returns
     -------
     nn.Module
-        The trained module in evaluation mode.
+        The trained module in evaluation mode, on the CPU.
     list of dict
         Estimates and choice of binary layers; see `Binariser`.
 
@@ -245,7 +248,7 @@ def fit(
         If the folder holds a checkpoint of another run; the message says what differs.
     """
     torch.manual_seed(seed)
-    module = recipe.build()
+    module = recipe.build().to(device)
     kernels = [p for p in module.parameters() if p.ndim > 1]
     others = [p for p in module.parameters() if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
@@ -257,19 +260,20 @@ def fit(
     binariser = Binariser(module, options, recipe.epochs)
     if binariser.layers:
         n_probe = min(options.n_probe, len(images) // 4)
-        images, probe = images[:-n_probe], to_tensor(images[-n_probe:], coding)
+        images, probe = images[:-n_probe], to_tensor(images[-n_probe:], coding).to(device)
         labels, probe_labels = labels[:-n_probe], labels[-n_probe:]
     # The builder has no readable value; the module's text stands for it.
     run = {k: v for k, v in asdict(recipe).items() if k != "build"} | {
         "module": str(module),
         "seed": seed,
         "threads": torch.get_num_threads(),
+        "device": device,
         "data": zlib.crc32(labels.tobytes(), zlib.crc32(images.tobytes())),
     }
     checkpoint = folder / "checkpoint.pt"
     log: list[dict[str, float]] = []
     if checkpoint.is_file():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
         differing = [k for k in run if state["run"].get(k) != run[k]]
         if differing:
             raise ValueError(
@@ -284,7 +288,8 @@ def fit(
     n_steps = math.ceil(len(images) / recipe.batch)
     for epoch in range(len(log), recipe.epochs):
         if recipe.estimate_every and epoch and epoch % recipe.estimate_every == 0:
-            estimate_noise(module, to_tensor(images[:ESTIMATE_IMAGES], coding), ESTIMATE_STEPS)
+            sample = to_tensor(images[:ESTIMATE_IMAGES], coding).to(device)
+            estimate_noise(module, sample, ESTIMATE_STEPS)
         binariser.start_epoch(epoch)
         module.train()
         rng = epoch_rng(seed, epoch)
@@ -294,13 +299,13 @@ def fit(
         progress = tqdm(range(n_steps), desc=f"epoch {epoch + 1}/{recipe.epochs}", leave=False)
         for step in progress:
             chosen = order[step * recipe.batch : (step + 1) * recipe.batch]
-            x = to_tensor(augment(images[chosen], recipe, rng), coding)
-            y = torch.from_numpy(labels[chosen])
+            x = to_tensor(augment(images[chosen], recipe, rng), coding).to(device)
+            y = torch.from_numpy(labels[chosen]).to(device)
             rate = recipe.learning_rate * one_cycle((epoch + step / n_steps) / recipe.epochs)
             for group in optimiser.param_groups:
                 group["lr"] = rate
             optimiser.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.is_short):
+            with torch.autocast(device, torch.bfloat16, enabled=recipe.is_short):
                 logits = module(x)
             loss = loss_of(logits.float(), y)
             loss.backward()
@@ -321,7 +326,7 @@ def fit(
                 "lower the recipe's learning_rate"
             )
         if binariser.layers:
-            binariser.end_epoch(epoch, probe, torch.from_numpy(probe_labels), loss_of)
+            binariser.end_epoch(epoch, probe, torch.from_numpy(probe_labels).to(device), loss_of)
         log.append(row)
         tqdm.write(
             f"epoch {epoch + 1:3d}/{recipe.epochs}  loss {row['train_loss']:.4f}  "
@@ -339,8 +344,10 @@ def fit(
         )
     if binariser.layers:
         parts = range(0, min(len(images), RECALIBRATION_IMAGES), recipe.batch)
-        recalibrate(module, (to_tensor(images[i : i + recipe.batch], coding) for i in parts))
-    return module.eval(), binariser.history
+        recalibrate(
+            module, (to_tensor(images[i : i + recipe.batch], coding).to(device) for i in parts)
+        )
+    return module.cpu().eval(), binariser.history
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
@@ -395,6 +402,7 @@ def train(
     results: Path,
     out: Path,
     is_quick: bool = False,
+    device: str = "cpu",
 ) -> Path:
     """Train one recipe, measure its test accuracy and save the network.
 
@@ -414,6 +422,8 @@ def train(
         Folder of the weight file.
     is_quick : bool
         Take a few images only.
+    device : str
+        See `fit`.
 
     Returns
     -------
@@ -423,8 +433,14 @@ def train(
     Raises
     ------
     ValueError
-        For missing data, a checkpoint of another run, or a training that diverges.
+        For missing data, a checkpoint of another run, a training that diverges, or a device that
+        this machine or this PyTorch does not have.
     """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            "--device cuda: PyTorch finds no GPU; install a CUDA build of torch 2.13.0 on a "
+            "machine that has one, or leave the flag out"
+        )
     images, labels = datasets.load(recipe.dataset, "train", data)
     test_images, test_labels = datasets.load(recipe.dataset, "test", data)
     if is_quick:
@@ -432,12 +448,12 @@ def train(
         test_images, test_labels = test_images[:QUICK_IMAGES], test_labels[:QUICK_IMAGES]
     coding = input_coding(images, datasets.describe(recipe.dataset).maximum, recipe.is_dyadic)
     folder = results / run_name(name, seed, is_quick)
-    module, history = fit(recipe, images, labels, coding, seed, folder)
+    module, history = fit(recipe, images, labels, coding, seed, folder, device)
     network = from_torch(module, coding, datasets.classes(recipe.dataset), name)
     if recipe.is_dyadic:
         network = albsnn.on_grid(network) if recipe.binarisation else to_dyadic(network)
     score = accuracy(final_scores(network, test_images, recipe), test_labels)
-    info = provenance(name, recipe, seed, is_quick, network) | {
+    info = provenance(name, recipe, seed, is_quick, network, device) | {
         "test_accuracy": score,
         "n_test_images": len(test_labels),
     }
@@ -524,7 +540,7 @@ def run_name(name: str, seed: int, is_quick: bool) -> str:
 
 
 def provenance(
-    name: str, recipe: Recipe, seed: int, is_quick: bool, network: Network
+    name: str, recipe: Recipe, seed: int, is_quick: bool, network: Network, device: str = "cpu"
 ) -> dict[str, Any]:
     """Return what a weight file says about its origin, test accuracy aside.
 
@@ -540,6 +556,8 @@ def provenance(
         Whether only a few images were used.
     network : Network
         The result.
+    device : str
+        Where it was trained.
 
     Returns
     -------
@@ -551,6 +569,7 @@ def provenance(
         f"python studies/train.py --scheme {recipe.scheme} --network {name} "
         f"--epochs {recipe.epochs} --seed {seed}"
         + (f" --threads {threads}" if threads != THREADS else "")
+        + (f" --device {device}" if device != "cpu" else "")
         + (" --quick" if is_quick else "")
     )
     return {
@@ -604,6 +623,9 @@ def main(argv: Sequence[str] | None = None) -> Path:
     parser.add_argument(
         "--threads", type=int, default=THREADS, help=f"of PyTorch; default: {THREADS}"
     )
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="of PyTorch; default: cpu"
+    )
     arguments = parser.parse_args(argv)
 
     names = [n for n, recipe in RECIPES.items() if recipe.scheme == arguments.scheme]
@@ -629,6 +651,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
         results=arguments.results,
         out=arguments.out or (quick_folder if arguments.quick else TRAINED_FOLDER),
         is_quick=arguments.quick,
+        device=arguments.device,
     )
 
 

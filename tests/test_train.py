@@ -1090,3 +1090,21 @@ def test_shipped_dyadic_networks(name):
 def test_shipped_fashion_networks_on_the_whole_test_set(name):
     """Accuracy on all 10 000 test images against the quoted one."""
     assert shipped_accuracy(name) == load_info(trained(name))["test_accuracy"]
+
+
+def test_missing_gpu_is_refused(tmp_path, monkeypatch):
+    """Before anything is read or written."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    options = ["--quick", "--device", "cuda", "--results", str(tmp_path / "results")]
+    with pytest.raises(ValueError, match="--device cuda: PyTorch finds no GPU"):
+        train.main(["--network", "digits-relu", *options])
+    assert not (tmp_path / "results").exists()
+
+
+def test_command_names_the_device(tmp_path):
+    """The command of a weight file names the device, unless it is the usual one."""
+    recipe = replace(train.RECIPES["digits-relu"], epochs=1)
+    network = load_network(run(tmp_path, replace(NOISY, epochs=1)))
+    found = train.provenance("digits-relu", recipe, 1, False, network, "cuda")["command"]
+    assert found.endswith("--device cuda")
+    assert "--device" not in train.provenance("digits-relu", recipe, 1, False, network)["command"]
