@@ -72,9 +72,9 @@ Array = NDArray[np.float64]
 
 SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
 MOST_STEPS = 4096
-GAIN_BITS = 12  # of scales and of the gains of batch normalisation, relative to the largest
+GAIN_BITS = 15  # of scales and of the gains of batch normalisation, relative to the largest
 OFFSET_STEP = 2.0**-16  # grid of the offsets of batch normalisation
-IMAGE_BITS = 28  # of the weights from the image: a weight times a gain
+IMAGE_BITS = 31  # of the weights from the image: a weight times a gain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,8 +241,9 @@ def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnCon
         elif isinstance(layer, Spike):
             kind = neuron
             path, divisor, name = _projection(bare, layer.inputs[0], layer.name, delays, binary)
-            # Twice the bits hold a scale times a factor exactly, and ninths of it closely.
-            gain = _rounded(gains[name] / (divisor * layer.threshold), 2 * GAIN_BITS)
+            gain = gains[name] / (divisor * layer.threshold)
+            if np.frexp(divisor * layer.threshold)[0] != 0.5:  # ninths, say: back to a grid
+                gain = _rounded(gain, GAIN_BITS)
             offset = offsets[name] / layer.threshold
             bias = np.broadcast_to(offset, shape)
             if path.source == INPUT:

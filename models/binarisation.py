@@ -215,7 +215,18 @@ def choose(
     -------
     dict of str to bool
         New modes.
+
+    Raises
+    ------
+    ValueError
+        If a rise is not a number; the message names the layer.
     """
+    for name, rise in rises.items():
+        if not math.isfinite(rise):
+            raise ValueError(
+                f"layer {name!r}: its loss rise is {rise}, so the training has diverged; lower the "
+                "recipe's learning_rate"
+            )
     if options.budget is None:
         return {
             name: rise <= options.eps_off if is_binary[name] else rise < options.eps_on
@@ -275,7 +286,7 @@ class Binariser:
         epoch : int
             From 0.
         """
-        if epoch < self.n_epochs - round(self.options.optimised_part * self.n_epochs):
+        if epoch < self.n_epochs - math.ceil(self.options.optimised_part * self.n_epochs):
             return
         for layer in self.layers.values():
             if layer.is_binary and not layer.is_scale_fixed:

@@ -6,9 +6,10 @@ Signs and scales (published: XNOR-Net, of which the specification gives the deri
 
 where alpha_c minimises the squared error of output channel c. The real ("latent") weights W are
 kept and trained in both modes, so that a layer can become binary and real again. The gradient of
-the sign is that of the identity where abs(W) <= 1 and zero elsewhere (straight-through, published:
-BinaryConnect). Which form of it ALBSNN (arXiv 2208.00398) uses, and whether it scales at all, is
-not established; both are options.
+the sign is that of the identity where abs(W) <= 1 and zero elsewhere (straight-through, as the
+specification has it); latent weights are clipped to that range (published: BinaryConnect). Which
+form of the gradient ALBSNN (arXiv 2208.00398) uses, and whether it scales at all, is not
+established; both are options.
 """
 
 from __future__ import annotations

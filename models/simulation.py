@@ -408,9 +408,8 @@ _forked: Callable[[Any], dict] | None = None  # inherited by forked workers; Bri
 
 
 def _await_orders() -> None:
-    """Let the parent end a worker, with the program it runs, and its death end it too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    """Leave Ctrl-C to the parent, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def follow() -> None:
         parent = multiprocessing.parent_process()
@@ -425,6 +424,8 @@ def _await_orders() -> None:
 
 def _run_forked(part: Any) -> dict:
     assert _forked is not None
+    # Until here a worker may just end; from here on it has to take its program with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     return _forked(part)
 
 

@@ -175,12 +175,12 @@ def test_on_grid_changes_little_and_once(pattern, bits):
             x = np.linspace(-3, 3, layer.gamma.size)[None, None, None]
             np.testing.assert_allclose(layer.apply(x), original.apply(x), atol=4e-4)
             assert not np.array_equal(layer.gamma, original.scale)
-            assert grid_step(layer.gamma) >= 2.0**-13
+            assert grid_step(layer.gamma) >= 2.0**-16
             assert grid_step(layer.beta) >= 2.0**-16
         elif isinstance(layer, BinaryConv2D):
             np.testing.assert_array_equal(layer.signs, original.signs)
-            assert np.abs(layer.scale - original.scale).max() <= 2.0**-13
-            assert grid_step(layer.scale) >= 2.0**-12
+            assert np.abs(layer.scale - original.scale).max() <= 2.0**-16
+            assert grid_step(layer.scale) >= 2.0**-15
         elif isinstance(layer, Conv2D):
             largest = np.abs(original.kernel).max()
             step = 2.0 ** math.ceil(math.log2(largest)) / 2 ** (bits - 1)

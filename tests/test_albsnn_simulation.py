@@ -97,7 +97,9 @@ def test_weights_of_few_bits_equal_reference():
 # The binary kernels that these hold: grouped rows of 37 channels, strides, the read-out, all.
 COMPILED_CASES = [
     pytest.param("cpp_standalone", "rbbrb", {}, {"batch": 3, "pipelined": True}),
-    pytest.param("cython", "brrbr", {"reset": "soft"}, {"batch": 4}),
+    pytest.param("cpp_standalone", "rbbrb", {"n_steps": 1}, {"batch": 3}),
+    pytest.param("cython", "brrbr", {"reset": "soft", "leak": 1.0}, {"batch": 4}),
+    pytest.param("cython", "brrbr", {"reset": "soft", "leak": 1.0, "n_steps": 1}, {"batch": 4}),
     *(
         pytest.param(target, pattern, options, settings, marks=pytest.mark.slow)
         for target in COMPILED
@@ -252,10 +254,10 @@ def test_events_equal_spikes_times_fan_out(case):
 def test_needed_bits_count_the_gain():
     """Bits of exact sums against pen and paper, for a layer whose gains alone need them.
 
-    576 signs of gain 2**-24 or 1: sums up to 576, times the steps, in steps of 2**-24.
+    576 signs of gain 2**-30 or 1: sums up to 576, times the steps, in steps of 2**-30.
     """
     rng = np.random.default_rng(0)
-    fine = np.array([1.0, 2.0**-12, 1, 1, 1, 1])
+    fine = np.array([1.0, 2.0**-15, 1, 1, 1, 1])
     layers = (
         convolution(rng, "r", "conv1", "input", (1, 1), 1, 64),
         Spike("act1", ("conv1",)),
@@ -270,8 +272,8 @@ def test_needed_bits_count_the_gain():
         GlobalAvgPool("gap", ("conv3",)),
     )
     network = Network("bits", dyadic_coding((5, 5, 1)), layers, CLASSES)
-    assert convert(network, n_steps=1).spiking.needed_bits == 10 + 24  # 576 < 2**10
-    assert convert(network, n_steps=4).spiking.needed_bits == 12 + 24
+    assert convert(network, n_steps=1).spiking.needed_bits == 10 + 30  # 576 < 2**10
+    assert convert(network, n_steps=4).spiking.needed_bits == 12 + 30
 
 
 def test_pooling_by_nine_is_exact_too():
