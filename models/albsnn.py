@@ -73,6 +73,7 @@ Array = NDArray[np.float64]
 SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
 MOST_STEPS = 4096
 GAIN_BITS = 15  # of scales and of the gains of batch normalisation, relative to the largest
+DIVIDED_GAIN_BITS = 24  # of gains divided by something else than a power of two
 OFFSET_STEP = 2.0**-16  # grid of the offsets of batch normalisation
 IMAGE_BITS = 31  # of the weights from the image: a weight times a gain
 
@@ -243,7 +244,7 @@ def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnCon
             path, divisor, name = _projection(bare, layer.inputs[0], layer.name, delays, binary)
             gain = gains[name] / (divisor * layer.threshold)
             if np.frexp(divisor * layer.threshold)[0] != 0.5:  # ninths, say: back to a grid
-                gain = _rounded(gain, GAIN_BITS)
+                gain = _rounded(gain, DIVIDED_GAIN_BITS)
             offset = offsets[name] / layer.threshold
             bias = np.broadcast_to(offset, shape)
             if path.source == INPUT:
