@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .albsnn_neurons import leaky_neuron
-from .burst_neurons import UNIT_VOLT, pooling_neuron
+from .burst_neurons import UNIT_VOLT
 from .checks import require_between, require_one_of, require_whole
 from .dyadic import grid_step, power_of_two_at_least, round_to
 from .layers import (
@@ -60,11 +60,12 @@ from .spiking import (
 )
 from .weighted import (
     Delays,
+    direct_delays,
     image_current,
     last_onset,
     mean_scores,
     onsets,
-    pooling_windows,
+    or_pooling,
     require_spiking,
 )
 
@@ -72,6 +73,8 @@ Array = NDArray[np.float64]
 
 SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
 MOST_STEPS = 4096
+# Of a layer in training, as weight files have them; see models/binarisation.py.
+ESTIMATES = ("weight_error", "output_error", "loss_rise", "first_order")
 GAIN_BITS = 15  # of scales and of the gains of batch normalisation, relative to the largest
 DIVIDED_GAIN_BITS = 24  # of gains divided by something else than a power of two
 OFFSET_STEP = 2.0**-16  # grid of the offsets of batch normalisation
@@ -123,6 +126,8 @@ class AlbsnnConversion:
         As asked for.
     binary : tuple of str
         Weighted layers with binary weights.
+    driven : dict of str to str
+        By weighted layer: the population that it drives, or the read-out.
     gain, offset : ndarray, shape (n_classes,)
         Of the head.
     """
@@ -130,6 +135,7 @@ class AlbsnnConversion:
     spiking: SpikingNetwork
     options: AlbsnnOptions
     binary: tuple[str, ...]
+    driven: dict[str, str]
     gain: Array
     offset: Array
 
@@ -226,61 +232,50 @@ def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnCon
     populations: list[Population] = []
     projections: list[Projection | WindowProjection] = []
     stimuli: list[Stimulus] = []
+    driven: dict[str, str] = {}
 
-    def delays(source: str, target: str) -> NDArray[np.int64]:
-        between = first[target] - first[source] - (0 if target == READOUT else 1)
-        return np.array([between])
+    delays = direct_delays(first)
 
     for layer in bare.layers:
-        shape = bare.shapes[layer.name]
-        largest, step = 0.0, np.inf
         if isinstance(layer, MaxPool2D):
-            kind = pooling_neuron("or", layer.size, "double-buffer", 1)
+            kind, population, windows = or_pooling(bare, layer, first)
             neurons[kind.name] = kind
-            projections.append(pooling_windows(bare, layer, delays))
-            parameters: dict[str, NDArray] = {"limit": np.ones((1, *shape), dtype=np.int64)}
+            populations.append(population)
+            projections.append(windows)
         elif isinstance(layer, Spike):
-            kind = neuron
+            shape = bare.shapes[layer.name]
             path, divisor, name = _projection(bare, layer.inputs[0], layer.name, delays, binary)
+            driven[name] = layer.name
             gain = gains[name] / (divisor * layer.threshold)
             if np.frexp(divisor * layer.threshold)[0] != 0.5:  # ninths, say: back to a grid
                 gain = _rounded(gain, DIVIDED_GAIN_BITS)
-            offset = offsets[name] / layer.threshold
-            bias = np.broadcast_to(offset, shape)
+            bias = np.broadcast_to(offsets[name] / layer.threshold, shape)
             if path.source == INPUT:
                 resting = bias_map(bare, layer.inputs[0], {INPUT: network.input.offset})
-                kernel = path.kernel * gain
                 stimulus, largest = image_current(
                     network,
                     layer.name,
-                    [replace(path, kernel=kernel, is_binary=False)],
+                    [replace(path, kernel=path.kernel * gain, is_binary=False)],
                     resting * divisor * gain + bias,
                     IMAGE_BITS,
                 )
                 stimuli.append(stimulus)
-                gain, bias = np.zeros_like(gain), np.zeros(shape)
-                step = stimulus.step
+                gain, bias, step = np.zeros_like(gain), np.zeros(shape), stimulus.step
             else:
                 projections.append(path)
                 bias = round_to(bias, OFFSET_STEP)
                 largest, step = float(np.abs(bias).max()), OFFSET_STEP
-            parameters = {
-                "gain": np.broadcast_to(gain, (1, *shape)),
-                "bias": bias[None],
-            }
-        else:
-            continue
-        populations.append(
-            Population(
-                name=layer.name,
-                neurons=kind.name,
-                shape=shape,
-                onset=first[layer.name],
-                parameters=parameters,
-                largest_input=largest,
-                input_step=step,
+            populations.append(
+                Population(
+                    name=layer.name,
+                    neurons=neuron.name,
+                    shape=shape,
+                    onset=first[layer.name],
+                    parameters={"gain": np.broadcast_to(gain, (1, *shape)), "bias": bias[None]},
+                    largest_input=largest,
+                    input_step=step,
+                )
             )
-        )
     path, divisor, name = _projection(bare, last, READOUT, delays, binary)
     spiking = SpikingNetwork(
         scheme="albsnn",
@@ -303,6 +298,7 @@ def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnCon
         spiking=spiking,
         options=options,
         binary=binary,
+        driven=driven | {name: READOUT},
         gain=gains[name] / divisor,
         offset=offsets[name],
     )

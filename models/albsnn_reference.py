@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .albsnn import AlbsnnConversion
-from .reference import ReferenceRun, spike_table, weighted_sum
-from .spiking import READOUT, Population, SpikingNetwork
+from .reference import ReferenceRun, step_by_step
+from .spiking import Population
 
 Array = NDArray[np.float64]
 
@@ -56,33 +56,14 @@ def run(conversion: AlbsnnConversion, images: Array) -> ReferenceRun:
     ReferenceRun
         Its scores are those of a recording; ``conversion.logits`` makes logits of them.
     """
-    network, options = conversion.spiking, conversion.options
-    n_images = len(images)
-    currents = {stimulus.target: stimulus.values(images) for stimulus in network.stimuli}
-    counts = {
-        p.name: np.zeros((n_images, options.n_steps, p.n_units), dtype=np.int16)
-        for p in network.populations
-    }
-    state = {p.name: np.zeros((n_images, p.n_units)) for p in network.populations}
-    scores = np.zeros((n_images, options.n_steps, network.readout.n_classes))
-    for t in range(options.n_steps):
-        now: dict[str, Array] = {}
-        for population in network.populations:
-            name = population.name
-            window = network.window(name)
-            if window is not None:
-                now[name] = window.by_place(now[window.source]).max(axis=-1)
-            else:
-                drive = _drive(network, population, currents, now)
-                now[name], state[name] = step(state[name], drive, options.leak, options.reset)
-            counts[name][:, t] = now[name]
-        scores[:, t] = weighted_sum(network, READOUT, now)
-    return ReferenceRun(
-        counts=counts,
-        potentials=state,
-        scores=np.cumsum(scores, axis=1),
-        spikes=spike_table(network, counts),
-    )
+    options = conversion.options
+
+    def respond(
+        population: Population, _t: int, v: Array, current: Array, received: Array | float
+    ) -> tuple[Array, Array]:
+        return step(v, _drive(population, current, received), options.leak, options.reset)
+
+    return step_by_step(conversion.spiking, images, options.n_steps, respond)
 
 
 def drives(conversion: AlbsnnConversion, images: Array) -> dict[str, Array]:
@@ -101,29 +82,19 @@ def drives(conversion: AlbsnnConversion, images: Array) -> dict[str, Array]:
         In thresholds, by population; a neuron spikes in the first step where it is at least 1.
         Pooling neurons have no such potential.
     """
-    network, options = conversion.spiking, conversion.options
-    currents = {stimulus.target: stimulus.values(images) for stimulus in network.stimuli}
+    options = conversion.options
     found: dict[str, Array] = {}
-    now: dict[str, Array] = {}
-    for population in network.populations:
-        name = population.name
-        window = network.window(name)
-        if window is not None:
-            now[name] = window.by_place(now[window.source]).max(axis=-1)
-        else:
-            found[name] = _drive(network, population, currents, now)
-            rest = np.zeros_like(found[name])
-            now[name], _ = step(rest, found[name], options.leak, options.reset)
+
+    def respond(
+        population: Population, _t: int, v: Array, current: Array, received: Array | float
+    ) -> tuple[Array, Array]:
+        found[population.name] = drive = _drive(population, current, received)
+        return step(v, drive, options.leak, options.reset)
+
+    step_by_step(conversion.spiking, images, 1, respond)
     return found
 
 
-def _drive(
-    network: SpikingNetwork,
-    population: Population,
-    currents: dict[str, Array],
-    now: dict[str, Array],
-) -> Array:
+def _drive(population: Population, current: Array, received: Array | float) -> Array:
     """What a step brings to a population, in thresholds, shape (n, n_units)."""
-    gain, bias = (population.parameters[x].reshape(-1) for x in ("gain", "bias"))
-    name = population.name
-    return currents.get(name, bias) + gain * weighted_sum(network, name, now)
+    return current + population.parameters["gain"].reshape(-1) * received

@@ -33,11 +33,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from .albsnn import ESTIMATES
 from .binary_conv import BinaryConv2d
 from .checks import require_between, require_one_of, require_whole
 
 VARIANTS = ("none", "all", "fixed", "estimated")
-ESTIMATES = ("weight_error", "output_error", "loss_rise", "first_order")
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 

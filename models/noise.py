@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .burst_neurons import UNIT_VOLT, pooling_neuron
+from .burst_neurons import UNIT_VOLT
 from .checks import require_between, require_one_of, require_whole
 from .dyadic import round_to
 from .layers import INPUT, Activation, MaxPool2D, QuantisedReLU, Spike
@@ -39,7 +39,15 @@ from .spiking import (
     Stimulus,
     WindowProjection,
 )
-from .weighted import Weighted, last_onset, onsets, pooling_windows, require_spiking, weighted
+from .weighted import (
+    Weighted,
+    direct_delays,
+    last_onset,
+    onsets,
+    or_pooling,
+    require_spiking,
+    weighted,
+)
 
 Array = NDArray[np.float64]
 
@@ -204,10 +212,6 @@ def convert(network: Network, options: NoiseOptions | None = None) -> NoiseConve
     layers = {layer.name: layer for layer in network.layers}
     ones = {name: np.ones(network.shapes[name][2]) for name in first if name in layers}
 
-    def delays(source: str, target: str) -> NDArray[np.int64]:
-        between = first[target] - first[source] - (0 if target == READOUT else 1)
-        return np.array([between])
-
     def received(node: str, target: str) -> Weighted:
         layer = layers.get(target)
         return weighted(
@@ -217,7 +221,7 @@ def convert(network: Network, options: NoiseOptions | None = None) -> NoiseConve
             spiking=SPIKING,
             gains=ones,
             scale=np.array([layer.threshold if isinstance(layer, Spike) else 1.0]),
-            delays=delays,
+            delays=direct_delays(first),
             weight_bits=options.weight_bits,
         )
 
@@ -231,34 +235,29 @@ def convert(network: Network, options: NoiseOptions | None = None) -> NoiseConve
     weight_error = 0.0
     for layer in network.layers:
         if isinstance(layer, MaxPool2D):
-            kind = pooling_neuron("or", layer.size, "double-buffer", 1)
+            kind, population, windows = or_pooling(network, layer, first)
             neurons[kind.name] = kind
-            projections.append(pooling_windows(network, layer, delays))
-            parameters: dict[str, NDArray] = {
-                "limit": np.ones((1, *network.shapes[layer.name]), dtype=np.int64)
-            }
-            found = None
+            populations.append(population)
+            projections.append(windows)
         elif isinstance(layer, Spike):
-            kind = neuron
             found = received(layer.inputs[0], layer.name)
             projections += found.projections
             stimuli += found.stimuli
             weight_error = max(weight_error, found.error)
             means[layer.name], sigmas[layer.name] = _noise(layer, options)
-            parameters = _parameters(found.bias, means[layer.name], sigmas[layer.name], options)
-        else:
-            continue
-        populations.append(
-            Population(
-                name=layer.name,
-                neurons=kind.name,
-                shape=network.shapes[layer.name],
-                onset=first[layer.name],
-                parameters=parameters,
-                largest_input=0.0 if found is None else found.largest_input,
-                input_step=np.inf if found is None else min(NOISE_STEP, found.step),
+            populations.append(
+                Population(
+                    name=layer.name,
+                    neurons=neuron.name,
+                    shape=network.shapes[layer.name],
+                    onset=first[layer.name],
+                    parameters=_parameters(
+                        found.bias, means[layer.name], sigmas[layer.name], options
+                    ),
+                    largest_input=found.largest_input,
+                    input_step=min(NOISE_STEP, found.step),
+                )
             )
-        )
     found = received(network.layers[-1].name, READOUT)
     steps = 1 + np.arange(options.n_steps)
     spiking = SpikingNetwork(

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .noise import NOISE_STEP, NoiseConversion, NoiseOptions
-from .reference import ReferenceRun, spike_table, weighted_sum
-from .spiking import READOUT
+from .reference import ReferenceRun, step_by_step
+from .spiking import Population
 
 Array = NDArray[np.float64]
 
@@ -103,35 +103,14 @@ def run(
     -------
     ReferenceRun
     """
-    network, options = conversion.spiking, conversion.options
-    n_images, n_steps = len(images), network.readout.n_steps
-    noise = noise or {}
-    currents = {stimulus.target: stimulus.values(images) for stimulus in network.stimuli}
-    counts = {
-        p.name: np.zeros((n_images, n_steps, p.n_units), dtype=np.int16)
-        for p in network.populations
-    }
-    state = {p.name: np.zeros((n_images, p.n_units)) for p in network.populations}
-    scores = np.zeros((n_images, n_steps, network.readout.n_classes))
-    for t in range(n_steps):
-        now: dict[str, Array] = {}
-        for population in network.populations:
-            name = population.name
-            window = network.window(name)
-            if window is not None:
-                now[name] = window.by_place(now[window.source]).max(axis=-1)
-            else:
-                bias = population.parameters["bias"].reshape(-1).astype(np.float64)
-                drive = currents.get(name, bias) + weighted_sum(network, name, now)
-                eps = noise[name][:, t] if name in noise else 0.0
-                now[name], state[name] = step(
-                    state[name], drive, eps, t, conversion.means[name], options
-                )
-            counts[name][:, t] = now[name]
-        scores[:, t] = weighted_sum(network, READOUT, now)
-    return ReferenceRun(
-        counts=counts,
-        potentials=state,
-        scores=np.cumsum(scores, axis=1) + network.readout.bias,
-        spikes=spike_table(network, counts),
-    )
+    options, means = conversion.options, conversion.means
+    given = noise or {}
+
+    def respond(
+        population: Population, t: int, v: Array, current: Array, received: Array | float
+    ) -> tuple[Array, Array]:
+        name = population.name
+        eps = given[name][:, t] if name in given else 0.0
+        return step(v, current + received, eps, t, means[name], options)
+
+    return step_by_step(conversion.spiking, images, options.n_steps, respond)

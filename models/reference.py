@@ -1,17 +1,20 @@
-"""What the NumPy references of the schemes of steps share: their result and two helpers."""
+"""What the NumPy references of the schemes of steps share: result, helpers, the loop over steps."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .recording import Spikes
-from .spiking import SpikingNetwork
+from .spiking import READOUT, Population, SpikingNetwork
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int16]
+# Population, step, V after the step before, constant current, weighted spikes: spikes and V after.
+Respond = Callable[[Population, int, Array, Array, "Array | float"], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -62,3 +65,52 @@ def spike_table(network: SpikingNetwork, counts: dict[str, Counts]) -> Spikes:
             )
         )
     return Spikes.of(parts)
+
+
+def step_by_step(
+    network: SpikingNetwork, images: Array, n_steps: int, respond: Respond
+) -> ReferenceRun:
+    """Present each image on its own, layer by layer in every step; neurons spike once or not.
+
+    Parameters
+    ----------
+    network : SpikingNetwork
+        Whose images are constant currents; pooling neurons pass on what any of their window sent.
+    images : ndarray, shape (n, height, width, channels)
+        Pixels.
+    n_steps : int
+        Steps, at most those of the read-out.
+    respond : callable
+        One step of all neurons of a population but pooling ones: gets the population, the number
+        of the step, V after the step before (0 at first), the constant current ``bias`` and the
+        weighted sum of spikes; returns spikes and V.
+
+    Returns
+    -------
+    ReferenceRun
+    """
+    n_images = len(images)
+    currents = {s.target: s.values(images) for s in network.stimuli}
+    populations = network.populations
+    counts = {p.name: np.zeros((n_images, n_steps, p.n_units), np.int16) for p in populations}
+    state = {p.name: np.zeros((n_images, p.n_units)) for p in populations}
+    scores = np.zeros((n_images, n_steps, network.readout.n_classes))
+    for t in range(n_steps):
+        now: dict[str, Array] = {}
+        for population in populations:
+            name = population.name
+            window = network.window(name)
+            if window is not None:
+                now[name] = window.by_place(now[window.source]).max(axis=-1)
+            else:
+                bias = population.parameters["bias"].reshape(-1).astype(np.float64)
+                current, received = currents.get(name, bias), weighted_sum(network, name, now)
+                now[name], state[name] = respond(population, t, state[name], current, received)
+            counts[name][:, t] = now[name]
+        scores[:, t] = weighted_sum(network, READOUT, now)
+    return ReferenceRun(
+        counts=counts,
+        potentials=state,
+        scores=np.cumsum(scores, axis=1) + network.readout.bias[:n_steps],
+        spikes=spike_table(network, counts),
+    )

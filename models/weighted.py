@@ -13,11 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .burst_neurons import pooling_neuron
 from .dyadic import round_to
 from .layers import INPUT, Layer, MaxPool2D
 from .network import Network
 from .paths import bias_map, linear_paths
-from .spiking import READOUT, Projection, Stimulus, WindowProjection, round_kernels
+from .spiking import (
+    READOUT,
+    NeuronType,
+    Population,
+    Projection,
+    Stimulus,
+    WindowProjection,
+    round_kernels,
+)
 
 Array = NDArray[np.float64]
 Delays = Callable[[str, str], NDArray[np.int64]]  # source and target to delays in steps
@@ -208,6 +217,48 @@ def pooling_windows(network: Network, layer: MaxPool2D, delays: Delays) -> Windo
         pool_stride=layer.stride,
         pool_padding=layer.padding,
     )
+
+
+def direct_delays(first: Mapping[str, int]) -> Delays:
+    """Delays of networks whose neurons decide at once: spikes arrive when their target is due.
+
+    Parameters
+    ----------
+    first : mapping of str to int
+        Phase in which an image reaches each spiking layer, and the read-out.
+    """
+
+    def delays(source: str, target: str) -> NDArray[np.int64]:
+        between = first[target] - first[source] - (0 if target == READOUT else 1)
+        return np.array([between])
+
+    return delays
+
+
+def or_pooling(
+    network: Network, layer: MaxPool2D, first: Mapping[str, int]
+) -> tuple[NeuronType, Population, WindowProjection]:
+    """Max pooling of single spikes, a logical OR: neurons that pass on what any of a window sent.
+
+    Parameters
+    ----------
+    network : Network
+        That has the layer.
+    layer : MaxPool2D
+        What becomes neurons.
+    first : mapping of str to int
+        As in :func:`direct_delays`.
+    """
+    kind = pooling_neuron("or", layer.size, "double-buffer", 1)
+    shape = network.shapes[layer.name]
+    population = Population(
+        name=layer.name,
+        neurons=kind.name,
+        shape=shape,
+        onset=first[layer.name],
+        parameters={"limit": np.ones((1, *shape), dtype=np.int64)},
+    )
+    return kind, population, pooling_windows(network, layer, direct_delays(first))
 
 
 def onsets(network: Network, spiking: tuple[type[Layer], ...]) -> dict[str, int]:

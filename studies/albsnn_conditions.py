@@ -12,15 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.layers import BinaryConv2D, Conv2D, Dense, Spike
-from models.network import Network
-from models.spiking import READOUT
+from models.albsnn import ESTIMATES
 from studies.binary_cost import KERNELS
 
 DEFAULT = "albsnn"
 REAL = "gap-real"
-WEIGHTED = (Conv2D, BinaryConv2D, Dense)
-ESTIMATES = ("weight_error", "output_error", "loss_rise", "first_order")
 # What must hold on Fashion-MNIST, one step: name, what, least value.
 CHECKS = (
     ("real", "accuracy (%) of real weights", 92.0),
@@ -40,29 +36,6 @@ PUBLISHED = (
     ("2023", "cifar-100", 0.6955),
 )
 PUBLISHED_SAVING = 0.20
-
-
-def driven(network: Network) -> dict[str, str]:
-    """Population that each weighted layer drives, the read-out included.
-
-    Parameters
-    ----------
-    network : Network
-        That :func:`models.albsnn.convert` accepts: one weighted layer before each spiking one.
-
-    Returns
-    -------
-    dict of str to str
-        By weighted layer, in the order of the network.
-    """
-    ends = {layer.inputs[0]: layer.name for layer in network.layers if isinstance(layer, Spike)}
-    found: dict[str, str] = {}
-    for end, target in (ends | {network.layers[-1].name: READOUT}).items():
-        node = end
-        while not isinstance(network.layer(node), WEIGHTED):
-            (node,) = network.layer(node).inputs
-        found[node] = target
-    return found
 
 
 def history(info: dict[str, Any]) -> pd.DataFrame:

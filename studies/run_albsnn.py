@@ -272,7 +272,7 @@ def _layers(case: Case, recording: Recording) -> pd.DataFrame:
         for layer, counts in zip(recording.layers, recording.spike_counts, strict=True)
     }
     table = layer_storage(own.network)
-    target = table["layer"].map(albsnn_conditions.driven(own.network))
+    target = table["layer"].map(case.conversion.driven)
     table["n_file_bytes"] = table["layer"].map(_file_bytes(own))
     table["events_per_image"] = target.map(events)
     table["spikes_per_neuron_step"] = target.map(rates)
@@ -336,7 +336,7 @@ def _history(own: Subject) -> pd.DataFrame:
 def _potentials(case: Case, arguments: argparse.Namespace) -> pd.DataFrame:
     """Histogram of the potentials of each layer in the first step, before the reset."""
     images = case.subject.images[: arguments.spikes]
-    driving = {b: a for a, b in albsnn_conditions.driven(case.subject.network).items()}
+    driving = {b: a for a, b in case.conversion.driven.items()}
     parts = []
     for name, potentials in albsnn_reference.drives(case.conversion, images).items():
         about = {"layer": name, "is_binary": driving[name] in case.conversion.binary}
@@ -349,7 +349,7 @@ def _timing(case: Case, arguments: argparse.Namespace) -> pd.DataFrame:
     network, options = case.subject.network, case.conversion.options
     images = case.subject.images[: arguments.spikes]
     before = _trains(_run(case.conversion, images, arguments, record=True))
-    driven = albsnn_conditions.driven(network)
+    driven = case.conversion.driven
     alone = {name: [name] for name, target in driven.items() if target != READOUT}
     rows = []
     for label, names in (alone | {"all": list(driven)}).items():

@@ -38,8 +38,8 @@ except ImportError as error:
     raise ImportError(message) from error
 
 from models import albsnn, albsnn_reference, noise, noise_reference
-from models.albsnn import AlbsnnOptions
-from models.binarisation import ESTIMATES, Binarisation, Binariser, recalibrate
+from models.albsnn import ESTIMATES, AlbsnnOptions
+from models.binarisation import Binarisation, Binariser, recalibrate
 from models.dyadic import power_of_two_at_least, round_to
 from models.from_torch import from_torch
 from models.layers import Conv2D, Dense, Layer, Spike

@@ -14,7 +14,8 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from models import albsnn, albsnn_reference  # noqa: E402
-from models.binarisation import ESTIMATES, Binarisation, Binariser  # noqa: E402
+from models.albsnn import ESTIMATES  # noqa: E402
+from models.binarisation import Binarisation, Binariser  # noqa: E402
 from models.binary_conv import BinaryConv2d  # noqa: E402
 from models.dyadic import (  # noqa: E402
     MANTISSA_BITS,
