@@ -26,8 +26,13 @@ SETTINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "gap-real": ("#555555", "all layers real"),
         "gap-fixed": ("#E69F00", "given layers binary"),
         "gap-binary": ("#D55E00", "all layers binary"),
-        "albsnn-2022": ("#56B4E9", "chosen layers binary"),
-        "albsnn": ("#0072B2", "chosen, signs optimised"),
+        "albsnn-2022": ("#56B4E9", "chosen, signs not optimised"),
+        "albsnn-budget": ("#009E73", "chosen within a budget"),
+        "albsnn-sign": ("#CC79A7", "chosen, no scale"),
+        "albsnn-xnor": ("#8C6BB1", "chosen, XNOR gradient"),
+        "albsnn-exact": ("#A6761D", "chosen, exact gradient"),
+        "albsnn-t4": ("#000000", "chosen, trained at T = 4"),
+        "albsnn": ("#0072B2", "chosen layers binary"),
     }
 )
 CHOSEN = "albsnn"  # how settings begin whose layers an estimate has chosen
@@ -117,14 +122,12 @@ def accuracy_against_saving(
 # ---- training ----
 
 
-def choice_of_layers(
-    axes: Sequence[Axes], history: pd.DataFrame, thresholds: tuple[float, float] | None = None
-) -> None:
+def choice_of_layers(axes: Sequence[Axes], history: pd.DataFrame) -> None:
     """Estimated harm of binary weights in each layer by epoch, and the layers that were binary.
 
     The estimate is made at the end of an epoch; a marker is full where the layer was binary in
-    that epoch, and hollow where it was real. The grey field marks epochs without estimates, in
-    which signs are optimised directly.
+    that epoch, and hollow where it was real. The grey field marks the epochs in which signs are
+    optimised directly, so that binary layers have no estimate.
 
     Parameters
     ----------
@@ -132,9 +135,9 @@ def choice_of_layers(
         With a common horizontal axis: loss rises and their thresholds above, binary epochs below.
     history : DataFrame
         Of one network whose layers were chosen, one row per epoch and layer: setting,
-        training_seed, epoch (from 1), layer, is_binary, loss_rise (nats).
-    thresholds : (float, float), optional
-        Loss rise in nats below which a layer becomes binary, and above which it becomes real again.
+        training_seed, epoch (from 1), layer, is_binary, loss_rise (nats), and eps_on and eps_off:
+        loss rise in nats below which a layer becomes binary, and above which it becomes real
+        again, NaN if these did not decide.
 
     Raises
     ------
@@ -146,13 +149,16 @@ def choice_of_layers(
     check_unique(history, ["epoch", "layer"])
     above, below = axes
     names = list(dict.fromkeys(history["layer"]))
-    with_estimate = history.loc[history["loss_rise"].notna(), "epoch"]
+    without_estimate = history.loc[history["loss_rise"].isna(), "epoch"]
     end = history["epoch"].max() + 0.5
-    estimated = with_estimate.max() + 0.5 if len(with_estimate) else 0.5
     for ax in axes:
-        if estimated < end:
-            ax.axvspan(estimated, end, color="0.9", linewidth=0, label="no estimate")
-    for limit, name, line in zip(thresholds or (), ("on", "off"), ("--", ":"), strict=False):
+        if len(without_estimate):
+            start = without_estimate.min() - 0.5
+            ax.axvspan(start, end, color="0.9", linewidth=0, label="signs optimised")
+    for name, line in (("on", "--"), ("off", ":")):
+        limit = history[f"eps_{name}"].iloc[0]
+        if np.isnan(limit):
+            continue
         label = rf"$\epsilon_\mathrm{{{name}}}$ = {limit:g}"
         above.axhline(limit, color=COLOURS["trained"], linestyle=line, linewidth=0.8, label=label)
     for row, (name, colour) in enumerate(zip(names, sequence("depth", len(names)), strict=True)):
@@ -239,6 +245,60 @@ def potential_densities(axes: Sequence[Axes], potentials: pd.DataFrame) -> None:
         for kind, line in WEIGHT_LINES.items()
     ]
     axes[-1].legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+# ---- layers made binary after the training ----
+
+
+def curve_of_layers(axes: Sequence[Axes], curve: pd.DataFrame) -> None:
+    """Accuracy of networks of real weights against the storage saved, as layers become binary.
+
+    Left, a marker is one layer made binary alone. Right, a line goes through the layers together,
+    one after the other, the least harmful alone first; a marker is the layer that came last. One
+    line, and one marker of a layer, for each seed; the grey line is the accuracy as trained, on
+    the same images.
+
+    Parameters
+    ----------
+    axes : sequence of two Axes
+        The legend stands right of the second.
+    curve : DataFrame
+        Of `analysis.binarisation_effects.saving_curve`, with training_seed.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or several rows for one case.
+    """
+    check_rows(curve)
+    check_unique(curve, ["training_seed", "kind", "layers"])
+    last = curve["layers"].fillna("").str.split(" ").str[-1]
+    names = list(dict.fromkeys(last[curve["kind"] == "alone"]))
+    colours = dict(zip(names, sequence("depth", len(names)), strict=True))
+    markers = {name: _marker(index) for index, name in enumerate(names)}
+    for _, rows in curve.groupby("training_seed"):
+        (whole,) = 100 * rows.loc[rows["kind"] == "none", "accuracy"]
+        for ax, kind in zip(axes, ("alone", "together"), strict=True):
+            ax.axhline(whole, color="0.7", linewidth=0.8, label="_as trained")
+            own = rows[rows["kind"] == kind]
+            x, y = 100 * own["saving"], 100 * own["accuracy"]
+            if kind == "together":
+                line = ([0.0, *x], [whole, *y])
+                ax.plot(*line, color="0.5", linewidth=0.8, label="_together")
+            for name in names:
+                is_name = last[own.index] == name
+                look = {"color": colours[name], "marker": markers[name], "markersize": 4}
+                ax.plot(x[is_name], y[is_name], **look, linestyle="none", label=name)
+    for ax, title in zip(axes, ("one layer binary", "layer after layer"), strict=True):
+        ax.set(title=title, xlabel="storage of the weights saved (%)")
+        ax.set_xlim(LEFT, RIGHT)
+    axes[0].set_ylabel("test accuracy (%)")
+    handles = [
+        Line2D([], [], color=colours[n], marker=markers[n], linestyle="none", label=n)
+        for n in names
+    ]
+    handles.append(Line2D([], [], color="0.7", linewidth=0.8, label="as trained"))
+    axes[1].legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 # ---- spike times ----

@@ -82,7 +82,8 @@ def network_storage(network: Network, n_steps: int = 1) -> dict[str, float]:
         ``weight_bits_stored`` (scales counted), ``weight_bits_real`` (if all weights were real),
         ``saving`` (fraction of the latter), ``weight_share_binary`` (fraction of the weights);
         beside them, and in no way part of the saving, ``other_bits`` (batch normalisation with
-        its four numbers a channel, and biases), ``activation_bits`` (one bit for each neuron of a
+        its four numbers a channel, and biases, which real layers have in a weight file even if
+        all are 0), ``activation_bits`` (one bit for each neuron of a
         spiking or pooling layer: the spikes of one step) and ``state_bits`` (membrane potentials
         between steps, 0 for one step).
 

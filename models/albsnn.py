@@ -48,16 +48,8 @@ from .layers import (
 from .network import Network
 from .noise_neurons import RESETS
 from .paths import bias_map, linear_paths
-from .spiking import (
-    READOUT,
-    NeuronType,
-    Population,
-    Projection,
-    Readout,
-    SpikingNetwork,
-    Stimulus,
-    WindowProjection,
-)
+from .projections import Projection, WindowProjection
+from .spiking import READOUT, NeuronType, Population, Readout, SpikingNetwork, Stimulus
 from .weighted import (
     Delays,
     direct_delays,

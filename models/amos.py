@@ -32,16 +32,8 @@ from .gates import Gate, alpha_for, pixel_gate, relu_gate, signed_gate
 from .layers import INPUT, Activation
 from .network import Network
 from .paths import LinearPath, bias_map, linear_paths
-from .spiking import (
-    READOUT,
-    NeuronType,
-    Population,
-    Projection,
-    Readout,
-    SpikingNetwork,
-    Stimulus,
-    round_kernels,
-)
+from .projections import Projection, round_kernels
+from .spiking import READOUT, NeuronType, Population, Readout, SpikingNetwork, Stimulus
 
 Array = NDArray[np.float64]
 

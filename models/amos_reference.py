@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .projections import Projection
 from .recording import Spikes
-from .spiking import READOUT, Population, Projection, SpikingNetwork
+from .spiking import READOUT, Population, SpikingNetwork
 
 Array = NDArray[np.float64]
 

@@ -23,7 +23,7 @@ is a hysteresis of its own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -56,7 +56,8 @@ class Binarisation:
     budget : float, optional
         Sum of loss rises to spend, in nats, instead of the two thresholds.
     frozen_part : float
-        Last part of the epochs, in which the choice stands; the last judgement is one epoch before.
+        Last part of the epochs, in which the choice stands: at least the last epoch, and never
+        the first.
     n_probe : int
         Images held out for the estimates, at most a quarter of all.
     optimised_part : float
@@ -130,9 +131,14 @@ def estimate(
     Returns
     -------
     dict of str to dict
-        By module path: the values named in `ESTIMATES`.
+        By module path: the values named in `ESTIMATES`; NaN for a layer whose signs are optimised
+        directly, which has no real weights to compare with.
     """
     layers = binary_layers(module)
+    found = {name: dict.fromkeys(ESTIMATES, math.nan) for name in layers}
+    layers = {name: layer for name, layer in layers.items() if not layer.is_scale_fixed}
+    if not layers:
+        return found
     inputs: dict[str, torch.Tensor] = {}
     handles = [
         layer.register_forward_pre_hook(
@@ -140,7 +146,7 @@ def estimate(
         )
         for name, layer in layers.items()
     ]
-    with _batch_statistics(module):
+    with batch_statistics(module):
         try:
             loss = loss_of(module(x), y)
         finally:
@@ -149,7 +155,6 @@ def estimate(
         used = [layer.used[0] for layer in layers.values()]
         gradients = torch.autograd.grad(loss, used)
         here = float(loss.detach())
-        found: dict[str, dict[str, float]] = {}
         with torch.no_grad():
             for (name, layer), gradient in zip(layers.items(), gradients, strict=True):
                 w, w_hat = layer.weight, layer.as_binary()
@@ -181,8 +186,14 @@ def _output_error(
 
 
 @contextmanager
-def _batch_statistics(module: nn.Module) -> Any:
-    """Batch normalisation on batch statistics, its running averages as they are."""
+def batch_statistics(module: nn.Module) -> Iterator[None]:
+    """Have batch normalisation use the batch's statistics, and its running averages stand still.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In its present mode, which is restored.
+    """
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
     before = [(norm.momentum, deepcopy(norm.num_batches_tracked)) for norm in norms]
     was_training = module.training
@@ -339,17 +350,14 @@ class Binariser:
         if not self.layers:
             return
         modes = {name: bool(layer.is_binary) for name, layer in self.layers.items()}
-        is_final = any(layer.is_scale_fixed for layer in self.layers.values())
-        if is_final:
-            found = {name: dict.fromkeys(ESTIMATES, math.nan) for name in self.layers}
-        else:
-            found = estimate(self.module, x, y, loss_of)
+        found = estimate(self.module, x, y, loss_of)
         self.history += [
             {"epoch": epoch + 1, "layer": name, "is_binary": modes[name], **found[name]}
             for name in self.layers
         ]
-        n_free = self.n_epochs - round(self.options.frozen_part * self.n_epochs)
-        is_round = epoch + 1 < min(max(n_free, 2), self.n_epochs) and not is_final
+        n_free = max(self.n_epochs - round(self.options.frozen_part * self.n_epochs), 1)
+        is_final = any(layer.is_scale_fixed for layer in self.layers.values())
+        is_round = epoch < n_free and epoch + 1 < self.n_epochs and not is_final
         if self.options.variant == "estimated" and is_round:
             rises = {name: values["loss_rise"] for name, values in found.items()}
             for name, is_binary in choose(rises, modes, self.options).items():

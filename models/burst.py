@@ -32,16 +32,8 @@ from .checks import require_one_of, require_whole
 from .dyadic import round_to
 from .layers import INPUT, Activation, Layer, MaxPool2D, QuantisedReLU
 from .network import Network
-from .spiking import (
-    READOUT,
-    NeuronType,
-    Population,
-    Projection,
-    Readout,
-    SpikingNetwork,
-    Stimulus,
-    WindowProjection,
-)
+from .projections import Projection, WindowProjection
+from .spiking import READOUT, NeuronType, Population, Readout, SpikingNetwork, Stimulus
 from .weighted import Weighted, last_onset, onsets, pooling_windows, require_spiking, weighted
 
 Array = NDArray[np.float64]

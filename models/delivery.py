@@ -20,7 +20,8 @@ from brian2 import Function
 from numpy.typing import NDArray
 
 from .dyadic import narrowest
-from .spiking import READOUT, Projection, SpikingNetwork, WindowProjection
+from .projections import Projection, WindowProjection
+from .spiking import READOUT, SpikingNetwork
 
 HEADER = Path(__file__).with_name("delivery.h")
 CONVOLUTION, TO_READOUT, LATERAL, WINDOW = range(4)  # enum Kind of delivery.h

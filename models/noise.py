@@ -29,16 +29,8 @@ from .dyadic import round_to
 from .layers import INPUT, Activation, MaxPool2D, QuantisedReLU, Spike
 from .network import InputCoding, Network
 from .noise_neurons import RESETS, RULES, noisy_neuron
-from .spiking import (
-    READOUT,
-    NeuronType,
-    Population,
-    Projection,
-    Readout,
-    SpikingNetwork,
-    Stimulus,
-    WindowProjection,
-)
+from .projections import Projection, WindowProjection
+from .spiking import READOUT, NeuronType, Population, Readout, SpikingNetwork, Stimulus
 from .weighted import (
     Weighted,
     direct_delays,

@@ -2,7 +2,7 @@
 
 Between one layer of spiking units and the next, a trained network applies linear layers only:
 convolution, dense, average pooling, flattening and addition. Each path through them becomes one
-:class:`~models.spiking.Projection` geometry, and all constants along the way one bias per unit.
+:class:`~models.projections.Projection` geometry, and all constants along the way one bias per unit.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class LinearPath:
     source_shape, target_shape : (int, int, int)
         Maps at both ends.
     pool, pool_stride, pool_padding, stride, padding : (int, int)
-        As in :class:`~models.spiking.Projection`.
+        As in :class:`~models.projections.Projection`.
     groups : int
         Of the convolution.
     """

@@ -18,15 +18,8 @@ from .dyadic import round_to
 from .layers import INPUT, Layer, MaxPool2D
 from .network import Network
 from .paths import bias_map, linear_paths
-from .spiking import (
-    READOUT,
-    NeuronType,
-    Population,
-    Projection,
-    Stimulus,
-    WindowProjection,
-    round_kernels,
-)
+from .projections import Projection, WindowProjection, round_kernels
+from .spiking import READOUT, NeuronType, Population, Stimulus
 
 Array = NDArray[np.float64]
 Delays = Callable[[str, str], NDArray[np.int64]]  # source and target to delays in steps

@@ -14,7 +14,8 @@ from brian2 import BrianLogger, Synapses, second, volt
 
 from models.assembly import Objects
 from models.delivery import plan
-from models.spiking import READOUT, Projection, SpikingNetwork, WindowProjection
+from models.projections import Projection, WindowProjection
+from models.spiking import READOUT, SpikingNetwork
 
 
 def without_connections(objects: Objects) -> None:

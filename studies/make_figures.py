@@ -49,12 +49,6 @@ SHOWN_DRIVES = (-6.0, 6.0)  # of fitted gates: where their functions bend
 RASTER_PHASES = 6  # of bursts: shown after the image has reached the last layer
 MOST_PANELS = 6  # of a figure with one panel for each layer
 MOST_COLUMNS = 3  # of a figure with one column for each seed
-# Those of studies/recipes.py, which needs PyTorch: nats, by data set.
-CHOICE_THRESHOLDS = {
-    "digits": (0.12, 0.25),
-    "fashion-mnist": (0.03, 0.1),
-    "cifar-10": (0.12, 0.25),
-}
 
 
 @dataclass(frozen=True)
@@ -416,11 +410,7 @@ def albsnn_choice(result: Result) -> Figure | None:
         2, len(shown), sharex="col", sharey="row", height_ratios=(3, 1), squeeze=False
     )
     for column, seed in zip(axes.T, shown, strict=True):
-        albsnn_figures.choice_of_layers(
-            column,
-            history[history["training_seed"] == seed],
-            CHOICE_THRESHOLDS.get(result.config["dataset"]),
-        )
+        albsnn_figures.choice_of_layers(column, history[history["training_seed"] == seed])
         column[0].set_title(f"seed {seed}")
     for ax in axes[0, 1:]:
         ax.set_ylabel("")
@@ -440,6 +430,16 @@ def albsnn_potentials(result: Result) -> Figure | None:
         figure.subplots(1, len(shown), squeeze=False)[0],
         potentials[potentials["layer"].isin(shown)],
     )
+    return figure
+
+
+def albsnn_curve(result: Result) -> Figure | None:
+    """Accuracy as layers of trained networks become binary."""
+    curve = result.table("curve")
+    if curve is None:
+        return None
+    figure = Figure(figsize=(7.2, 2.8))
+    albsnn_figures.curve_of_layers(figure.subplots(1, 2), curve)
     return figure
 
 
@@ -518,6 +518,7 @@ FIGURES: Mapping[str, Sequence[Callable[[Result], Figure | None]]] = {
         albsnn_accuracy,
         albsnn_choice,
         albsnn_potentials,
+        albsnn_curve,
         albsnn_timing,
         albsnn_layers,
     ),

@@ -75,11 +75,6 @@ def label_of(options: NoiseOptions) -> str:
     return ", ".join(parts)
 
 
-def setting_of(name: str) -> str:
-    """Setting of a network: its name without that of the data set."""
-    return name.split("-", 1)[-1]
-
-
 def is_spiking(network: Network) -> bool:
     """Whether the network was trained with spiking units."""
     return any(isinstance(layer, Spike) for layer in network.layers)

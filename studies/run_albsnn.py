@@ -20,13 +20,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # repository root 
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.binarisation_effects import binarised, potential_histogram, timing_change
+from analysis.binarisation_effects import (
+    binarised,
+    potential_histogram,
+    saving_curve,
+    timing_change,
+)
 from analysis.storage import layer_storage, network_storage
 from models import albsnn, albsnn_reference, storage
 from models.albsnn import AlbsnnConversion, AlbsnnOptions
@@ -36,8 +41,8 @@ from models.recording import Recording
 from models.simulation import simulate
 from models.spiking import READOUT
 from studies import albsnn_conditions, binary_cost, common, subject
+from studies.cases import configuration, load_subjects, require_distinct, result_label, shown_of
 from studies.make_figures import make_figures
-from studies.noise_conditions import setting_of
 from studies.results import save_spikes
 from studies.subject import Subject
 
@@ -49,6 +54,7 @@ NETWORKS = {
 DEFAULTS = AlbsnnOptions()
 QUICK_STEPS = 2
 TIMED_IMAGES, TIMED_ROUNDS = 2000, 5  # of binary synapses beside real ones
+CURVE_IMAGES = 2000  # of accuracy as layers become binary after the training
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,8 +66,8 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--study",
         action="store_true",
-        help="also potentials, spike timing with binary weights, what binary synapses cost in the "
-        "engine, and the published figures",
+        help="also potentials, accuracy and spike timing with layers made binary after the "
+        "training, what binary synapses cost in the engine, and the published figures",
     )
     scheme = flags.add_argument_group("conversion")
     scheme.add_argument(
@@ -80,7 +86,12 @@ def parser() -> argparse.ArgumentParser:
     scheme.add_argument(
         "--reset", choices=tuple(RESETS), default=DEFAULTS.reset, help="of the potential"
     )
-    scheme.add_argument("--dt-ms", type=float, default=DEFAULTS.dt_ms, help="step (default: 1 ms)")
+    scheme.add_argument(
+        "--dt-ms",
+        type=float,
+        default=DEFAULTS.dt_ms,
+        help="step (default: 1 ms); a leak is per step",
+    )
     common.add_run_flags(flags, use="stored")
     return flags
 
@@ -110,7 +121,12 @@ class Case:
     @property
     def keys(self) -> dict[str, Any]:
         """Columns that name the case in every table."""
-        return _keys(self.subject) | {"n_steps": self.conversion.options.n_steps}
+        return self.subject.keys | {"n_steps": self.options.n_steps}
+
+    @property
+    def options(self) -> AlbsnnOptions:
+        """Of the conversion."""
+        return self.conversion.options
 
     @property
     def title(self) -> str:
@@ -119,31 +135,13 @@ class Case:
         return f"{k['network']}, seed {k['training_seed']}, T = {k['n_steps']}"
 
 
-def _keys(own: Subject) -> dict[str, Any]:
-    """Columns that name a network."""
-    name = own.network.name
-    return {
-        "network": name,
-        "setting": setting_of(name),
-        "training_seed": own.training_seed,
-    }
-
-
 def _study(arguments: argparse.Namespace) -> Path:
     cases = _cases(arguments)
-    config = {
-        "scheme": "albsnn",
-        "weights_sha256": [case.subject.weights_sha256 for case in cases],
-        **{k: v for k, v in vars(arguments).items() if k not in ("out", "data", "network")},
-        "images": len(cases[0].subject.images),
-        "is_whole_test_split": cases[0].subject.is_whole,
-        "conditions": [case.keys | asdict(case.conversion.options) for case in cases],
-    }
+    config = configuration("albsnn", arguments, cases)
     print(f"{len(cases[0].subject.images)} test images, {len(cases)} conditions")
-    label = arguments.dataset + ("-study" if arguments.study else "")
-    if len({case.subject.weights_sha256 for case in cases}) == 1:
-        label += f"-{cases[0].subject.network.name}"
-    with common.ResultFolder(arguments.out / "albsnn", label, config) as folder:
+    with common.ResultFolder(
+        arguments.out / "albsnn", result_label(arguments, cases), config
+    ) as folder:
         done = [
             folder.condition(f"{number:03d}", lambda path, c=case: _condition(path, c, arguments))
             for number, case in enumerate(cases)
@@ -159,7 +157,7 @@ def _study(arguments: argparse.Namespace) -> Path:
     if arguments.study and not (result / "timing.csv").exists():
         print(
             f"no timing.csv: it compares spike trains of a {albsnn_conditions.REAL} network, so "
-            "name one and --steps above 1"
+            "name one, and --steps above 1"
         )
     print(f"results: {result}\nfigures: {figures[0].parent if figures else 'none'}")
     return result
@@ -177,23 +175,14 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
         dt_ms=arguments.dt_ms,
         weight_bits=arguments.weight_bits,
     )
-    default = NETWORKS[arguments.dataset]
-    subjects = [
-        subject.load(argparse.Namespace(**{**vars(arguments), "network": name}), default)
-        for name in arguments.network or [default]
-    ]
-    settings = [setting_of(own.network.name) for own in subjects]
-    wanted = albsnn_conditions.DEFAULT
-    shown = subjects[settings.index(wanted) if wanted in settings else 0]
+    subjects = load_subjects(arguments, NETWORKS[arguments.dataset])
+    shown = shown_of(subjects, albsnn_conditions.DEFAULT)
     found = [
         Case(subject=own, conversion=albsnn.convert(own.network, replace(options, n_steps=n)))
         for own in [*(other for other in subjects if other is not shown), shown]
         for n in arguments.steps
     ]
-    names = [case.title for case in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{name}: would be run twice; name each network and seed once")
+    require_distinct(found)
     return found
 
 
@@ -232,7 +221,7 @@ def _run(
 
 
 def _metrics(case: Case, recording: Recording, arguments: argparse.Namespace) -> dict[str, Any]:
-    own, spiking, options = case.subject, case.conversion.spiking, case.conversion.options
+    own, spiking, options = case.subject, case.conversion.spiking, case.options
     is_same = (recording.scores[:, 0] == own.logits).all(axis=1)
     return {
         "scheme": "albsnn",
@@ -274,9 +263,15 @@ def _layers(case: Case, recording: Recording) -> pd.DataFrame:
     table = layer_storage(own.network)
     target = table["layer"].map(case.conversion.driven)
     table["n_file_bytes"] = table["layer"].map(_file_bytes(own))
+    table["operations_per_image"] = table["n_weights"] * table["layer"].map(_positions(own))
     table["events_per_image"] = target.map(events)
     table["spikes_per_neuron_step"] = target.map(rates)
     return table.join(albsnn_conditions.last_estimates(_history(own)), on="layer")
+
+
+def _positions(own: Subject) -> dict[str, int]:
+    """Places at which each layer applies its weights, borders included."""
+    return {name: shape[0] * shape[1] for name, shape in own.network.shapes.items()}
 
 
 def _file_bytes(own: Subject) -> dict[str, int]:
@@ -294,14 +289,12 @@ def _extra(
 ) -> None:
     """Tables of all networks: how layers were chosen, and what a study has beyond that."""
     subjects = {case.subject: case for case in cases}
-    tables = {"history": [_named(_keys(own), _history(own)) for own in subjects]}
+    tables = {"history": [_named(own.keys, _history(own)) for own in subjects]}
     if arguments.study:
         tables["potentials"] = [_potentials(case, arguments) for case in subjects.values()]
-        tables["timing"] = [
-            _timing(case, arguments)
-            for case in cases
-            if case.keys["setting"] == albsnn_conditions.REAL and case.keys["n_steps"] > 1
-        ]
+        real = [case for case in cases if case.keys["setting"] == albsnn_conditions.REAL]
+        tables["timing"] = [_timing(case, arguments) for case in real if case.keys["n_steps"] > 1]
+        tables["curve"] = [_curve(own) for own in dict.fromkeys(case.subject for case in real)]
         tables["paper"] = [albsnn_conditions.paper(metrics)]
         tables["cost"] = _cost(cases, arguments)
         # The demands are on Fashion-MNIST; digits are too easy to tell the variants apart.
@@ -315,7 +308,7 @@ def _extra(
 
 def _cost(cases: list[Case], arguments: argparse.Namespace) -> list[pd.DataFrame]:
     """Binary synapses of the network shown beside real ones of the same weights, if it has any."""
-    case = cases[-1]
+    case = next(case for case in cases if case.subject is cases[-1].subject)  # fewest steps
     if not case.conversion.binary:
         return []
     found = binary_cost.measure(
@@ -344,9 +337,16 @@ def _potentials(case: Case, arguments: argparse.Namespace) -> pd.DataFrame:
     return pd.concat(parts)
 
 
+def _curve(own: Subject) -> pd.DataFrame:
+    """Accuracy and storage as layers of a network of real weights become binary."""
+    images, labels = own.images[:CURVE_IMAGES], own.labels[:CURVE_IMAGES]
+    keys = own.keys | {"n_images": len(images)}
+    return _named(keys, saving_curve(own.network, images, labels))
+
+
 def _timing(case: Case, arguments: argparse.Namespace) -> pd.DataFrame:
     """Spike trains of a network of real weights beside those after layers were made binary."""
-    network, options = case.subject.network, case.conversion.options
+    network, options = case.subject.network, case.options
     images = case.subject.images[: arguments.spikes]
     before = _trains(_run(case.conversion, images, arguments, record=True))
     driven = case.conversion.driven
@@ -390,7 +390,7 @@ def _print(metrics: pd.DataFrame, layers: pd.DataFrame) -> None:
         )
         common.print_table(
             [
-                ("accuracy, as trained", f"{row.ann_accuracy:.2%}"),
+                ("accuracy, trained network", f"{row.ann_accuracy:.2%}"),
                 ("accuracy, spiking network", f"{row.snn_accuracy:.2%}"),
                 ("storage saved", f"{row.saving:.1%} of the weights"),
                 ("binary layers", binary.get(tuple(row[keys]), "none")),

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # repository root 
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ from models.recording import Recording
 from models.simulation import simulate
 from models.weighted import mean_scores
 from studies import common, noise_conditions, noise_neuron, subject
+from studies.cases import configuration, load_subjects, require_distinct, result_label, shown_of
 from studies.make_figures import make_figures
 from studies.noise_conditions import Condition
 from studies.results import save_spikes
@@ -123,13 +124,12 @@ class Case:
     @property
     def keys(self) -> dict[str, Any]:
         """Columns that name the case in every table."""
-        name = self.subject.network.name
-        return {
-            "network": name,
-            "setting": noise_conditions.setting_of(name),
-            "training_seed": self.subject.training_seed,
-            "condition": self.condition.label,
-        }
+        return self.subject.keys | {"condition": self.condition.label}
+
+    @property
+    def options(self) -> NoiseOptions | BurstOptions:
+        """Of the conversion."""
+        return self.condition.options
 
     @property
     def title(self) -> str:
@@ -140,19 +140,11 @@ class Case:
 
 def _study(arguments: argparse.Namespace) -> Path:
     cases = _cases(arguments)
-    config = {
-        "scheme": "noise",
-        "weights_sha256": [case.subject.weights_sha256 for case in cases],
-        **{k: v for k, v in vars(arguments).items() if k not in ("out", "data", "network")},
-        "images": len(cases[0].subject.images),
-        "is_whole_test_split": cases[0].subject.is_whole,
-        "conditions": [case.keys | asdict(case.condition.options) for case in cases],
-    }
+    config = configuration("noise", arguments, cases)
     print(f"{len(cases[0].subject.images)} test images, {len(cases)} conditions")
-    label = arguments.dataset + ("-study" if arguments.study else "")
-    if len({case.subject.weights_sha256 for case in cases}) == 1:
-        label += f"-{cases[0].subject.network.name}"
-    with common.ResultFolder(arguments.out / "noise", label, config) as folder:
+    with common.ResultFolder(
+        arguments.out / "noise", result_label(arguments, cases), config
+    ) as folder:
         done = [
             folder.condition(f"{number:03d}", lambda path, c=case: _condition(path, c, arguments))
             for number, case in enumerate(cases)
@@ -187,11 +179,7 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
         dt_ms=arguments.dt_ms,
         weight_bits=arguments.weight_bits,
     )
-    default = NETWORKS[arguments.dataset]
-    subjects = [
-        subject.load(argparse.Namespace(**{**vars(arguments), "network": name}), default)
-        for name in arguments.network or [default]
-    ]
+    subjects = load_subjects(arguments, NETWORKS[arguments.dataset])
     spiking = [own for own in subjects if noise_conditions.is_spiking(own.network)]
     if (len(spiking) < len(subjects) and not arguments.study) or not spiking:
         names = ", ".join(own.network.name for own in subjects if own not in spiking)
@@ -201,9 +189,7 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
         )
     if arguments.study:
         _refuse_variants(arguments)
-    by_setting = [noise_conditions.setting_of(own.network.name) for own in spiking]
-    wanted = noise_conditions.DEFAULT
-    shown = spiking[by_setting.index(wanted) if wanted in by_setting else 0]
+    shown = shown_of(spiking, noise_conditions.DEFAULT)
     found: list[Case] = []
     for own in [*(other for other in subjects if other is not shown), shown]:
         if own not in spiking:
@@ -211,9 +197,7 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
                 QUICK_STEPS if arguments.quick else noise_conditions.RATE_STEPS
             )
         elif arguments.study:
-            conditions = noise_conditions.study(
-                base, noise_conditions.setting_of(own.network.name), has_variants=own is shown
-            )
+            conditions = noise_conditions.study(base, own.setting, has_variants=own is shown)
             if own is shown:  # its plain condition comes last
                 conditions = [*conditions[1:], conditions[0]]
         else:
@@ -221,10 +205,7 @@ def _cases(arguments: argparse.Namespace) -> list[Case]:
         found += [
             Case(subject=own, condition=c, conversion=_convert(own, c.options)) for c in conditions
         ]
-    names = [case.title for case in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"{name}: would be run twice; name each network and seed once")
+    require_distinct(found)
     return found
 
 
@@ -456,7 +437,7 @@ def _comparison(
         for case in cases:
             setting, label = case.keys["setting"], case.condition.label
             is_method = setting in noise_conditions.METHODS and label == "residual"
-            is_rate = isinstance(case.condition.options, BurstOptions)
+            is_rate = isinstance(case.options, BurstOptions)
             if case.subject.training_seed != seed or not (is_method or is_rate):
                 continue
             curve = of_seed[
@@ -483,7 +464,7 @@ def _needed(
 ) -> dict[str, Any]:
     """One row of the comparison; the wall time is that of a run of just so many steps."""
     method = case.condition.label
-    if not isinstance(case.condition.options, BurstOptions):
+    if not isinstance(case.options, BurstOptions):
         method = noise_conditions.METHODS[case.keys["setting"]]
     row: dict[str, Any] = {
         "method": method,
@@ -497,7 +478,7 @@ def _needed(
         nothing = ("latency_ms", "ms_per_image", "spikes_per_image", "events_per_image")
         return row | dict.fromkeys(nothing, np.nan)
     at = curve[curve["step"] == needed].iloc[0]
-    options = replace(case.condition.options, n_steps=needed)
+    options = replace(case.options, n_steps=needed)
     spiking = _convert(case.subject, options).spiking
     images = case.subject.images[:TIMED_IMAGES]
     recording = simulate(

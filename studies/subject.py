@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +52,29 @@ class Subject:
     calibration: NDArray
     is_whole: bool
 
+    @property
+    def setting(self) -> str:
+        """How it was trained: the network's name without that of its data set."""
+        return setting_of(self.network.name)
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """Columns that name the network in a table of several."""
+        return {
+            "network": self.network.name,
+            "setting": self.setting,
+            "training_seed": self.training_seed,
+        }
+
     @cached_property
     def logits(self) -> NDArray[np.float64]:
         """What the trained network says, shape (n, n_classes)."""
         return self.network.forward(self.images)
+
+
+def setting_of(name: str) -> str:
+    """The part of a network's name after its data set, e.g. "noise-wide" of "digits-noise-wide"."""
+    return name.split("-", 1)[-1]
 
 
 def add_flags(

@@ -4,7 +4,7 @@
     python studies/training_cost.py --dataset fashion-mnist
 
 The same network, batch and optimiser for all, in turns of a few batches each, one thread. Times
-include standardisation and augmentation of the images, as in `studies.train`. The published claim
+include standardisation and augmentation of the images, as in `studies.fitting`. The published claim
 is 65 to 75 % less training time than "the two earlier routes" (abstract of arXiv 2211.05453, with
 no word on steps or networks); direct training with T steps should cost T times as much.
 """
@@ -33,7 +33,7 @@ except ImportError as error:
 
 from torch import nn
 
-from studies import common, datasets, train
+from studies import common, datasets, fitting, train
 from studies.make_figures import make_figures
 from studies.recipes import RECIPES, Recipe
 
@@ -76,9 +76,9 @@ class Trainer:
         started = time.perf_counter()
         for _ in range(n_batches):
             chosen = self.rng.integers(0, len(self.images), self.recipe.batch)
-            images = train.augment(self.images[chosen], self.recipe, self.rng)
+            images = fitting.augment(self.images[chosen], self.recipe, self.rng)
             self.optimiser.zero_grad(set_to_none=True)
-            logits = self.module(train.to_tensor(images, self.coding))
+            logits = self.module(fitting.to_tensor(images, self.coding))
             loss = nn.functional.cross_entropy(logits, torch.from_numpy(self.labels[chosen]))
             loss.backward()
             self.optimiser.step()

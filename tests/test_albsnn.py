@@ -25,7 +25,7 @@ from models.layers import (
     Spike,
 )
 from models.network import Network
-from models.spiking import Projection
+from models.projections import Projection
 from models.weighted import mean_scores
 from tests.binary_networks import convolution, dyadic_coding, mixed, norm, step_by_step
 from tests.networks import CLASSES, coding, images_for

@@ -10,7 +10,6 @@ from matplotlib.colors import to_hex
 
 from analysis import albsnn_figures, figures
 from studies import make_figures as script
-from studies.recipes import RECIPES
 from tests.drawn import by_label, check_labels, labels, legend, on, panels
 
 # setting, saving, accuracy, binary layers
@@ -72,7 +71,9 @@ def history_table(seeds=(1, 2), n_epochs=10, n_estimated=8):
                     "epoch": epoch,
                     "layer": layer,
                     "is_binary": (False, epoch >= 3, 2 <= epoch <= 4)[index],
-                    "loss_rise": rise if epoch <= n_estimated else np.nan,
+                    "loss_rise": rise if epoch <= n_estimated or index == 0 else np.nan,
+                    "eps_on": 0.12,
+                    "eps_off": 0.25,
                 }
             )
     return pd.DataFrame(rows)
@@ -97,6 +98,31 @@ def potentials_table(seeds=(1, 2)):
         for layer in ("act1", "act2")
     ]
     return pd.concat(parts, ignore_index=True)
+
+
+def curve_table(seeds=(1, 2)):
+    """Of two layers: conv2 does less harm alone than conv1, and comes first."""
+    rows = [
+        ("none", "", 0.0, 0.98),
+        ("alone", "conv1", 0.2, 0.9),
+        ("alone", "conv2", 0.7, 0.96),
+        ("together", "conv2", 0.7, 0.96),
+        ("together", "conv2 conv1", 0.9, 0.85),
+    ]
+    return pd.DataFrame(
+        [
+            {
+                "setting": "gap-real",
+                "training_seed": seed,
+                "kind": kind,
+                "layers": layers,
+                "saving": saving,
+                "accuracy": accuracy - 0.01 * seed,
+            }
+            for seed in seeds
+            for kind, layers, saving, accuracy in rows
+        ]
+    )
 
 
 def timing_table(seeds=(1, 2), steps=(2, 4)):
@@ -156,23 +182,13 @@ def style():
 
 def test_settings_in_words():
     """Colours of the settings, all of which differ; unknown settings come last and in grey."""
-    assert len({colour for colour, _ in albsnn_figures.SETTINGS.values()}) == 5
+    assert len({colour for colour, _ in albsnn_figures.SETTINGS.values()}) == 10
     axes = panels(1, 2)
     table = metrics_table(seeds=(1,)).replace({"setting": {"gap-binary": "mine"}})
     albsnn_figures.accuracy_against_saving(axes, table)
-    expected = ["all layers real", "chosen, signs optimised", "mine", "T = 1", "T = 4"]
+    expected = ["all layers real", "chosen layers binary", "mine", "T = 1", "T = 4"]
     assert legend(axes[1]) == expected
     assert by_label(axes[0])["_mine, T = 1"].get_color() == albsnn_figures.OTHER_COLOUR
-
-
-def test_thresholds_are_those_of_the_training():
-    """Lines of the loss rise against the options with which networks are trained."""
-    recipes = [recipe for recipe in RECIPES.values() if recipe.binarisation]
-    assert {recipe.dataset for recipe in recipes} == set(script.CHOICE_THRESHOLDS)
-    for recipe in recipes:
-        options = recipe.binarisation
-        wanted = script.CHOICE_THRESHOLDS[recipe.dataset]
-        assert (options.eps_on, options.eps_off) == wanted
 
 
 # ---- accuracy ----
@@ -241,7 +257,7 @@ def test_choice_draws_the_table():
     above, below = panels(2, 1)
     table = history_table().query("setting == 'albsnn' and training_seed == 2")
     rows = pd.concat([table[table["epoch"] == 1], table[table["epoch"] > 1].sample(frac=1)])
-    albsnn_figures.choice_of_layers((above, below), rows, (0.12, 0.25))
+    albsnn_figures.choice_of_layers((above, below), rows)
     drawn = by_label(above)
     assert drawn[r"$\epsilon_\mathrm{on}$ = 0.12"].get_ydata()[0] == 0.12
     assert drawn[r"$\epsilon_\mathrm{off}$ = 0.25"].get_ydata()[0] == 0.25
@@ -269,7 +285,7 @@ def test_choice_draws_the_table():
         (2, colours["conv3"]): [2, 3, 4],
     }
     for ax in (above, below):
-        (field,) = (p for p in ax.patches if p.get_label() == "no estimate")
+        (field,) = (p for p in ax.patches if p.get_label() == "signs optimised")
         assert (field.get_x(), field.get_x() + field.get_width()) == (8.5, 10.5)
 
 
@@ -277,9 +293,9 @@ def test_choice_with_all_estimates():
     """Estimates up to the last epoch against no grey field."""
     above, below = panels(2, 1)
     table = history_table(seeds=(1,), n_estimated=10).query("setting == 'albsnn'")
-    albsnn_figures.choice_of_layers((above, below), table)
-    assert not [patch for patch in above.patches if patch.get_label() == "no estimate"]
-    assert not [label for label in by_label(above) if "epsilon" in label]  # no thresholds given
+    albsnn_figures.choice_of_layers((above, below), table.assign(eps_on=np.nan, eps_off=np.nan))
+    assert not [patch for patch in above.patches if patch.get_label() == "signs optimised"]
+    assert not [label for label in by_label(above) if "epsilon" in label]  # a budget decided
 
 
 # ---- potentials ----
@@ -307,6 +323,35 @@ def test_potentials_draw_the_table():
         assert labels(ax.texts) == ["at threshold", "2.3 %", "3.3 %", "1.3 %"]
         assert by_label(ax)["_child0"].get_xdata() == [1, 1]
     assert legend(axes[1])[-2:] == ["real weights", "binary weights"]
+
+
+# ---- layers made binary after the training ----
+
+
+def test_curve_draws_the_table(tmp_path):
+    """Layers alone and one after the other against the table, as it is read from a file."""
+    curve_table().to_csv(tmp_path / "curve.csv", index=False)
+    curve = pd.read_csv(tmp_path / "curve.csv")
+    alone, together = panels(1, 2)
+    albsnn_figures.curve_of_layers((alone, together), curve)
+
+    def points(ax, layer):
+        found = [line for line in ax.lines if line.get_label() == layer]
+        return [(list(line.get_xdata()), list(line.get_ydata())) for line in found]
+
+    assert points(alone, "conv1") == [([20.0], [pytest.approx(y)]) for y in (89, 88)]
+    assert points(alone, "conv2") == [([70.0], [pytest.approx(y)]) for y in (95, 94)]
+    assert points(together, "conv2") == points(alone, "conv2")
+    assert points(together, "conv1") == [([90.0], [pytest.approx(y)]) for y in (84, 83)]
+    lines = points(together, "_together")
+    assert [x for x, _ in lines] == [[0, 70, 90]] * 2
+    np.testing.assert_allclose([y for _, y in lines], [(97, 95, 84), (96, 94, 83)])
+    for ax in (alone, together):
+        assert [y[0] for _, y in points(ax, "_as trained")] == [
+            pytest.approx(97),
+            pytest.approx(96),
+        ]
+    assert legend(together) == ["conv1", "conv2", "as trained"]
 
 
 # ---- spike times ----
@@ -346,7 +391,7 @@ def test_layers_draw_the_table():
     axes = panels(1, 3, sharey=True)
     table = layers_table().query("n_steps == 1")
     albsnn_figures.storage_and_events(axes, table)
-    names = ["all layers real", "all layers binary", "chosen, signs optimised"]
+    names = ["all layers real", "all layers binary", "chosen layers binary"]
     assert labels(axes[0].get_yticklabels()) == names
     order = [("gap-real", 1), ("gap-real", 2), ("gap-binary", 1), ("gap-binary", 2)]
     order += [("albsnn", 1), ("albsnn", 2)]
@@ -408,6 +453,7 @@ def write_result(folder, without=(), shown="albsnn"):
         "history": history_table(),
         "potentials": potentials_table(),
         "timing": timing_table(),
+        "curve": curve_table(),
         "layers": layers_table(),
     }
     for name, table in tables.items():
@@ -422,7 +468,7 @@ def test_script_draws_every_figure(tmp_path):
     names = [draw.__name__ for draw in script.FIGURES["albsnn"]]
     assert [file.stem for file in files[::2]] == names
     assert all(file.stat().st_size > 5000 for file in files)
-    without = ("paper", "potentials", "timing")
+    without = ("paper", "potentials", "timing", "curve")
     files = script.make_figures(write_result(tmp_path / "short", without))
     short = {"albsnn_accuracy", "albsnn_choice", "albsnn_layers"}
     assert {file.stem for file in files} == short
@@ -451,7 +497,7 @@ def test_no_label_covers_another(tmp_path, monkeypatch):
         check_labels(draw(result), monkeypatch)
     figure, axes = on((5.6, 3.4), 2, 1, sharex=True, height_ratios=(3, 1))  # as in the notebook
     albsnn_figures.choice_of_layers(
-        axes, history_table(seeds=(1,), n_epochs=60).query("setting == 'albsnn'"), (0.12, 0.25)
+        axes, history_table(seeds=(1,), n_epochs=60).query("setting == 'albsnn'")
     )
     axes[0].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     check_labels(figure, monkeypatch)

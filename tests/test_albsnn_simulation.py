@@ -10,8 +10,8 @@ from models import albsnn, albsnn_reference
 from models.delivery import plan
 from models.layers import GlobalAvgPool, Spike
 from models.network import Network
+from models.projections import Projection
 from models.simulation import simulate
-from models.spiking import Projection
 from tests.binary_networks import convolution, dyadic_coding, mixed, norm, step_by_step
 from tests.networks import CLASSES, COMPILED, SETTINGS, assert_same, images_for
 

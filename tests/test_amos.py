@@ -209,7 +209,7 @@ def test_paths_and_bias_reproduce_the_layers(kind):
 
 
 def _as_projection(path):
-    from models.spiking import Projection
+    from models.projections import Projection
 
     return Projection(
         source=path.source,

@@ -295,7 +295,13 @@ def history_of(binariser, name):
 
 @pytest.mark.parametrize(
     ("n_epochs", "frozen_part", "n_frozen", "first"),
-    [(8, 0.25, 2, "rbrbrb"), (8, 0.0, 1, "rbrbrbr"), (5, 0.6, 3, "rb"), (1, 0.0, 1, "r")],
+    [
+        (8, 0.25, 2, "rbrbrbr"),  # the last letter is the mode that stands
+        (8, 0.0, 1, "rbrbrbrb"),
+        (5, 0.6, 3, "rbr"),
+        (5, 1.0, 4, "rb"),
+        (1, 0.0, 1, "r"),
+    ],
 )
 def test_frozen_rounds_change_nothing(n_epochs, frozen_part, n_frozen, first, monkeypatch):
     """Modes under estimates that ask for the opposite in each round: they follow, then stand.
@@ -448,8 +454,6 @@ def test_phase_begins_in_time_and_keeps_the_function(monkeypatch):
         binariser.end_epoch(epoch, *probe(), cross_entropy)
     last = [row for row in binariser.history if row["epoch"] > 6]
     assert len(last) == 6
-    assert all(math.isnan(row[name]) for row in last for name in ESTIMATES)
-    assert not any(math.isnan(row["loss_rise"]) for row in binariser.history[:18])
     assert history_of(binariser, "conv2") == [False] + [True] * 7
     real = binariser.layers["conv1"]
     real.weight.grad = torch.ones_like(real.weight)
@@ -458,15 +462,35 @@ def test_phase_begins_in_time_and_keeps_the_function(monkeypatch):
     assert torch.equal(real.weight, w) and real.weight.grad is not None
 
 
+def test_signs_alone_have_no_estimate():
+    """A layer whose signs are optimised directly has no real weights; the others are estimated."""
+    module = net("rbr")
+    x, y = probe()
+    before = estimate(module, x, y, cross_entropy)
+    module.get_submodule("conv2").fix_scale()
+    found = estimate(module, x, y, cross_entropy)
+    assert all(math.isnan(found["conv2"][name]) for name in ESTIMATES)
+    for layer in ("conv1", "conv3"):
+        assert found[layer] == pytest.approx(before[layer], rel=1e-9)
+    for layer in binary_layers(module).values():
+        layer.is_binary.fill_(True)
+        layer.fix_scale()
+    found = estimate(module, x, y, cross_entropy)
+    assert all(math.isnan(value) for own in found.values() for value in own.values())
+
+
 def test_choice_stands_while_signs_are_optimised(monkeypatch):
-    """A direct optimisation that begins before the frozen epochs: there are no estimates left."""
+    """A direct optimisation that begins before the frozen epochs: real layers stay real."""
     module = net("rrr")
     binariser = Binariser(module, Binarisation(optimised_part=0.75, frozen_part=0.25), 8)
-    given(monkeypatch, {e: dict.fromkeys(NAMES, -9.0) for e in range(8)})
+    rises = {e: {"conv1": 9.0, "conv2": -9.0, "conv3": -9.0} for e in range(8)}
+    rises |= {e: dict.fromkeys(NAMES, -9.0) for e in range(2, 8)}  # conv1 too late
+    given(monkeypatch, rises)
     run_epochs(binariser, 8)
-    for name in NAMES:
+    assert history_of(binariser, "conv1") == [False] * 8
+    for name in ("conv2", "conv3"):
         assert history_of(binariser, name) == [False] + [True] * 7
-    assert all(modes_of(module).values())
+    assert not modes_of(module)["conv1"]
 
 
 def test_never_optimised_without_a_part():
