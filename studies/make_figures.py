@@ -49,6 +49,7 @@ SHOWN_DRIVES = (-6.0, 6.0)  # of fitted gates: where their functions bend
 RASTER_PHASES = 6  # of bursts: shown after the image has reached the last layer
 MOST_PANELS = 6  # of a figure with one panel for each layer
 MOST_COLUMNS = 3  # of a figure with one column for each seed
+MOST_SETTINGS = 5  # of locally binary networks in one figure
 
 
 @dataclass(frozen=True)
@@ -390,11 +391,18 @@ def noise_effort(result: Result) -> Figure | None:
     return figure
 
 
+def _compared(result: Result, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the settings that a figure has room for: the one that is shown, then the first."""
+    settings = dict.fromkeys([_shown(result), *table["setting"]])
+    return table[table["setting"].isin(list(settings)[:MOST_SETTINGS])]
+
+
 def albsnn_accuracy(result: Result) -> Figure:
     """Accuracy against saved storage, beside published accuracies on the same data set."""
     figure = Figure(figsize=(7.6, 3.0))
     axes = figure.subplots(1, 2, sharey=True)
-    albsnn_figures.accuracy_against_saving(axes, result.metrics, result.table("paper"))
+    metrics = _compared(result, result.metrics)
+    albsnn_figures.accuracy_against_saving(axes, metrics, result.table("paper"))
     return figure
 
 
@@ -423,6 +431,7 @@ def albsnn_potentials(result: Result) -> Figure | None:
     potentials = result.table("potentials")
     if potentials is None or potentials.empty:
         return None
+    potentials = _compared(result, potentials)
     names = list(dict.fromkeys(potentials["layer"]))
     shown = [names[i] for i in figures.spread(len(names), MOST_PANELS)]
     figure = Figure(figsize=(1.6 + 1.9 * len(shown), 2.6))
@@ -465,7 +474,7 @@ def albsnn_layers(result: Result) -> Figure | None:
     layers = result.table("layers")
     if layers is None:
         return None
-    layers = layers[layers["n_steps"] == layers["n_steps"].min()]
+    layers = _compared(result, layers[layers["n_steps"] == layers["n_steps"].min()])
     n_bars = len(layers[["setting", "training_seed"]].drop_duplicates())
     figure = Figure(figsize=(8.8, 0.9 + 0.2 * layers["setting"].nunique() + 0.12 * n_bars))
     albsnn_figures.storage_and_events(figure.subplots(1, 3, sharey=True), layers)

@@ -490,6 +490,20 @@ def test_script_chooses_the_rows(tmp_path):
     assert len(script.albsnn_potentials(result).axes) == 2
 
 
+def test_script_has_room_for_few_settings(tmp_path):
+    """Of many settings, the one that is shown and the first of the tables."""
+    folder = write_result(tmp_path / "whole")
+    for name in ("metrics", "potentials", "layers"):
+        own = pd.read_csv(folder / f"{name}.csv")
+        more = [own[own["setting"] == "gap-binary"].assign(setting=f"mine-{n}") for n in range(6)]
+        pd.concat([*more, own]).to_csv(folder / f"{name}.csv", index=False)
+    result = script.Result(folder)
+    shown = ["chosen layers binary", *(f"mine-{n}" for n in range(4))]
+    assert legend(script.albsnn_accuracy(result).axes[1])[:5] == shown
+    assert legend(script.albsnn_potentials(result).axes[-1])[:5] == shown
+    assert labels(script.albsnn_layers(result).axes[0].get_yticklabels()) == shown
+
+
 def test_no_label_covers_another(tmp_path, monkeypatch):
     """Texts of every figure against each other and the edges of the figure."""
     result = script.Result(write_result(tmp_path / "whole"))
