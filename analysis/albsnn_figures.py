@@ -52,6 +52,7 @@ TIMING = (
 )
 KINDS = ("real", "binary")  # by whether weights are binary
 WEIGHT_LINES: Mapping[str, Any] = MappingProxyType({"real": "-", "binary": (0, (1, 0.8))})
+LINEAR_RISE = 0.05  # nats, up to which the axis of loss rises is linear; then logarithmic
 KIBIBYTE = 8 * 1024  # bits
 HATCH = "/////"  # of binary layers
 
@@ -178,6 +179,8 @@ def choice_of_layers(axes: Sequence[Axes], history: pd.DataFrame) -> None:
         )
         binary = own.loc[is_binary, "epoch"]
         below.barh(np.full(len(binary), row), 1.0, 0.7, left=binary - 0.5, color=colour)
+    above.set_yscale("symlog", linthresh=LINEAR_RISE)
+    above.yaxis.set_major_formatter("{x:g}")
     above.set_ylabel("loss rise if binary (nats)")
     below.set(xlabel="epoch", xlim=(0.5, end), ylim=(len(names) - 0.5, -0.5))
     below.set_yticks(range(len(names)), names)

@@ -151,7 +151,7 @@ def collect_noise(folders: list[Path]) -> dict[str, pd.DataFrame]:
 def collect_albsnn(folders: list[Path]) -> dict[str, pd.DataFrame]:
     """Whole studies: runs and layers as means over seeds; published figures and checks."""
     shown = _largest(folders, IS_STUDY["albsnn"])
-    runs, layers, costs = [], [], []
+    runs, layers, costs, papers = [], [], [], []
     found: dict[str, pd.DataFrame] = {}
     for dataset, folder in shown.items():
         metrics = pd.read_csv(folder / "metrics.csv")
@@ -195,13 +195,15 @@ def collect_albsnn(folders: list[Path]) -> dict[str, pd.DataFrame]:
         if (folder / "cost.csv").exists():
             costs.append(pd.read_csv(folder / "cost.csv"))
             costs[-1].insert(0, "dataset", dataset)
-        for name in ("paper", "checks"):
-            # The published figures are of Fashion-MNIST, and so are the demands.
-            if dataset == "fashion-mnist" and (folder / f"{name}.csv").exists():
-                found[f"albsnn_{name}"] = pd.read_csv(folder / f"{name}.csv")
+        if dataset != "digits":  # on which nothing is published
+            papers.append(pd.read_csv(folder / "paper.csv"))
+        if (folder / "checks.csv").exists():
+            found["albsnn_checks"] = pd.read_csv(folder / "checks.csv")
     if runs:
-        tables = {"": runs, "_layers": layers, "_cost": costs}
+        tables = {"": runs, "_layers": layers, "_cost": costs, "_paper": papers}
         found |= {f"albsnn{name}": pd.concat(parts) for name, parts in tables.items() if parts}
+    if papers:  # each has all published figures
+        found["albsnn_paper"] = found["albsnn_paper"].drop_duplicates()
     return found
 
 

@@ -102,9 +102,6 @@ def test_published_noise_runs_keep_the_promises():
     assert ratio["fashion-mnist"] <= 0.4
 
 
-@pytest.mark.skipif(
-    not (publish.PUBLISHED / "albsnn_checks.csv").exists(), reason="not published yet"
-)
 def test_published_albsnn_runs_keep_the_promises():
     """Committed reference runs on all test images against what the README promises."""
     checks = pd.read_csv(publish.PUBLISHED / "albsnn_checks.csv")
