@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -131,19 +132,25 @@ def saving_curve(
     errors = {name: weight_error(_real_convolution(network, name)) for name in layers}
     truth = np.asarray(labels)
 
-    def row(kind: str, names: Sequence[str]) -> dict[str, Any]:
+    @cache
+    def outcome(names: frozenset[str]) -> tuple[float, float, float]:
+        """Cross-entropy, accuracy and saving."""
         changed = binarised(network, names)
         logits = changed.forward(images)
+        saving = network_storage(changed)["saving"]
+        return _cross_entropy(logits, truth), accuracy(logits, truth), saving
+
+    def row(kind: str, names: Sequence[str]) -> dict[str, Any]:
+        loss, correct, saving = outcome(frozenset(names))
         return {
             "kind": kind,
             "layers": " ".join(names),
             "weight_error": errors[names[-1]] if names else math.nan,
-            "loss_rise": _cross_entropy(logits, truth) - as_it_is,
-            "accuracy": accuracy(logits, truth),
-            "saving": network_storage(changed)["saving"],
+            "loss_rise": loss - outcome(frozenset())[0],
+            "accuracy": correct,
+            "saving": saving,
         }
 
-    as_it_is = _cross_entropy(network.forward(images), truth)
     alone = [row("alone", [name]) for name in layers]
     rises = [found["loss_rise"] for found in alone]
     order = [layers[place] for place in np.argsort(rises, kind="stable")]

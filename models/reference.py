@@ -90,8 +90,13 @@ def step_by_step(
     ReferenceRun
     """
     n_images = len(images)
-    currents = {s.target: s.values(images) for s in network.stimuli}
     populations = network.populations
+    currents: dict[str, Array] = {
+        p.name: p.parameters["bias"].reshape(-1).astype(np.float64)
+        for p in populations
+        if network.window(p.name) is None
+    }
+    currents |= {s.target: s.values(images) for s in network.stimuli}
     counts = {p.name: np.zeros((n_images, n_steps, p.n_units), np.int16) for p in populations}
     state = {p.name: np.zeros((n_images, p.n_units)) for p in populations}
     scores = np.zeros((n_images, n_steps, network.readout.n_classes))
@@ -103,9 +108,10 @@ def step_by_step(
             if window is not None:
                 now[name] = window.by_place(now[window.source]).max(axis=-1)
             else:
-                bias = population.parameters["bias"].reshape(-1).astype(np.float64)
-                current, received = currents.get(name, bias), weighted_sum(network, name, now)
-                now[name], state[name] = respond(population, t, state[name], current, received)
+                received = weighted_sum(network, name, now)
+                now[name], state[name] = respond(
+                    population, t, state[name], currents[name], received
+                )
             counts[name][:, t] = now[name]
         scores[:, t] = weighted_sum(network, READOUT, now)
     return ReferenceRun(

@@ -6,6 +6,7 @@ A case is one network under one condition. Each scheme has a class of its own fo
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Protocol
@@ -86,9 +87,8 @@ def require_distinct(found: Sequence[Case]) -> None:
     ValueError
         If two have the same title.
     """
-    titles = [case.title for case in found]
-    for title in titles:
-        if titles.count(title) > 1:
+    for title, count in Counter(case.title for case in found).items():
+        if count > 1:
             raise ValueError(f"{title}: would be run twice; name each network and seed once")
 
 

@@ -1,4 +1,4 @@
-"""Put the numbers and the picture of the README in place, from stored results.
+"""Put the numbers and the pictures of the README in place, from stored results.
 
     python studies/publish.py
 
