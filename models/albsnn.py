@@ -9,7 +9,7 @@ abstracts). All else is the specification's reconstruction.
 A synapse of a binary layer holds a sign. The scale of the channel and batch normalisation are
 gain and offset of the neuron (:mod:`models.albsnn_neurons`), real layers included. The image is a
 constant current, the same in every step. The head does not spike: it sums what arrives from all
-positions, and gain and offset of each class turn the sum into the score::
+positions, and gain and offset of each class turn the sum into the score (the read-out has them)::
 
     z_c = gain_c sum / (height width steps) + offset_c
 
@@ -55,7 +55,6 @@ from .weighted import (
     direct_delays,
     image_current,
     last_onset,
-    mean_scores,
     onsets,
     or_pooling,
     require_spiking,
@@ -120,26 +119,12 @@ class AlbsnnConversion:
         Weighted layers with binary weights.
     driven : dict of str to str
         By weighted layer: the population that it drives, or the read-out.
-    gain, offset : ndarray, shape (n_classes,)
-        Of the head.
     """
 
     spiking: SpikingNetwork
     options: AlbsnnOptions
     binary: tuple[str, ...]
     driven: dict[str, str]
-    gain: Array
-    offset: Array
-
-    def logits(self, scores: Array) -> Array:
-        """Scores of the classes after each step, in the units of the trained network.
-
-        Parameters
-        ----------
-        scores : ndarray, shape (n_images, n_steps, n_classes)
-            As a recording has them.
-        """
-        return self.gain * mean_scores(scores) + self.offset
 
 
 def on_grid(network: Network, weight_bits: int = 16) -> Network:
@@ -277,7 +262,11 @@ def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnCon
         projections=(*projections, path),
         stimuli=tuple(stimuli),
         readout=Readout(
-            bias=np.zeros((options.n_steps, len(network.classes))), onset=first[READOUT]
+            n_steps=options.n_steps,
+            gain=gains[name] / divisor,
+            offset=offsets[name],
+            is_mean=True,
+            onset=first[READOUT],
         ),
         image_shape=network.input.shape,
         coding=network.input,
@@ -291,8 +280,6 @@ def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnCon
         options=options,
         binary=binary,
         driven=driven | {name: READOUT},
-        gain=gains[name] / divisor,
-        offset=offsets[name],
     )
 
 

@@ -54,7 +54,6 @@ def run(conversion: AlbsnnConversion, images: Array) -> ReferenceRun:
     Returns
     -------
     ReferenceRun
-        Its scores are those of a recording; ``conversion.logits`` makes logits of them.
     """
     options = conversion.options
 

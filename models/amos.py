@@ -213,7 +213,7 @@ def convert(network: Network, calibration: Array, options: AmosOptions | None = 
         populations=tuple(populations),
         projections=tuple(projections),
         stimuli=(Stimulus(target=INPUT, variable="drive"),),
-        readout=Readout(bias=np.tile(bias, (last - first, 1)), onset=first, n_rows=last - first),
+        readout=Readout(n_steps=last - first, offset=bias, onset=first, n_rows=last - first),
         image_shape=coding.shape,
         coding=coding,
         dt_ms=options.slot_ms,

@@ -92,14 +92,14 @@ def _scores(network: SpikingNetwork, fired: dict[str, NDArray[np.bool_]]) -> Arr
     """Scores over time: in each slot the spikes of that slot are added."""
     readout = network.readout
     n_images = len(next(iter(fired.values())))
-    scores = np.zeros((n_images, *readout.bias.shape))
+    scores = np.zeros((n_images, readout.n_steps, readout.n_classes))
     for projection in network.incoming(READOUT):
         source = network.population(projection.source)
         for position in range(source.n_positions):
             values = projection.gains[position] * fired[source.name][:, position].astype(float)
             at = source.onset + position - readout.onset
             scores[:, at] += projection.forward(values)
-    return np.cumsum(scores, axis=1) + readout.bias
+    return readout.logits(scores)
 
 
 def _table(network: SpikingNetwork, fired: dict[str, NDArray[np.bool_]]) -> Spikes:

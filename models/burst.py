@@ -352,7 +352,6 @@ def _assemble(
             stimuli += found.stimuli
             weight_error = max(weight_error, found.error)
     found = received(network.layers[-1].name, READOUT)
-    steps = 1 + np.arange(options.n_steps)
     spiking = SpikingNetwork(
         scheme="burst",
         name=network.name,
@@ -361,7 +360,9 @@ def _assemble(
         projections=(*projections, *found.projections),
         stimuli=tuple(stimuli),
         readout=Readout(
-            bias=steps[:, None] * found.bias.reshape(-1),
+            n_steps=options.n_steps,
+            offset=found.bias.reshape(-1),
+            is_mean=True,
             onset=timing.onsets[READOUT],
             every=timing.every,
         ),

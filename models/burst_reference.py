@@ -116,7 +116,7 @@ def run(network: SpikingNetwork, images: Array) -> ReferenceRun:
     return ReferenceRun(
         counts=counts,
         potentials=potentials,
-        scores=np.cumsum(scores, axis=1) + network.readout.bias,
+        scores=network.readout.logits(scores),
         spikes=spike_table(network, counts),
     )
 

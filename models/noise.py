@@ -10,7 +10,7 @@ expectation and 1/N of the variance (derived).
 
 The image is a constant current, the same in every step. Max pooling of spikes is a logical OR in
 every step, done by pooling neurons that take a step of their own. The read-out sums without
-spiking; scores divided by the step are the estimates of the trained network's logits.
+spiking; its scores, means over the steps, are estimates of the trained network's logits.
 
 Units: one network unit is the threshold, 2**-6 V = 15.625 mV above rest (the specification has
 15 mV; a power of two keeps sums exact).
@@ -251,7 +251,6 @@ def convert(network: Network, options: NoiseOptions | None = None) -> NoiseConve
                 )
             )
     found = received(network.layers[-1].name, READOUT)
-    steps = 1 + np.arange(options.n_steps)
     spiking = SpikingNetwork(
         scheme="noise",
         name=network.name,
@@ -259,7 +258,12 @@ def convert(network: Network, options: NoiseOptions | None = None) -> NoiseConve
         populations=tuple(populations),
         projections=(*projections, *found.projections),
         stimuli=tuple(stimuli),
-        readout=Readout(bias=steps[:, None] * found.bias.reshape(-1), onset=first[READOUT]),
+        readout=Readout(
+            n_steps=options.n_steps,
+            offset=found.bias.reshape(-1),
+            is_mean=True,
+            onset=first[READOUT],
+        ),
         image_shape=network.input.shape,
         coding=network.input,
         unit_volt=UNIT_VOLT,
@@ -326,7 +330,7 @@ def single_neuron(
             ),
         ),
         stimuli=(Stimulus(target="neuron", variable="bias"),),
-        readout=Readout(bias=np.zeros((options.n_steps, 1)), onset=0),
+        readout=Readout(n_steps=options.n_steps, offset=np.zeros(1), onset=0),
         image_shape=(1, 1, 1),
         coding=InputCoding((1, 1, 1), largest, np.ones(1), np.zeros(1), signed=True),
         unit_volt=UNIT_VOLT,

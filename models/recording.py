@@ -100,7 +100,9 @@ class Recording:
     period : int
         Phases between the onsets of successive images of one copy.
     scores : ndarray, shape (n_images, n_steps, n_classes)
-        Class scores as they stand after each step of the read-out window, bias included.
+        Class scores as they stand after each step of the read-out window: logits, in the units of
+        the trained network. Gain and offset of the classes are in them, and where a network
+        classifies by the mean over steps they are means over the steps so far.
     readout_onset, readout_every : int
         Phase, from the image's onset, whose contributions the first entry of `scores` holds, and
         phases from one entry to the next.

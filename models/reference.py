@@ -117,6 +117,6 @@ def step_by_step(
     return ReferenceRun(
         counts=counts,
         potentials=state,
-        scores=np.cumsum(scores, axis=1) + network.readout.bias[:n_steps],
+        scores=network.readout.logits(scores),
         spikes=spike_table(network, counts),
     )

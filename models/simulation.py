@@ -545,7 +545,7 @@ def _collect(job: Job, outcomes: list[dict], build_s: float, run_s: float) -> Re
         dt_ms=network.dt_ms,
         phase_steps=network.phase_steps,
         period=job.period,
-        scores=np.cumsum(scores, axis=1) + network.readout.bias,
+        scores=network.readout.logits(scores),
         readout_onset=network.readout.onset,
         readout_every=network.readout.every,
         spike_counts=tuple(

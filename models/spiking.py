@@ -202,8 +202,14 @@ class Readout:
 
     Parameters
     ----------
-    bias : ndarray, shape (n_steps, n_classes)
-        Added to the accumulated scores after each step of the read-out, in network units.
+    n_steps : int
+        Steps of the read-out during which contributions arrive.
+    offset : ndarray, shape (n_classes,)
+        Added to the scores, in units of the trained network's logits.
+    gain : float or ndarray, shape (n_classes,)
+        Factor of what arrives.
+    is_mean : bool
+        Scores are means over the steps so far instead of sums.
     onset : int
         Phase, from the image's onset, in which the first contribution can arrive.
     every : int
@@ -217,20 +223,41 @@ class Readout:
     Every step of the window is kept, so that the scores can be read at any time.
     """
 
-    bias: Array
+    n_steps: int
+    offset: Array
+    gain: Array | float = 1.0
+    is_mean: bool = False
     onset: int
     every: int = 1
     n_rows: int = 1
 
     @property
-    def n_steps(self) -> int:
-        """Steps of the read-out during which contributions arrive."""
-        return len(self.bias)
-
-    @property
     def n_classes(self) -> int:
         """Class scores."""
-        return self.bias.shape[1]
+        return self.offset.size
+
+    def logits(self, received: Array) -> Array:
+        """Scores as they stand after each step: estimates of the trained network's logits.
+
+        Parameters
+        ----------
+        received : ndarray, shape (n_images, n_steps, n_classes)
+            What arrives in each step, in network units; fewer steps than the read-out has are
+            its first ones.
+
+        Returns
+        -------
+        ndarray, shape (n_images, n_steps, n_classes)
+
+        Notes
+        -----
+        A mean is divided last, so that classes with equal sums have equal scores.
+        """
+        total = self.gain * np.cumsum(received, axis=1)
+        if not self.is_mean:
+            return total + self.offset
+        steps = 1.0 + np.arange(received.shape[1])[:, None]
+        return (total + steps * self.offset) / steps
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -181,17 +181,6 @@ def image_current(
     return stimulus, float(largest)
 
 
-def mean_scores(scores: Array) -> Array:
-    """Estimates of the trained network's logits after each step.
-
-    Parameters
-    ----------
-    scores : ndarray, shape (n_images, n_steps, n_classes)
-        As a recording has them.
-    """
-    return scores / np.arange(1, scores.shape[1] + 1)[:, None]
-
-
 def by_output(scale: Array, n_out: int) -> Array:
     """Scale of each output of a kernel: channels of a convolution, or the units of a dense map."""
     return np.tile(scale, n_out // scale.size)

@@ -208,8 +208,8 @@ def _condition(working: Path, case: Case, arguments: argparse.Namespace) -> None
 def _run(
     conversion: AlbsnnConversion, images: np.ndarray, arguments: argparse.Namespace, **run: Any
 ) -> Recording:
-    """Recording whose scores are logits: the head has gain and offset of its own."""
-    recording = simulate(
+    """Recording with the settings of the command line."""
+    return simulate(
         conversion.spiking,
         images,
         batch=arguments.batch,
@@ -217,7 +217,6 @@ def _run(
         seed=arguments.seed,
         **run,
     )
-    return replace(recording, scores=conversion.logits(recording.scores))
 
 
 def _metrics(case: Case, recording: Recording, arguments: argparse.Namespace) -> dict[str, Any]:

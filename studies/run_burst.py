@@ -32,7 +32,6 @@ from models.layers import MaxPool2D, QuantisedReLU
 from models.network import Network, accuracy
 from models.recording import Recording
 from models.simulation import simulate
-from models.weighted import mean_scores
 from studies import burst_conditions, common, subject
 from studies.burst_conditions import Condition
 from studies.make_figures import make_figures
@@ -320,7 +319,7 @@ def _time(
     condition: Condition, conversion: burst.BurstConversion, recording: Recording, case: Subject
 ) -> pd.DataFrame:
     """Accuracy, error and cost if the run is stopped after each step."""
-    logits = mean_scores(recording.scores)
+    logits = recording.scores
     steps = 1 + np.arange(logits.shape[1])
     predictions = logits.argmax(axis=2)
     events = sum(recording.events_by_step.values()).cumsum() / recording.n_images
@@ -441,9 +440,7 @@ def _metrics(
         "ann_accuracy": accuracy(case.logits, case.labels),
         "snn_accuracy": accuracy(recording.scores[:, -1], case.labels),
         "agreement": float(np.mean(recording.predictions == case.logits.argmax(axis=1))),
-        "equal_logits": float(
-            np.mean((mean_scores(recording.scores)[:, -1] == case.logits).all(axis=1))
-        ),
+        "equal_logits": float(np.mean((recording.scores[:, -1] == case.logits).all(axis=1))),
         "spikes_per_image": recording.spikes_per_image,
         "max_spikes_per_neuron": recording.most_spikes,
         "latency_ms": recording.latency_steps * recording.dt_ms,

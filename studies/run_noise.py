@@ -34,7 +34,6 @@ from models.noise import NoiseConversion, NoiseOptions
 from models.noise_neurons import RESETS, RULES
 from models.recording import Recording
 from models.simulation import simulate
-from models.weighted import mean_scores
 from studies import common, noise_conditions, noise_neuron, subject
 from studies.cases import configuration, load_subjects, require_distinct, result_label, shown_of
 from studies.make_figures import make_figures
@@ -258,7 +257,7 @@ def _condition(working: Path, case: Case, arguments: argparse.Namespace) -> None
 
 def _time(case: Case, recording: Recording) -> pd.DataFrame:
     """Accuracy and cost if the run is stopped after each step."""
-    predictions = mean_scores(recording.scores).argmax(axis=2)
+    predictions = recording.scores.argmax(axis=2)
     own, trained = case.subject, _trained_scores(case, recording).argmax(axis=1)
     n_steps = predictions.shape[1]
     events = sum(recording.events_by_step.values()).cumsum() / recording.n_images
@@ -369,7 +368,7 @@ def _metrics(case: Case, recording: Recording, arguments: argparse.Namespace) ->
     spiking = conversion.spiking
     is_noise = isinstance(conversion, NoiseConversion)
     trained_with = [layer for layer in own.network.layers if isinstance(layer, Spike)]
-    first = mean_scores(recording.scores)[:, 0]
+    first = recording.scores[:, 0]
     return {
         "scheme": "noise",
         "dataset": arguments.dataset,

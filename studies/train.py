@@ -204,15 +204,14 @@ def final_scores(network: Network, images: np.ndarray, recipe: Recipe) -> np.nda
     Returns
     -------
     ndarray, shape (n, n_classes)
-        Logits, or their sum over the steps.
+        Logits, or their mean over the steps.
     """
     if recipe.n_steps == 1:
         return network.forward(images)
     parts = (images[start : start + 128] for start in range(0, len(images), 128))
     if recipe.binarisation:
         locally = albsnn.convert(network, AlbsnnOptions(n_steps=recipe.n_steps))
-        runs = (albsnn_reference.run(locally, part).scores for part in parts)
-        return np.concatenate([locally.logits(scores)[:, -1] for scores in runs])
+        return np.concatenate([albsnn_reference.run(locally, part).scores[:, -1] for part in parts])
     direct = noise.convert(network, NoiseOptions(n_steps=recipe.n_steps))
     return np.concatenate([noise_reference.run(direct, part).scores[:, -1] for part in parts])
 

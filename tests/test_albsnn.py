@@ -26,7 +26,6 @@ from models.layers import (
 )
 from models.network import Network
 from models.projections import Projection
-from models.weighted import mean_scores
 from tests.binary_networks import convolution, dyadic_coding, mixed, norm, step_by_step
 from tests.networks import CLASSES, coding, images_for
 
@@ -222,7 +221,7 @@ def test_one_step_is_the_network_that_was_trained(pattern, leak, reset):
     images = images_for(network, 9)
     conversion = convert(network, leak=leak, reset=reset)
     run = albsnn_reference.run(conversion, images)
-    found = conversion.logits(run.scores)
+    found = run.scores
     assert found.shape == (9, 1, 5)
     np.testing.assert_array_equal(found[:, 0], network.forward(images))
     values = network.activations(images)
@@ -248,9 +247,7 @@ def test_mean_over_seven_by_seven(kinds):
     conversion = convert(network)
     run = albsnn_reference.run(conversion, images)
     assert network.shapes["norm2"] == (7, 7, 5)
-    np.testing.assert_allclose(
-        conversion.logits(run.scores)[:, 0], network.forward(images), rtol=0, atol=1e-12
-    )
+    np.testing.assert_allclose(run.scores[:, 0], network.forward(images), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -268,7 +265,7 @@ def test_several_steps_equal_the_layers_step_by_step(pattern, n_steps, leak, res
     for name, fired in spikes.items():
         np.testing.assert_array_equal(run.counts[name], fired)
         np.testing.assert_array_equal(run.potentials[name], potentials[name])
-    np.testing.assert_allclose(conversion.logits(run.scores)[:, -1], logits, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(run.scores[:, -1], logits, rtol=0, atol=1e-12)
     assert (np.ptp(run.counts["act3"], axis=1) > 0).any()  # steps differ
 
 
@@ -306,11 +303,8 @@ def test_readout_identity(pattern, n_steps):
     h = np.einsum("nthwi,io->nthwo", spikes, weights[0, 0]) + bias
     z = bn.gamma * (h - bn.mean) / np.sqrt(bn.variance + bn.epsilon) + bn.beta
     expected = z.mean(axis=(2, 3)).cumsum(axis=1) / np.arange(1, n_steps + 1)[:, None]
-    found = conversion.logits(run.scores)
+    found = run.scores
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
-    np.testing.assert_array_equal(
-        found, conversion.gain * mean_scores(run.scores) + conversion.offset
-    )
     assert expected.std() > 0.1
 
 
@@ -322,7 +316,7 @@ def test_rough_network_keeps_its_logits():
     network = rough(mixed("rbbrb"))
     images = images_for(network, 20)
     conversion = convert(network)
-    found = conversion.logits(albsnn_reference.run(conversion, images).scores)[:, 0]
+    found = albsnn_reference.run(conversion, images).scores[:, 0]
     expected = network.forward(images)
     assert np.abs(found - expected).mean() < 0.02 * expected.std()
 
@@ -379,9 +373,7 @@ def test_average_pooling_on_either_side_of_the_weights(pool, kind):
     values = network.activations(images)
     np.testing.assert_array_equal(run.counts["act2"][:, 0], values["act2"].reshape(7, -1))
     assert 0.05 < run.counts["act2"].mean() < 0.95
-    np.testing.assert_allclose(
-        conversion.logits(run.scores)[:, 0], network.forward(images), rtol=0, atol=1e-12
-    )
+    np.testing.assert_allclose(run.scores[:, 0], network.forward(images), rtol=0, atol=1e-12)
     by_target = {p.target: p.is_binary for p in conversion.spiking.projections}
     assert by_target == {"act2": kind == "b" and pool == "before", "readout": True}
 
@@ -449,7 +441,7 @@ def test_a_wider_head_merges_with_its_mean():
     (projection,) = conversion.spiking.projections
     assert not projection.is_binary
     assert conversion.binary == ("conv2",)
-    found = conversion.logits(albsnn_reference.run(conversion, images).scores)[:, 0]
+    found = albsnn_reference.run(conversion, images).scores[:, 0]
     np.testing.assert_array_equal(found, network.forward(images))
 
 
@@ -467,9 +459,9 @@ def test_dense_head_without_norm():
     network = Network("dense", dyadic_coding((4, 8, 1)), layers, CLASSES)
     images = images_for(network, 7)
     conversion = convert(network)
-    assert conversion.gain.tolist() == [1] * 5
-    assert conversion.offset.tolist() == [0, 0.25, 0.5, 0.75, 1]
-    found = conversion.logits(albsnn_reference.run(conversion, images).scores)[:, 0]
+    assert conversion.spiking.readout.gain.tolist() == [1] * 5
+    assert conversion.spiking.readout.offset.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    found = albsnn_reference.run(conversion, images).scores[:, 0]
     np.testing.assert_array_equal(found, network.forward(images))
 
 

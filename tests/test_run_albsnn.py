@@ -141,7 +141,7 @@ def reference():
         for n in (1, 2)
     ]
     runs = {c.options.n_steps: albsnn_reference.run(c, images[:N_IMAGES]) for c in conversions}
-    logits = {c.options.n_steps: c.logits(runs[c.options.n_steps].scores) for c in conversions}
+    logits = {c.options.n_steps: runs[c.options.n_steps].scores for c in conversions}
     return runs, logits, images[:N_IMAGES], labels[:N_IMAGES]
 
 
