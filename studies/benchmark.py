@@ -10,7 +10,7 @@ cost against batch size, depth and activity. Times of the simulation loop exclud
 program and the reading of its arrays, which would make the explicit network look worse still.
 
 Burst networks, LeNet-5 and the Caffe LeNet with max pooling: against explicit synapses again, and
-against SpikingJelly's converter (optional, see `studies/spikingjelly_network.py`) on the same
+against SpikingJelly's converter (optional, see `studies/benchmarks/spikingjelly.py`) on the same
 weights, calibration and test images, T = 50 steps, one thread each. SpikingJelly has plain
 integrate-and-fire neurons only, so these are compared; burst neurons stand beside them. All time
 stands for the run from pixels to scores (standardisation, input currents, start of the program
@@ -36,19 +36,25 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ann2brian.models.engine.assembly import Objects
+from ann2brian.models.engine.builds import cache_folder
+from ann2brian.models.engine.simulate import simulate
+from ann2brian.models.networks import datasets
+from ann2brian.models.networks import weight_files as storage
+from ann2brian.models.networks.layers import Activation, AvgPool2D, Conv2D, Dense, GlobalAvgPool
+from ann2brian.models.networks.network import InputCoding, Network, accuracy
+from ann2brian.models.schemes.amos import conversion as amos
+from ann2brian.models.schemes.burst import conversion as burst
+from ann2brian.models.spiking.network import SpikingNetwork
+from ann2brian.models.spiking.recording import Recording
+from ann2brian.studies.benchmarks import spikingjelly as spikingjelly_network
+from ann2brian.studies.benchmarks.explicit_synapses import (
+    with_explicit_synapses,
+    without_connections,
+)
+from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.make_figures import make_figures
 from brian2 import get_device
-
-from models import amos, burst, storage
-from models.assembly import Objects
-from models.builds import cache_folder
-from models.layers import Activation, AvgPool2D, Conv2D, Dense, GlobalAvgPool
-from models.network import InputCoding, Network, accuracy
-from models.recording import Recording
-from models.simulation import simulate
-from models.spiking import SpikingNetwork
-from studies import common, datasets, spikingjelly_network
-from studies.explicit import with_explicit_synapses, without_connections
-from studies.make_figures import make_figures
 
 STATUS = "status.txt"  # written by the measured program at its end, in its build folder
 SAVE_STATUS = f'std::ofstream("{STATUS}") << std::ifstream("/proc/self/status").rdbuf();'

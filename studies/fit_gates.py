@@ -1,4 +1,4 @@
-"""Remake ``models/gate_fits.json``: gates fitted to SiLU, GELU, sigmoid and tanh.
+"""Remake ``models/schemes/amos/gate_fits.json``: gates fitted to SiLU, GELU, sigmoid and tanh.
 
     python studies/fit_gates.py --only silu:8:amos
 
@@ -20,9 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tqdm import tqdm
-
-from models.gate_fits import (
+from ann2brian.models.schemes.amos.gate_fits import (
     FITS_FILE,
     KINDS,
     StoredFit,
@@ -32,7 +30,8 @@ from models.gate_fits import (
     quality,
     rounded,
 )
-from models.gates import Gate
+from ann2brian.models.schemes.amos.gates import Gate
+from tqdm import tqdm
 
 Key = tuple[str, int, str]
 Fits = dict[Key, StoredFit]

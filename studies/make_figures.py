@@ -21,21 +21,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ann2brian.analysis.figures import albsnn as albsnn_figures
+from ann2brian.analysis.figures import burst as burst_figures
+from ann2brian.analysis.figures import noise_network as noise_network_figures
+from ann2brian.analysis.figures import noise_neuron as noise_neuron_figures
+from ann2brian.analysis.figures import style as figures
+from ann2brian.analysis.figures import training as training_method_figures
+from ann2brian.analysis.statistics.bursts import WITHIN_BURST_STEPS
+from ann2brian.models.schemes.amos.gate_fits import fitted_gate
+from ann2brian.models.schemes.amos.gates import alpha_for, relu_gate
+from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame.spike_files import load_spikes
 from matplotlib.figure import Figure
-
-from analysis import (
-    albsnn_figures,
-    burst_figures,
-    figures,
-    noise_network_figures,
-    noise_neuron_figures,
-    training_method_figures,
-)
-from analysis.burst_statistics import WITHIN_BURST_STEPS
-from models.gate_fits import fitted_gate
-from models.gates import alpha_for, relu_gate
-from studies import common
-from studies.results import load_spikes
 
 COMPLETE = "metrics.csv"
 SPIKES = "spikes.npz"

@@ -22,10 +22,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-
-from studies import albsnn_conditions, common
-from studies.burst_conditions import shape_checks
-from studies.readme_tables import TABLES
+from ann2brian.studies.albsnn import conditions as albsnn_conditions
+from ann2brian.studies.burst.conditions import shape_checks
+from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame.markdown import TABLES
 
 PUBLISHED = common.ROOT / "studies" / "published"
 README = common.ROOT / "README.md"

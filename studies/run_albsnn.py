@@ -25,26 +25,36 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from analysis.binarisation_effects import (
+from ann2brian.analysis.statistics.binarisation_effects import (
     binarised,
     potential_histogram,
     saving_curve,
     timing_change,
 )
-from analysis.storage import layer_storage, network_storage
-from models import albsnn, albsnn_reference, storage
-from models.albsnn import AlbsnnConversion, AlbsnnOptions
-from models.network import accuracy
-from models.noise_neurons import RESETS
-from models.recording import Recording
-from models.simulation import simulate
-from models.spiking import READOUT
-from studies import albsnn_conditions, binary_cost, common, subject
-from studies.cases import configuration, load_subjects, require_distinct, result_label, shown_of
-from studies.make_figures import make_figures
-from studies.results import save_spikes
-from studies.subject import Subject
+from ann2brian.analysis.statistics.weight_storage import layer_storage, network_storage
+from ann2brian.models.engine.simulate import simulate
+from ann2brian.models.networks import weight_files as storage
+from ann2brian.models.networks.network import accuracy
+from ann2brian.models.schemes.albsnn import conversion as albsnn
+from ann2brian.models.schemes.albsnn import reference as albsnn_reference
+from ann2brian.models.schemes.albsnn.conversion import AlbsnnConversion, AlbsnnOptions
+from ann2brian.models.schemes.noise.neurons import RESETS
+from ann2brian.models.spiking.network import READOUT
+from ann2brian.models.spiking.recording import Recording
+from ann2brian.studies.albsnn import binary_cost
+from ann2brian.studies.albsnn import conditions as albsnn_conditions
+from ann2brian.studies.frame import network_under_test as subject
+from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame.conditions import (
+    configuration,
+    load_subjects,
+    require_distinct,
+    result_label,
+    shown_of,
+)
+from ann2brian.studies.frame.network_under_test import Subject
+from ann2brian.studies.frame.spike_files import save_spikes
+from ann2brian.studies.make_figures import make_figures
 
 NETWORKS = {
     "digits": "digits-albsnn",

@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from analysis import spike_timing
-from models import amos
-from models.layers import INPUT, Activation
-from models.network import Network, accuracy
-from models.recording import Recording
-from models.simulation import simulate
-from studies import common, subject
-from studies.make_figures import make_figures
-from studies.results import save_spikes
+from ann2brian.analysis.statistics import gate_codes as spike_timing
+from ann2brian.models.engine.simulate import simulate
+from ann2brian.models.networks.layers import INPUT, Activation
+from ann2brian.models.networks.network import Network, accuracy
+from ann2brian.models.schemes.amos import conversion as amos
+from ann2brian.models.spiking.recording import Recording
+from ann2brian.studies.frame import network_under_test as subject
+from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame.spike_files import save_spikes
+from ann2brian.studies.make_figures import make_figures
 
 SHIPPED = {"digits": "digits", "fashion-mnist": "fashion"}  # prefix of a data set's networks
 RECORD_ALL = 20_000_000  # neurons times images up to which the one run keeps all spike trains

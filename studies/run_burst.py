@@ -24,19 +24,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from analysis import burst_statistics, conversion_error
-from analysis.energy import energy_nj, multiply_accumulates
-from models import burst
-from models.layers import MaxPool2D, QuantisedReLU
-from models.network import Network, accuracy
-from models.recording import Recording
-from models.simulation import simulate
-from studies import burst_conditions, common, subject
-from studies.burst_conditions import Condition
-from studies.make_figures import make_figures
-from studies.results import save_spikes
-from studies.subject import Subject
+from ann2brian.analysis.statistics import bursts as burst_statistics
+from ann2brian.analysis.statistics import conversion_error
+from ann2brian.analysis.statistics.energy import energy_nj, multiply_accumulates
+from ann2brian.models.engine.simulate import simulate
+from ann2brian.models.networks.layers import MaxPool2D, QuantisedReLU
+from ann2brian.models.networks.network import Network, accuracy
+from ann2brian.models.schemes.burst import conversion as burst
+from ann2brian.models.spiking.recording import Recording
+from ann2brian.studies.burst import conditions as burst_conditions
+from ann2brian.studies.burst.conditions import Condition
+from ann2brian.studies.frame import network_under_test as subject
+from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame.network_under_test import Subject
+from ann2brian.studies.frame.spike_files import save_spikes
+from ann2brian.studies.make_figures import make_figures
 
 NETWORKS = {"digits": "digits-burst", "fashion-mnist": "fashion-burst"}
 DEFAULTS = burst.BurstOptions()

@@ -23,23 +23,33 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-
-from analysis import residual_statistics, trial_statistics
-from analysis.energy import energy_nj
-from models import burst, noise
-from models.burst import BurstConversion, BurstOptions
-from models.layers import Spike
-from models.network import accuracy
-from models.noise import NoiseConversion, NoiseOptions
-from models.noise_neurons import RESETS, RULES
-from models.recording import Recording
-from models.simulation import simulate
-from studies import common, noise_conditions, noise_neuron, subject
-from studies.cases import configuration, load_subjects, require_distinct, result_label, shown_of
-from studies.make_figures import make_figures
-from studies.noise_conditions import Condition
-from studies.results import save_spikes
-from studies.subject import Subject
+from ann2brian.analysis.statistics import residuals as residual_statistics
+from ann2brian.analysis.statistics import trials as trial_statistics
+from ann2brian.analysis.statistics.energy import energy_nj
+from ann2brian.models.engine.simulate import simulate
+from ann2brian.models.networks.layers import Spike
+from ann2brian.models.networks.network import accuracy
+from ann2brian.models.schemes.burst import conversion as burst
+from ann2brian.models.schemes.burst.conversion import BurstConversion, BurstOptions
+from ann2brian.models.schemes.noise import conversion as noise
+from ann2brian.models.schemes.noise.conversion import NoiseConversion, NoiseOptions
+from ann2brian.models.schemes.noise.neurons import RESETS, RULES
+from ann2brian.models.spiking.recording import Recording
+from ann2brian.studies.frame import network_under_test as subject
+from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame.conditions import (
+    configuration,
+    load_subjects,
+    require_distinct,
+    result_label,
+    shown_of,
+)
+from ann2brian.studies.frame.network_under_test import Subject
+from ann2brian.studies.frame.spike_files import save_spikes
+from ann2brian.studies.make_figures import make_figures
+from ann2brian.studies.noise import conditions as noise_conditions
+from ann2brian.studies.noise import single_neuron as noise_neuron
+from ann2brian.studies.noise.conditions import Condition
 
 NETWORKS = {"digits": "digits-noise", "fashion-mnist": "fashion-noise"}
 DEFAULTS = NoiseOptions()

@@ -2,9 +2,9 @@
 
     python studies/train.py --scheme amos --network fashion-relu
 
-Each recipe is one entry of `studies.recipes.RECIPES`. A run keeps its state in
-``results/train/<network>-seed<seed>/`` (see :mod:`studies.fitting`). The quoted test accuracy is
-computed by `models.network`, not by PyTorch.
+Each recipe is one entry of `studies.training.recipe.RECIPES`. A run keeps its state in
+``results/train/<network>-seed<seed>/`` (see :mod:`studies.training.fitting`). The quoted test
+accuracy is computed by `models.networks.network`, not by PyTorch.
 """
 
 from __future__ import annotations
@@ -31,17 +31,20 @@ except ImportError as error:
         sys.exit(message)
     raise ImportError(message) from error
 
-from models import albsnn, albsnn_reference, noise, noise_reference
-from models.albsnn import ESTIMATES, AlbsnnOptions
-from models.dyadic import power_of_two_at_least, round_to
-from models.from_torch import from_torch
-from models.layers import Conv2D, Dense, Layer, Spike
-from models.network import InputCoding, Network, accuracy
-from models.noise import NOISE_STEP, NoiseOptions
-from models.storage import TRAINED_FOLDER, save_network
-from studies import datasets
-from studies.fitting import fit
-from studies.recipes import RECIPES, Recipe
+from ann2brian.models.dyadic import power_of_two_at_least, round_to
+from ann2brian.models.networks import datasets
+from ann2brian.models.networks.layers import Conv2D, Dense, Layer, Spike
+from ann2brian.models.networks.network import InputCoding, Network, accuracy
+from ann2brian.models.networks.weight_files import TRAINED_FOLDER, save_network
+from ann2brian.models.pytorch.from_torch import from_torch
+from ann2brian.models.schemes.albsnn import conversion as albsnn
+from ann2brian.models.schemes.albsnn import reference as albsnn_reference
+from ann2brian.models.schemes.albsnn.conversion import ESTIMATES, AlbsnnOptions
+from ann2brian.models.schemes.noise import conversion as noise
+from ann2brian.models.schemes.noise import reference as noise_reference
+from ann2brian.models.schemes.noise.conversion import NOISE_STEP, NoiseOptions
+from ann2brian.studies.training.fitting import fit
+from ann2brian.studies.training.recipe import RECIPES, Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "train"

@@ -4,9 +4,10 @@
     python studies/training_cost.py --dataset fashion-mnist
 
 The same network, batch and optimiser for all, in turns of a few batches each, one thread. Times
-include standardisation and augmentation of the images, as in `studies.fitting`. The published claim
-is 65 to 75 % less training time than "the two earlier routes" (abstract of arXiv 2211.05453, with
-no word on steps or networks); direct training with T steps should cost T times as much.
+include standardisation and augmentation of the images, as in `studies.training.fitting`. The
+published claim is 65 to 75 % less training time than "the two earlier routes" (abstract of arXiv
+2211.05453, with no word on steps or networks); direct training with T steps should cost T times as
+much.
 """
 
 from __future__ import annotations
@@ -31,11 +32,13 @@ except ImportError as error:
         sys.exit(message)
     raise ImportError(message) from error
 
+from ann2brian.models.networks import datasets
+from ann2brian.studies import train
+from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.make_figures import make_figures
+from ann2brian.studies.training import fitting
+from ann2brian.studies.training.recipe import RECIPES, Recipe
 from torch import nn
-
-from studies import common, datasets, fitting, train
-from studies.make_figures import make_figures
-from studies.recipes import RECIPES, Recipe
 
 DATASETS = {"digits": "digits", "fashion-mnist": "fashion"}
 METHODS = {  # part of the recipe's name, and what it is called

@@ -1,0 +1,1 @@
+"""Functions that draw on given axes, one file for each subject."""

@@ -1,0 +1,1 @@
+"""Statistics of spike trains and networks, by what is measured."""

@@ -1,0 +1,1 @@
+"""What the schemes share on the way from a trained to a spiking network, and their contract."""

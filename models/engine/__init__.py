@@ -1,0 +1,1 @@
+"""The only place that builds and runs Brian2 objects."""

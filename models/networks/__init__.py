@@ -1,0 +1,1 @@
+"""Trained networks as plain data: layers, forward pass, dyadic grids, weight files, data sets."""

@@ -1,0 +1,1 @@
+"""From PyTorch to a trained network; the units that PyTorch lacks."""

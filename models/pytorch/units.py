@@ -1,0 +1,336 @@
+"""PyTorch modules for activations that PyTorch lacks; `models.pytorch.from_torch` converts them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..checks import require_one_of
+
+SURROGATE_WIDTH = 0.4  # least width of the gradient, in thresholds
+RESIDUAL_BAND = (-1.0, 1.5)  # residual potentials that count, in thresholds
+
+
+class QCFS(nn.Module):
+    """Quantised ReLU whose step is learned as a power of two.
+
+    The output is ``step * clip(floor(x / step + 1/2), 0, levels)``, the quantisation
+    clip-floor-shift activation of Bu et al. (2022), "Optimal ANN-SNN conversion for high-accuracy
+    and ultra-low-latency spiking neural networks", with their threshold
+    ``lambda = step * levels``.
+
+    Gradients take both roundings as the identity (straight-through). That of the input is 1 for
+    0 < x < step * levels and 0 outside. That of the step is ``count - x / step`` in this range,
+    where ``count`` is output / step, and ``levels`` above it.
+
+    DIFFERS: the paper learns lambda as a real number. Here the base-2 logarithm of the step is
+    learned and rounded to a whole number, so that all outputs lie on a dyadic grid.
+
+    Parameters
+    ----------
+    levels : int
+        Largest output in units of the step.
+    """
+
+    def __init__(self, levels: int) -> None:
+        super().__init__()
+        self.levels = levels
+        # After batch normalisation few values exceed 2: start with the power of two that gets
+        # step * levels closest to it.
+        self.log2_step = nn.Parameter(torch.log2(torch.tensor(2.0 / levels)).round())
+
+    @property
+    def step(self) -> torch.Tensor:
+        """Distance of two neighbouring outputs: an exact power of two, shape ()."""
+        return torch.exp2(_rounded(self.log2_step))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the quantised values.
+
+        Parameters
+        ----------
+        x : Tensor
+            Any shape.
+
+        Returns
+        -------
+        Tensor
+            Same shape.
+        """
+        step = self.step
+        return step * _rounded((x / step).clamp(0, self.levels))
+
+    def extra_repr(self) -> str:
+        """Return the options for the module's text.
+
+        Returns
+        -------
+        str
+            The levels.
+        """
+        return f"levels={self.levels}"
+
+
+def _rounded(x: torch.Tensor) -> torch.Tensor:
+    """Nearest whole number, ties upwards, with the gradient of the identity."""
+    return x + (torch.floor(x + 0.5) - x).detach()  # no rounding error: both lie close together
+
+
+class NoisySpike(nn.Module):
+    """Integrate-and-fire units with soft reset and Gaussian noise on the membrane.
+
+    In each step the potential is ``H = V + x`` with ``V = mean`` in the first one, a unit spikes
+    if ``H + sigma * N(0, 1) >= 1``, and ``V = leak (H - spike)``, or with hard reset
+    ``V = leak H (1 - spike)``, is carried to the next step. The noise
+    is drawn afresh for each unit, image and step, enters the comparison only, and is off in
+    evaluation mode. With one step this is training by Jiang and Zhang (2022), arXiv 2211.05453,
+    as the specification reconstructs it; with several and no noise it is direct training by
+    backpropagation through time.
+
+    The gradient of a spike is that of its probability, ``Phi((H - 1) / sigma)``, at the potential
+    without noise, with a width of its own instead of sigma where that is too narrow to learn.
+
+    Parameters
+    ----------
+    mean, sigma : float
+        Of the noise, in thresholds; the mean is also the potential before the first step.
+    width : float, optional
+        Of the gradient; by default `sigma`, but at least `SURROGATE_WIDTH`.
+    n_steps : int
+        Time steps; the batch holds the images of the first step, then those of the second, ...
+    leak : float
+        Factor of the potential from step to step.
+    reset : str
+        ``"soft"`` (by subtraction) or ``"hard"`` (to rest).
+
+    Raises
+    ------
+    ValueError
+        If `sigma` is negative, `width` is not positive or `reset` is unknown; and by a batch that
+        cannot be divided into the steps.
+    """
+
+    mean: torch.Tensor
+    sigma: torch.Tensor
+
+    def __init__(
+        self,
+        mean: float = 0.5,
+        sigma: float = 0.3,
+        width: float | None = None,
+        n_steps: int = 1,
+        leak: float = 1.0,
+        reset: str = "soft",
+    ) -> None:
+        super().__init__()
+        require_one_of("reset", reset, ("soft", "hard"))
+        if sigma < 0 or (width is not None and width <= 0):
+            raise ValueError(f"sigma must be >= 0 and width > 0, got {sigma!r} and {width!r}")
+        self.register_buffer("mean", torch.tensor(float(mean)))
+        self.register_buffer("sigma", torch.tensor(float(sigma)))
+        self.width = width
+        self.n_steps = n_steps
+        self.leak, self.reset = leak, reset
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the spikes.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n_steps * n, ...)
+            Synaptic drive in thresholds.
+
+        Returns
+        -------
+        Tensor
+            Zeros and ones, same shape.
+        """
+        return self.run(x)[0]
+
+    def run(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return spikes and the potentials that they leave.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n_steps * n, ...)
+            Synaptic drive in thresholds.
+
+        Returns
+        -------
+        spikes, residuals : Tensor
+            Same shape.
+        """
+        if len(x) % self.n_steps:
+            raise ValueError(f"a batch of {len(x)} cannot be divided into {self.n_steps} steps")
+        width = max(float(self.sigma), SURROGATE_WIDTH) if self.width is None else self.width
+        is_noisy = self.training and float(self.sigma) > 0
+        v: torch.Tensor = self.mean
+        spikes, residuals = [], []
+        for drive in x.chunk(self.n_steps):
+            h = v + drive
+            noise = self.sigma * _normal(h) if is_noisy else None
+            fired: torch.Tensor = _Fire.apply(h, noise, width)
+            v = h - fired if self.reset == "soft" else h * (1.0 - fired)
+            v = v if self.leak == 1.0 else self.leak * v
+            spikes.append(fired)
+            residuals.append(v)
+        if self.n_steps == 1:
+            return spikes[0], residuals[0]
+        return torch.cat(spikes), torch.cat(residuals)
+
+    def extra_repr(self) -> str:
+        """Return the options for the module's text.
+
+        Returns
+        -------
+        str
+            Noise at this time, width and steps.
+        """
+        noise = f"mean={self.mean.item():g}, sigma={self.sigma.item():g}"
+        carried = f"leak={self.leak}, reset={self.reset}"
+        return f"{noise}, width={self.width}, n_steps={self.n_steps}, {carried}"
+
+
+def _normal(like: torch.Tensor) -> torch.Tensor:
+    """Standard normal numbers in the shape and layout of a tensor without gaps.
+
+    Drawn as one row, which PyTorch does several times faster than in a channels-last layout.
+    """
+    row = torch.randn(like.numel(), dtype=like.dtype, device=like.device)
+    return row.as_strided(like.shape, like.stride())
+
+
+class _Fire(torch.autograd.Function):
+    """Spikes of potentials with noise; backwards, the derivative of a Gaussian CDF."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, h: torch.Tensor, noise: torch.Tensor | None, width: float
+    ) -> torch.Tensor:
+        ctx.save_for_backward(h)
+        ctx.width = width
+        return ((h if noise is None else h + noise) >= 1.0).to(h.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (h,) = ctx.saved_tensors
+        bell = (h - 1.0).div_(ctx.width).square_().mul_(-0.5).exp_()
+        return bell.mul_(1.0 / (ctx.width * math.sqrt(2 * math.pi))).mul_(grads[0]), None, None
+
+
+class RepeatSteps(nn.Module):
+    """Give the same drive in every step; stands before the first `NoisySpike`.
+
+    Parameters
+    ----------
+    n_steps : int
+        Time steps.
+    """
+
+    def __init__(self, n_steps: int = 1) -> None:
+        super().__init__()
+        self.n_steps = n_steps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return `x` once for each step.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, ...)
+            Drive of each image.
+
+        Returns
+        -------
+        Tensor, shape (n_steps * n, ...)
+            Step by step.
+        """
+        return x if self.n_steps == 1 else torch.cat([x] * self.n_steps)
+
+
+class MeanOverSteps(nn.Module):
+    """Mean of the scores of all steps; stands at the end.
+
+    Parameters
+    ----------
+    n_steps : int
+        Time steps.
+    """
+
+    def __init__(self, n_steps: int = 1) -> None:
+        super().__init__()
+        self.n_steps = n_steps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the mean.
+
+        Parameters
+        ----------
+        x : Tensor, shape (n_steps * n, n_classes)
+            Step by step.
+
+        Returns
+        -------
+        Tensor, shape (n, n_classes)
+            Mean scores.
+        """
+        return x if self.n_steps == 1 else x.unflatten(0, (self.n_steps, -1)).mean(0)
+
+
+def set_steps(module: nn.Module, n_steps: int) -> None:
+    """Run everything inside `module` that knows of time steps for `n_steps` of them."""
+    for part in module.modules():
+        if isinstance(part, NoisySpike | RepeatSteps | MeanOverSteps):
+            part.n_steps = n_steps
+
+
+@torch.no_grad()
+def estimate_noise(module: nn.Module, images: torch.Tensor, n_steps: int) -> None:
+    """Give every `NoisySpike` the mean and deviation of its own residual potentials.
+
+    A one-step network is run for several steps without noise; what its units carry from one step
+    to the next is what the noise stands for. Potentials outside `RESIDUAL_BAND` do not count:
+    silent units drift far down.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Of one step, with `RepeatSteps` and `MeanOverSteps`.
+    images : Tensor, shape (n, C, H, W)
+        Calibration images.
+    n_steps : int
+        At least 2.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer.
+    """
+    if n_steps < 2:
+        raise ValueError(f"residual potentials need at least 2 steps, got {n_steps!r}")
+    found: dict[NoisySpike, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def observe(layer: nn.Module, args: tuple[torch.Tensor], _spikes: torch.Tensor) -> None:
+        assert isinstance(layer, NoisySpike)
+        carried = layer.run(args[0])[1][: -(len(args[0]) // n_steps)]  # not the last
+        inside = carried[(carried > RESIDUAL_BAND[0]) & (carried < RESIDUAL_BAND[1])]
+        if len(inside) > 1:
+            found[layer] = inside.mean(), inside.std()
+
+    layers = [part for part in module.modules() if isinstance(part, NoisySpike)]
+    handles = [layer.register_forward_hook(observe) for layer in layers]
+    was_training = module.training
+    module.eval()
+    set_steps(module, n_steps)
+    try:
+        module(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+        set_steps(module, 1)
+        module.train(was_training)
+    for layer, (mean, sigma) in found.items():
+        layer.mean.copy_(mean)
+        layer.sigma.copy_(sigma)

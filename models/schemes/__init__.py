@@ -1,0 +1,1 @@
+"""Conversion schemes, one folder each; `SCHEMES` is the list of them."""

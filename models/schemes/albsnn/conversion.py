@@ -1,0 +1,387 @@
+"""Locally binary networks (ALBSNN): layers with one bit a synapse beside layers with real weights.
+
+Xu, Pei, Wu, Liu, Yang (2022), arXiv 2208.00398; journal version Pei, Xu, Wu, Liu, Yang (2023),
+Frontiers in Neuroscience 17:1225871. During the training an estimate of the loss of accuracy
+chooses the layers with binary weights (:mod:`models.schemes.albsnn.training`); a head of
+convolution and global average pooling replaces fully connected layers; one time step suffices
+(published: abstracts). All else is the specification's reconstruction.
+
+A synapse of a binary layer holds a sign. The scale of the channel and batch normalisation are
+gain and offset of the neuron (:mod:`models.schemes.albsnn.neurons`), real layers included. The
+image is a constant current, the same in every step. The head does not spike: it sums what arrives
+from all positions, and gain and offset of each class turn the sum into the score (the read-out has
+them)::
+
+    z_c = gain_c sum / (height width steps) + offset_c
+
+which for a 1x1 convolution is exactly convolution, batch normalisation and mean (derived).
+
+Units: one network unit is the threshold, 2**-6 V = 15.625 mV above rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...checks import require_between, require_one_of, require_whole
+from ...conversion.linear_paths import bias_map, linear_paths
+from ...conversion.synapses import (
+    Delays,
+    direct_delays,
+    image_current,
+    last_onset,
+    onsets,
+    or_pooling,
+    require_spiking,
+)
+from ...dyadic import grid_step, power_of_two_at_least, round_to
+from ...networks.layers import (
+    INPUT,
+    Activation,
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    BinaryConv2D,
+    Conv2D,
+    Dense,
+    GlobalAvgPool,
+    Layer,
+    MaxPool2D,
+    QuantisedReLU,
+    Spike,
+)
+from ...networks.network import Network
+from ...spiking.network import READOUT, NeuronType, Population, Readout, SpikingNetwork, Stimulus
+from ...spiking.projections import Projection, WindowProjection
+from ..burst.neurons import UNIT_VOLT
+from ..noise.neurons import RESETS
+from .neurons import leaky_neuron
+
+Array = NDArray[np.float64]
+
+SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
+MOST_STEPS = 4096
+# Of a layer in training, as weight files have them; see models/schemes/albsnn/training.py.
+ESTIMATES = ("weight_error", "output_error", "loss_rise", "first_order")
+GAIN_BITS = 15  # of scales and of the gains of batch normalisation, relative to the largest
+DIVIDED_GAIN_BITS = 24  # of gains divided by something else than a power of two
+OFFSET_STEP = 2.0**-16  # grid of the offsets of batch normalisation
+IMAGE_BITS = 31  # of the weights from the image: a weight times a gain
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlbsnnOptions:
+    """How to run a locally binary network.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps T.
+    leak : float
+        Factor of the potential from step to step, above 0 and at most 1 (no leak).
+    reset : str
+        ``"hard"`` (to rest) or ``"soft"`` (by subtraction).
+    dt_ms : float
+        Length of a step, which is also the time that a spike takes to the next layer.
+    weight_bits : int
+        Bits of a real weight, sign included.
+    """
+
+    n_steps: int = 1
+    leak: float = 0.5
+    reset: str = "hard"
+    dt_ms: float = 1.0
+    weight_bits: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        require_whole("n_steps", self.n_steps, 1, MOST_STEPS)
+        require_whole("weight_bits", self.weight_bits, 2, 24)
+        require_one_of("reset", self.reset, tuple(RESETS))
+        require_between("leak", self.leak, 2.0**-10, 1)
+        require_between("dt_ms", self.dt_ms, 1e-3, 1e3)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AlbsnnConversion:
+    """A converted network and how it was converted.
+
+    Parameters
+    ----------
+    spiking : SpikingNetwork
+        What runs.
+    options : AlbsnnOptions
+        As asked for.
+    binary : tuple of str
+        Weighted layers with binary weights.
+    driven : dict of str to str
+        By weighted layer: the population that it drives, or the read-out.
+    """
+
+    spiking: SpikingNetwork
+    options: AlbsnnOptions
+    binary: tuple[str, ...]
+    driven: dict[str, str]
+
+
+def on_grid(network: Network, weight_bits: int = 16) -> Network:
+    """The same network with all of its numbers on dyadic grids, so that its sums are exact.
+
+    Parameters
+    ----------
+    network : Network
+        As trained.
+    weight_bits : int
+        Bits of a real weight, sign included.
+
+    Returns
+    -------
+    Network
+        Real kernels are multiples of a power of two, one a layer; scales and the factors of batch
+        normalisation of a coarser one; batch normalisation has mean 0 and variance 1.
+        A network that is on these grids is returned with equal numbers.
+    """
+    layers: list[Layer] = []
+    for layer in network.layers:
+        if isinstance(layer, Conv2D | Dense):
+            layer = replace(
+                layer,
+                kernel=_rounded(layer.kernel, weight_bits - 1),
+                bias=round_to(layer.bias, OFFSET_STEP),
+            )
+        elif isinstance(layer, BinaryConv2D):
+            layer = replace(layer, scale=_rounded(layer.scale, GAIN_BITS))
+        elif isinstance(layer, BatchNorm):
+            n = layer.gamma.size
+            layer = replace(
+                layer,
+                gamma=_rounded(layer.scale, GAIN_BITS),
+                beta=round_to(layer.beta - layer.mean * layer.scale, OFFSET_STEP),
+                mean=np.zeros(n),
+                variance=np.ones(n),
+                epsilon=0.0,
+            )
+        layers.append(layer)
+    return replace(network, layers=tuple(layers))
+
+
+def _rounded(values: Array, bits: int) -> Array:
+    """Multiples of a power of two, `bits` bits below the one that holds the largest."""
+    largest = float(np.abs(values).max())
+    return round_to(values, power_of_two_at_least(largest) / 2**bits) if largest else values
+
+
+def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnConversion:
+    """Convert a network of spiking units, some of whose layers may have binary weights.
+
+    Parameters
+    ----------
+    network : Network
+        With :class:`~models.networks.layers.Spike` activations of mean 0. Before each of them, and
+        at the end, one convolution or dense layer, which batch normalisation may follow; pooling
+        before it, and global average pooling after the last one.
+    options : AlbsnnOptions, optional
+        Defaults as stated there.
+
+    Returns
+    -------
+    AlbsnnConversion
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot be converted; the message names it.
+    """
+    options = options or AlbsnnOptions()
+    network = on_grid(network, options.weight_bits)
+    _require_convertible(network)
+    binary = tuple(layer.name for layer in network.layers if isinstance(layer, BinaryConv2D))
+    bare, gains, offsets = _without_affine(network)
+    first = onsets(bare, SPIKING)
+    last = bare.layers[-1].name
+    first[READOUT] = last_onset(bare, last, SPIKING, first)
+
+    neuron = leaky_neuron(options.leak, options.reset)
+    neurons: dict[str, NeuronType] = {neuron.name: neuron}
+    populations: list[Population] = []
+    projections: list[Projection | WindowProjection] = []
+    stimuli: list[Stimulus] = []
+    driven: dict[str, str] = {}
+
+    delays = direct_delays(first)
+
+    for layer in bare.layers:
+        if isinstance(layer, MaxPool2D):
+            kind, population, windows = or_pooling(bare, layer, first)
+            neurons[kind.name] = kind
+            populations.append(population)
+            projections.append(windows)
+        elif isinstance(layer, Spike):
+            shape = bare.shapes[layer.name]
+            path, divisor, name = _projection(bare, layer.inputs[0], layer.name, delays, binary)
+            driven[name] = layer.name
+            gain = gains[name] / (divisor * layer.threshold)
+            if np.frexp(divisor * layer.threshold)[0] != 0.5:  # ninths, say: back to a grid
+                gain = _rounded(gain, DIVIDED_GAIN_BITS)
+            bias = np.broadcast_to(offsets[name] / layer.threshold, shape)
+            if path.source == INPUT:
+                resting = bias_map(bare, layer.inputs[0], {INPUT: network.input.offset})
+                stimulus, largest = image_current(
+                    network,
+                    layer.name,
+                    [replace(path, kernel=path.kernel * gain, is_binary=False)],
+                    resting * divisor * gain + bias,
+                    IMAGE_BITS,
+                )
+                stimuli.append(stimulus)
+                gain, bias, step = np.zeros_like(gain), np.zeros(shape), stimulus.step
+            else:
+                projections.append(path)
+                bias = round_to(bias, OFFSET_STEP)
+                largest, step = float(np.abs(bias).max()), OFFSET_STEP
+            populations.append(
+                Population(
+                    name=layer.name,
+                    neurons=neuron.name,
+                    shape=shape,
+                    onset=first[layer.name],
+                    parameters={"gain": np.broadcast_to(gain, (1, *shape)), "bias": bias[None]},
+                    largest_input=largest,
+                    input_step=step,
+                )
+            )
+    path, divisor, name = _projection(bare, last, READOUT, delays, binary)
+    spiking = SpikingNetwork(
+        scheme="albsnn",
+        name=network.name,
+        neurons=tuple(neurons.values()),
+        populations=tuple(populations),
+        projections=(*projections, path),
+        stimuli=tuple(stimuli),
+        readout=Readout(
+            n_steps=options.n_steps,
+            gain=gains[name] / divisor,
+            offset=offsets[name],
+            is_mean=True,
+            onset=first[READOUT],
+        ),
+        image_shape=network.input.shape,
+        coding=network.input,
+        unit_volt=UNIT_VOLT,
+        dt_ms=options.dt_ms,
+        n_phases=options.n_steps,
+        most_spikes=options.n_steps,
+    )
+    return AlbsnnConversion(
+        spiking=spiking,
+        options=options,
+        binary=binary,
+        driven=driven | {name: READOUT},
+    )
+
+
+def _require_convertible(network: Network) -> None:
+    """Refuse, by name, what this scheme has no neurons for."""
+    for layer in network.layers:
+        if isinstance(layer, Activation | QuantisedReLU):
+            raise ValueError(
+                f"network {network.name!r}: {layer.label} does not spike; this scheme runs "
+                "networks that were trained with spiking units (studies/train.py --scheme albsnn)"
+            )
+        if isinstance(layer, Add):
+            raise ValueError(
+                f"network {network.name!r}: {layer.label} adds two branches, but a neuron has one "
+                "gain; train without shortcuts"
+            )
+        if isinstance(layer, Spike) and layer.mean:
+            raise ValueError(
+                f"network {network.name!r}: {layer.label} was trained with noise of mean "
+                f"{layer.mean:g}; run it with studies/run_noise.py"
+            )
+    require_spiking(network, SPIKING, (Spike,))
+
+
+def _without_affine(network: Network) -> tuple[Network, dict[str, Array], dict[str, Array]]:
+    """The network without scales, biases and batch normalisation, and these by weighted layer."""
+    gains: dict[str, Array] = {}
+    offsets: dict[str, Array] = {}
+    layers: list[Layer] = []
+    renamed: dict[str, str] = {}
+    for layer in network.layers:
+        layer = replace(layer, inputs=tuple(renamed.get(name, name) for name in layer.inputs))
+        if isinstance(layer, BatchNorm):
+            before = layer.inputs[0]
+            if before not in gains:
+                raise ValueError(
+                    f"network {network.name!r}: {layer.label} follows {before!r}, not a "
+                    "convolution or dense layer"
+                )
+            gains[before] = gains[before] * layer.scale
+            offsets[before] = (offsets[before] - layer.mean) * layer.scale + layer.beta
+            renamed[layer.name] = before
+            continue
+        if isinstance(layer, BinaryConv2D):
+            gains[layer.name], offsets[layer.name] = layer.scale, np.zeros(layer.scale.size)
+            layer = replace(layer, scale=np.ones(layer.scale.size)).as_real()
+        elif isinstance(layer, Conv2D | Dense):
+            gains[layer.name] = np.ones(layer.bias.size)
+            offsets[layer.name] = layer.bias
+            layer = replace(layer, bias=np.zeros(layer.bias.size))
+        layers.append(layer)
+    return replace(network, layers=tuple(layers)), gains, offsets
+
+
+def _before(network: Network, node: str, target: str) -> tuple[Conv2D | Dense, float]:
+    """The one weighted layer from the neurons before `node` up to it, and the pools' divisor."""
+    found: list[Conv2D | Dense] = []
+    divisor = 1.0
+    name = node
+    while name != INPUT and not isinstance(network.layer(name), SPIKING):
+        layer = network.layer(name)
+        (name,) = layer.inputs
+        if isinstance(layer, Conv2D | Dense):
+            found.append(layer)
+        elif isinstance(layer, GlobalAvgPool):
+            divisor *= float(np.prod(network.shapes[name][:2]))
+        elif isinstance(layer, AvgPool2D):
+            if layer.padding != (0, 0) and not found:
+                raise ValueError(
+                    f"network {network.name!r}: {layer.label} pads after the weights, where zeros "
+                    "lack the offset that a neuron has; pool without padding or before the weights"
+                )
+            divisor *= float(np.prod(layer.size))
+    if len(found) != 1:
+        names = ", ".join(layer.name for layer in reversed(found)) or "none"
+        raise ValueError(
+            f"network {network.name!r}: between {name!r} and {target!r} there must be one "
+            f"convolution or dense layer, there are: {names}"
+        )
+    return found[0], divisor
+
+
+def _projection(
+    network: Network, node: str, target: str, delays: Delays, binary: Collection[str]
+) -> tuple[Projection, float, str]:
+    """Weights to `node` without the divisor of pooling; this divisor; the weighted layer."""
+    weighted, divisor = _before(network, node, target)
+    (path,) = linear_paths(network, node, SPIKING)
+    if path.source == INPUT:
+        kernel = path.scaled(network.input.gain) * divisor
+    else:
+        step = grid_step(weighted.kernel)  # takes away what dividing and multiplying left
+        kernel = round_to(path.kernel * divisor, step if np.isfinite(step) else 1.0)
+    projection = Projection(
+        source=path.source,
+        target=target,
+        kernel=kernel,
+        gains=np.ones(1),
+        delays=delays(path.source, target),
+        # A 3x3 head and its mean over positions merge to other weights than signs.
+        is_binary=weighted.name in binary and bool((np.abs(kernel) == 1).all()),
+        **path.geometry(),
+    )
+    return projection, divisor, weighted.name

@@ -1,0 +1,1 @@
+"""Networks trained for one step with noise, run for N steps (arXiv 2211.05453)."""

@@ -1,0 +1,359 @@
+"""Noise-trained networks: one step in training, N steps as spiking neurons, weights unchanged.
+
+Jiang and Zhang (2022), arXiv 2211.05453. A spiking network is trained for a single time step with
+Gaussian noise N(mean, sigma^2) on the membrane potential in place of what earlier steps would
+leave there, and then run for N steps "without loss" (published: abstract). Everything beyond that
+is the reconstruction of the specification: where the noise goes, its size, and the rule by which
+it is replaced at run time (:mod:`models.schemes.noise.neurons`). In expectation the rule
+``memoryless`` is lossless for any network: N steps are N independent single steps, whose mean has
+the same expectation and 1/N of the variance (derived).
+
+The image is a constant current, the same in every step. Max pooling of spikes is a logical OR in
+every step, done by pooling neurons that take a step of their own. The read-out sums without
+spiking; its scores, means over the steps, are estimates of the trained network's logits.
+
+Units: one network unit is the threshold, 2**-6 V = 15.625 mV above rest (the specification has
+15 mV; a power of two keeps sums exact).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...checks import require_between, require_one_of, require_whole
+from ...conversion.synapses import (
+    Weighted,
+    direct_delays,
+    last_onset,
+    onsets,
+    or_pooling,
+    require_spiking,
+    weighted,
+)
+from ...dyadic import round_to
+from ...networks.layers import INPUT, Activation, MaxPool2D, QuantisedReLU, Spike
+from ...networks.network import InputCoding, Network
+from ...spiking.network import READOUT, NeuronType, Population, Readout, SpikingNetwork, Stimulus
+from ...spiking.projections import Projection, WindowProjection
+from ..burst.neurons import UNIT_VOLT
+from .neurons import RESETS, RULES, noisy_neuron
+
+Array = NDArray[np.float64]
+
+SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
+STARTS = ("fixed", "drawn")
+MOST_STEPS = 4096
+NOISE_STEP = 2.0**-16  # grid of means and deviations of the noise, in thresholds
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseOptions:
+    """How to run a noise-trained network.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps N.
+    rule : str
+        What becomes of the noise: ``"residual"``, ``"memoryless"``, ``"both"`` or
+        ``"diffusive"``, see :mod:`models.schemes.noise.neurons`.
+    mean, sigma : float, optional
+        Of the noise, in thresholds, instead of those each layer was trained with.
+    start : str
+        Of the residual rule: the leaked initial potential is ``"fixed"`` at the mean, or
+        ``"drawn"`` from the noise.
+    leak : float
+        Factor of the potential from step to step, above 0 and at most 1 (no leak).
+    reset : str
+        ``"soft"`` (by subtraction) or ``"hard"`` (to rest).
+    has_floor : bool
+        Raise negative potentials to rest after each step.
+    dt_ms : float
+        Length of a step, which is also the time that a spike takes to the next layer.
+    weight_bits : int
+        Bits of a synaptic weight, sign included.
+    """
+
+    n_steps: int = 8
+    rule: str = "residual"
+    mean: float | None = None
+    sigma: float | None = None
+    start: str = "fixed"
+    leak: float = 1.0
+    reset: str = "soft"
+    has_floor: bool = False
+    dt_ms: float = 1.0
+    weight_bits: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        require_whole("n_steps", self.n_steps, 1, MOST_STEPS)
+        require_whole("weight_bits", self.weight_bits, 2, 24)
+        require_one_of("rule", self.rule, RULES)
+        require_one_of("start", self.start, STARTS)
+        require_one_of("reset", self.reset, tuple(RESETS))
+        require_between("mean", self.mean, -4, 4)
+        require_between("sigma", self.sigma, 0, 4)
+        require_between("leak", self.leak, 2.0**-10, 1)
+        require_between("dt_ms", self.dt_ms, 1e-3, 1e3)
+        if self.start == "drawn" and self.rule != "residual":
+            raise ValueError(
+                f"start 'drawn' is for the residual rule; with the {self.rule} rule neurons have "
+                "noise anyway, so leave it 'fixed'"
+            )
+
+    @property
+    def neuron(self) -> NeuronType:
+        """The type of all neurons but those for pooling."""
+        return self._neuron(is_noise_given=False)
+
+    @property
+    def neuron_with_given_noise(self) -> NeuronType:
+        """The same, with noise ``eps`` that is set from outside instead of drawn."""
+        return self._neuron(is_noise_given=True)
+
+    def _neuron(self, is_noise_given: bool) -> NeuronType:
+        return noisy_neuron(
+            self.rule,
+            leak=self.leak,
+            reset=self.reset,
+            has_floor=self.has_floor,
+            is_start_drawn=self.start == "drawn",
+            is_noise_given=is_noise_given,
+            dt_ms=self.dt_ms,
+        )
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether the neurons draw random numbers."""
+        return self.rule != "residual" or self.start == "drawn"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NoiseConversion:
+    """A converted network and how it was converted.
+
+    Parameters
+    ----------
+    spiking : SpikingNetwork
+        What runs.
+    options : NoiseOptions
+        As asked for.
+    means, sigmas : dict of str to float
+        By population that has noise: mean and deviation, in thresholds.
+    weight_error : float
+        Largest relative root-mean-square rounding error of a kernel.
+    """
+
+    spiking: SpikingNetwork
+    options: NoiseOptions
+    means: dict[str, float]
+    sigmas: dict[str, float]
+    weight_error: float
+
+    @property
+    def with_given_noise(self) -> SpikingNetwork:
+        """The network with noise from outside; see :class:`~models.spiking.network.Injection`.
+
+        Raises
+        ------
+        ValueError
+            If its neurons have no noise, or noise that is not a number for each step.
+        """
+        if not self.options.has_noise or self.options.rule == "diffusive":
+            raise ValueError(
+                f"neurons of the rule {self.options.rule!r} do not draw a number for each step, "
+                "so none can be given"
+            )
+        return self.spiking.with_neurons(self.options.neuron_with_given_noise)
+
+
+def convert(network: Network, options: NoiseOptions | None = None) -> NoiseConversion:
+    """Convert a network of spiking units.
+
+    Parameters
+    ----------
+    network : Network
+        With :class:`~models.networks.layers.Spike` activations; average, global average and max
+        pooling.
+    options : NoiseOptions, optional
+        Defaults as stated there.
+
+    Returns
+    -------
+    NoiseConversion
+
+    Raises
+    ------
+    ValueError
+        If a layer cannot be converted; the message names it.
+    """
+    options = options or NoiseOptions()
+    network = network.fold_batch_norm()
+    for layer in network.layers:
+        if isinstance(layer, Activation | QuantisedReLU):
+            raise ValueError(
+                f"network {network.name!r}: {layer.label} does not spike; this scheme runs "
+                "networks that were trained with spiking units (studies/train.py --scheme noise)"
+            )
+    require_spiking(network, SPIKING, (Spike,))
+    first = onsets(network, SPIKING)
+    first[READOUT] = last_onset(network, network.layers[-1].name, SPIKING, first)
+    layers = {layer.name: layer for layer in network.layers}
+    ones = {name: np.ones(network.shapes[name][2]) for name in first if name in layers}
+
+    def received(node: str, target: str) -> Weighted:
+        layer = layers.get(target)
+        return weighted(
+            network,
+            node,
+            target,
+            spiking=SPIKING,
+            gains=ones,
+            scale=np.array([layer.threshold if isinstance(layer, Spike) else 1.0]),
+            delays=direct_delays(first),
+            weight_bits=options.weight_bits,
+        )
+
+    neuron = options.neuron
+    neurons = {neuron.name: neuron}
+    populations: list[Population] = []
+    projections: list[Projection | WindowProjection] = []
+    stimuli: list[Stimulus] = []
+    means: dict[str, float] = {}
+    sigmas: dict[str, float] = {}
+    weight_error = 0.0
+    for layer in network.layers:
+        if isinstance(layer, MaxPool2D):
+            kind, population, windows = or_pooling(network, layer, first)
+            neurons[kind.name] = kind
+            populations.append(population)
+            projections.append(windows)
+        elif isinstance(layer, Spike):
+            found = received(layer.inputs[0], layer.name)
+            projections += found.projections
+            stimuli += found.stimuli
+            weight_error = max(weight_error, found.error)
+            means[layer.name], sigmas[layer.name] = _noise(layer, options)
+            populations.append(
+                Population(
+                    name=layer.name,
+                    neurons=neuron.name,
+                    shape=network.shapes[layer.name],
+                    onset=first[layer.name],
+                    parameters=_parameters(
+                        found.bias, means[layer.name], sigmas[layer.name], options
+                    ),
+                    largest_input=found.largest_input,
+                    input_step=min(NOISE_STEP, found.step),
+                )
+            )
+    found = received(network.layers[-1].name, READOUT)
+    spiking = SpikingNetwork(
+        scheme="noise",
+        name=network.name,
+        neurons=tuple(neurons.values()),
+        populations=tuple(populations),
+        projections=(*projections, *found.projections),
+        stimuli=tuple(stimuli),
+        readout=Readout(
+            n_steps=options.n_steps,
+            offset=found.bias.reshape(-1),
+            is_mean=True,
+            onset=first[READOUT],
+        ),
+        image_shape=network.input.shape,
+        coding=network.input,
+        unit_volt=UNIT_VOLT,
+        dt_ms=options.dt_ms,
+        n_phases=options.n_steps,
+        most_spikes=options.n_steps,
+    )
+    return NoiseConversion(
+        spiking=spiking,
+        options=options,
+        means=means,
+        sigmas=sigmas,
+        weight_error=max(weight_error, found.error),
+    )
+
+
+def single_neuron(
+    options: NoiseOptions, *, mean: float = 0.5, sigma: float = 0.3, largest: float = 4.0
+) -> SpikingNetwork:
+    """One noisy neuron that is driven by the image's only pixel; each image is a trial.
+
+    Parameters
+    ----------
+    options : NoiseOptions
+        How it runs.
+    mean, sigma : float
+        Of its noise, in thresholds, if the options say nothing else.
+    largest : float
+        Largest drive in a step, in thresholds; signed.
+
+    Returns
+    -------
+    SpikingNetwork
+        Its population is ``"neuron"``; a pixel is the drive in thresholds. The one score is the
+        number of spikes.
+    """
+    layer = Spike("neuron", (INPUT,), 1.0, mean, sigma)
+    mean, sigma = _noise(layer, options)
+    one = np.ones(1, dtype=np.int64)
+    return SpikingNetwork(
+        scheme="noise",
+        name="single neuron",
+        neurons=(options.neuron,),
+        populations=(
+            Population(
+                name="neuron",
+                neurons=options.rule,
+                shape=(1, 1, 1),
+                onset=0,
+                parameters=_parameters(np.zeros((1, 1, 1)), mean, sigma, options),
+                largest_input=largest,
+                input_step=NOISE_STEP,
+            ),
+        ),
+        projections=(
+            Projection(
+                source="neuron",
+                target=READOUT,
+                kernel=np.ones((1, 1, 1, 1)),
+                gains=np.ones(1),
+                delays=0 * one,
+                source_shape=(1, 1, 1),
+                target_shape=(1, 1, 1),
+            ),
+        ),
+        stimuli=(Stimulus(target="neuron", variable="bias"),),
+        readout=Readout(n_steps=options.n_steps, offset=np.zeros(1), onset=0),
+        image_shape=(1, 1, 1),
+        coding=InputCoding((1, 1, 1), largest, np.ones(1), np.zeros(1), signed=True),
+        unit_volt=UNIT_VOLT,
+        dt_ms=options.dt_ms,
+        n_phases=options.n_steps,
+        most_spikes=options.n_steps,
+    )
+
+
+def _noise(layer: Spike, options: NoiseOptions) -> tuple[float, float]:
+    """Mean and deviation of a layer's noise, in thresholds."""
+    mean = layer.mean / layer.threshold if options.mean is None else options.mean
+    sigma = layer.sigma / layer.threshold if options.sigma is None else options.sigma
+    return float(round_to(mean, NOISE_STEP)), float(round_to(sigma, NOISE_STEP))
+
+
+def _parameters(
+    bias: Array, mean: float, sigma: float, options: NoiseOptions
+) -> dict[str, NDArray]:
+    """Constants of each neuron; a start of mean / leak is the mean after the first leak."""
+    start = mean if options.rule == "memoryless" else mean / options.leak
+    found: dict[str, NDArray] = {"bias": bias[None], "v_start": np.full_like(bias, start)[None]}
+    if options.has_noise:
+        found["sigma"] = np.full_like(bias, sigma)[None]
+    return found

@@ -1,0 +1,1 @@
+"""The spiking network and its recording as plain data; no simulation."""

@@ -1,0 +1,476 @@
+"""The spiking network as plain data: populations, projections, inhibition and read-out.
+
+Nothing here knows Brian2's objects or a trained network. A conversion scheme fills these
+classes, :mod:`models.engine.simulate` runs them, and a NumPy reference can evaluate them.
+Potentials are floats in **network units**; one of them is a power of two in volts, the unit in
+which Brian2 stores potentials, so that every sum that is exact in network units is exact there.
+
+Time has two grains. A simulation **step** of ``dt_ms`` is the least interval between two spikes of
+a neuron. A **phase** of ``phase_steps`` steps is what one layer needs before the next can go on:
+a single step where a neuron decides at once (AMOS), a whole burst and a pause where it does not.
+Onsets and ages count phases.
+
+How populations are connected stands in :mod:`models.spiking.projections`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dyadic import exact_bits, grid_step, round_to
+from ..networks.network import InputCoding
+from .projections import Projection, WindowProjection, largest_sum
+
+Array = NDArray[np.float64]
+
+IMAGES_AT_ONCE = 16  # whose input currents are computed together; more leave the cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuronType:
+    """Equations of one type of neuron, as Brian2 reads them.
+
+    Parameters
+    ----------
+    name : str
+        Name of the type and of its Brian2 group.
+    equations : str
+        Brian2 equations with units, one variable a line.
+    every_phase : str
+        Statements run for every neuron at the start of each phase, before integration.
+    every_step : str
+        Statements run at the start of each step, after those of the phase.
+    threshold, reset : str
+        Brian2 threshold condition and reset statements.
+    afferents : tuple of str
+        Variables to which the spikes that arrive are added. Several for a neuron that keeps the
+        inputs of its window apart, in the order of the window's rows and columns.
+    is_chain : bool
+        Units are chains of neurons: the drive moves on from neuron to neuron, one a step, and
+        earlier neurons inhibit later ones.
+    constants : mapping of str to brian2.Quantity
+        Values of the names in the strings that are neither variables nor units.
+    method : str
+        Brian2 integration method of the differential equations, if there are any.
+
+    Notes
+    -----
+    The engine needs the variables of `afferents` (volt), ``v`` (volt), ``age`` (integer: phases
+    since the present image reached the neuron, -1 for none), ``inhibition`` (volt) for chains,
+    and one variable for each entry of :attr:`Population.parameters`; the rest is free. Neurons
+    that multiply what spikes bring call the factor ``gain`` (dimensionless parameter), so that
+    the exactness of their sums can be judged. To change the biology, replace a type:
+    ``network.with_neurons(replace(kind, equations=...))``.
+    """
+
+    name: str
+    equations: str
+    threshold: str
+    reset: str
+    every_phase: str = ""
+    every_step: str = ""
+    afferents: tuple[str, ...] = ("drive",)
+    is_chain: bool = False
+    constants: Mapping[str, object] = field(default_factory=dict)
+    method: str = "exact"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Population:
+    """Neurons of one layer.
+
+    Every unit (one position and channel of a feature map) is a chain of ``n_positions``
+    neurons, which is one for schemes with one neuron a unit.
+
+    Parameters
+    ----------
+    name : str
+        Name of the layer of the trained network that it stands for.
+    neurons : str
+        Name of their type.
+    shape : (int, int, int)
+        Height, width and channels of the map of units.
+    n_positions : int
+        Neurons of a unit.
+    onset : int
+        Phase, counted from the image's onset, in which the image reaches position 0.
+    parameters : mapping of str to ndarray, shape (n_positions, height, width, channels)
+        Constants of each neuron: potentials in network units, factors and counts.
+    inhibition : ndarray, shape (n_positions, n_positions)
+        Row i, column j: what a spike of position j takes from position i > j of the same unit,
+        i - j steps later, in network units. Negative entries excite.
+    largest_input : float
+        Bound of what a neuron gets in a phase besides spikes, in network units.
+    input_step : float
+        Grid on which that lies, and the initial potential; ``inf`` for none.
+    """
+
+    name: str
+    neurons: str
+    shape: tuple[int, int, int]
+    n_positions: int = 1
+    onset: int
+    parameters: Mapping[str, NDArray[np.floating] | NDArray[np.integer]] = field(
+        default_factory=dict
+    )
+    inhibition: Array = field(default_factory=lambda: np.zeros((1, 1)))
+    largest_input: float = 0.0
+    input_step: float = np.inf
+
+    @property
+    def n_units(self) -> int:
+        """Units of the map."""
+        return int(np.prod(self.shape))
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons of one image copy."""
+        return self.n_units * self.n_positions
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stimulus:
+    """What an image sets at one population for as long as it is shown.
+
+    Parameters
+    ----------
+    target : str
+        Population; position 0 of its units.
+    variable : str
+        Variable of its neurons.
+    projections : tuple of Projection
+        From the image's pixels; without any, each unit gets its own pixel.
+    bias : ndarray, shape (height, width, channels)
+        Added to the weighted sum, in network units.
+    step : float
+        The sum is rounded to whole multiples of it, in network units; 0 for no rounding.
+    """
+
+    target: str
+    variable: str
+    projections: tuple[Projection, ...] = ()
+    bias: Array = field(default_factory=lambda: np.zeros((1, 1, 1)))
+    step: float = 0.0
+
+    def values(self, images: Array) -> Array:
+        """Value for each unit, shape (n_images, n_units), in network units."""
+        flat = images.reshape(len(images), -1)
+        if not self.projections:
+            return flat
+        found = np.empty((len(images), self.bias.size))
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            part = slice(start, start + IMAGES_AT_ONCE)
+            total = np.zeros_like(found[part]) + self.bias.reshape(-1)
+            for projection in self.projections:
+                total += projection.forward(flat[part])
+            found[part] = round_to(total, self.step) if self.step else total
+        return found
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Injection:
+    """Values of a variable for each image, phase and unit, set at the start of the phase.
+
+    An input current that changes in time, say, or noise that is known beforehand.
+
+    Parameters
+    ----------
+    target : str
+        Population; position 0 of its units.
+    variable : str
+        Variable of its neurons, in volts.
+    values : ndarray, shape (n_images, n_phases, n_units)
+        In network units; phases count from the one in which the image reaches the population.
+    """
+
+    target: str
+    variable: str
+    values: Array
+
+
+READOUT = "readout"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Readout:
+    """Where the class scores accumulate; it does not spike.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of the read-out during which contributions arrive.
+    offset : ndarray, shape (n_classes,)
+        Added to the scores, in units of the trained network's logits.
+    gain : float or ndarray, shape (n_classes,)
+        Factor of what arrives.
+    is_mean : bool
+        Scores are means over the steps so far instead of sums.
+    onset : int
+        Phase, from the image's onset, in which the first contribution can arrive.
+    every : int
+        Phases between successive scores.
+    n_rows : int
+        Accumulators of a class: as many as there are steps if images follow each other so
+        closely that a step of one coincides with another step of the next, else 1.
+
+    Notes
+    -----
+    Every step of the window is kept, so that the scores can be read at any time.
+    """
+
+    n_steps: int
+    offset: Array
+    gain: Array | float = 1.0
+    is_mean: bool = False
+    onset: int
+    every: int = 1
+    n_rows: int = 1
+
+    @property
+    def n_classes(self) -> int:
+        """Class scores."""
+        return self.offset.size
+
+    def logits(self, received: Array) -> Array:
+        """Scores as they stand after each step: estimates of the trained network's logits.
+
+        Parameters
+        ----------
+        received : ndarray, shape (n_images, n_steps, n_classes)
+            What arrives in each step, in network units; fewer steps than the read-out has are
+            its first ones.
+
+        Returns
+        -------
+        ndarray, shape (n_images, n_steps, n_classes)
+
+        Notes
+        -----
+        A mean is divided last, so that classes with equal sums have equal scores.
+        """
+        total = self.gain * np.cumsum(received, axis=1)
+        if not self.is_mean:
+            return total + self.offset
+        steps = 1.0 + np.arange(received.shape[1])[:, None]
+        return (total + steps * self.offset) / steps
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpikingNetwork:
+    """Populations, projections and read-out of one converted network.
+
+    Parameters
+    ----------
+    scheme, name : str
+        Conversion scheme and trained network.
+    neurons : tuple of NeuronType
+        The types of the populations' neurons.
+    populations : tuple of Population
+        In feed-forward order.
+    projections : tuple of Projection and WindowProjection
+        Feed-forward connections.
+    stimuli : tuple of Stimulus
+        Where the image enters.
+    readout : Readout
+        Class scores.
+    image_shape : (int, int, int)
+        Height, width and channels of an image.
+    coding : InputCoding, optional
+        What an image may hold; without it, any finite numbers.
+    unit_volt : float
+        One network unit in volts, a power of two.
+    dt_ms : float
+        Length of a step in ms.
+    phase_steps : int
+        Steps of a phase.
+    n_phases : int
+        Phases that an image takes up in each layer; the next may follow at once.
+    most_spikes : int
+        Most spikes of a neuron for one image.
+
+    Raises
+    ------
+    ValueError
+        If a projection does not fit its populations; the message names it.
+    """
+
+    scheme: str
+    name: str
+    neurons: tuple[NeuronType, ...]
+    populations: tuple[Population, ...]
+    projections: tuple[Projection | WindowProjection, ...]
+    stimuli: tuple[Stimulus, ...]
+    readout: Readout
+    image_shape: tuple[int, int, int]
+    coding: InputCoding | None = None
+    unit_volt: float = 2.0**-10
+    dt_ms: float = 1.0
+    phase_steps: int = 1
+    n_phases: int = 1
+    most_spikes: int = 1
+
+    def __post_init__(self) -> None:
+        """Check that everything fits together."""
+        for population in self.populations:
+            self.kind(population.neurons)
+        if len(self.neurons) > 1 and any(kind.is_chain for kind in self.neurons):
+            raise ValueError(f"network {self.name!r}: chains of neurons allow no other type")
+        for projection in self.projections:
+            source = self.population(projection.source)
+            if int(np.prod(projection.source_shape)) != source.n_units:
+                raise ValueError(
+                    f"projection {projection.name}: it sees {projection.source_shape} units, "
+                    f"the source has {source.shape}"
+                )
+            if (
+                isinstance(projection, Projection)
+                and projection.is_binary
+                and not (np.abs(projection.kernel) == 1).all()
+            ):
+                raise ValueError(
+                    f"projection {projection.name}: binary weights are +1 and -1; move the scale "
+                    "to the gain of the target's neurons"
+                )
+            for what in ("gains", "delays"):
+                if len(getattr(projection, what)) != source.n_positions:
+                    raise ValueError(
+                        f"projection {projection.name}: {len(getattr(projection, what))} {what} "
+                        f"for {source.n_positions} neurons a unit"
+                    )
+            if (projection.delays < 0).any():
+                raise ValueError(f"projection {projection.name}: negative delay")
+            n_target = int(np.prod(projection.target_shape))
+            expected = (
+                self.readout.n_classes
+                if projection.target == READOUT
+                else self.population(projection.target).n_units
+            )
+            if n_target != expected:
+                raise ValueError(
+                    f"projection {projection.name}: {n_target} outputs for {expected} targets"
+                )
+            needed = projection.n_places if isinstance(projection, WindowProjection) else 1
+            if projection.target != READOUT:
+                kind = self.kind(self.population(projection.target).neurons)
+                if len(kind.afferents) != needed:
+                    raise ValueError(
+                        f"projection {projection.name}: neurons of type {kind.name!r} have "
+                        f"{len(kind.afferents)} afferent variables, {needed} are needed"
+                    )
+        if not 2.0**-30 < self.dt_s < 2.0**10:
+            raise ValueError(
+                f"network {self.name!r}: a step must be from 1e-5 ms to 1e6 ms long, not "
+                f"{self.dt_ms} ms"
+            )
+
+    def population(self, name: str) -> Population:
+        """Population of that name; KeyError lists the names there are."""
+        for population in self.populations:
+            if population.name == name:
+                return population
+        names = ", ".join(population.name for population in self.populations)
+        raise KeyError(f"no population {name!r}; there are {names}")
+
+    def kind(self, name: str) -> NeuronType:
+        """Type of neurons of that name; KeyError lists the names there are."""
+        for kind in self.neurons:
+            if kind.name == name:
+                return kind
+        names = ", ".join(kind.name for kind in self.neurons)
+        raise KeyError(f"no type of neurons {name!r}; there are {names}")
+
+    def incoming(self, target: str) -> tuple[Projection, ...]:
+        """Weighted projections that end at `target`."""
+        return tuple(
+            p for p in self.projections if p.target == target and isinstance(p, Projection)
+        )
+
+    def window(self, target: str) -> WindowProjection | None:
+        """The projection that fills the windows of population `target`, if it has any."""
+        for p in self.projections:
+            if p.target == target and isinstance(p, WindowProjection):
+                return p
+        return None
+
+    @property
+    def n_neurons(self) -> int:
+        """Neurons for one image."""
+        return sum(population.n_neurons for population in self.populations)
+
+    @property
+    def latency_phases(self) -> int:
+        """Phases from an image's onset until its last contribution has reached the read-out."""
+        return self.readout.onset + self.readout.every * (self.readout.n_steps - 1) + 1
+
+    @property
+    def n_steps(self) -> int:
+        """Steps from an image's onset until its scores are complete, read-out step included."""
+        return self.latency_phases * self.phase_steps + 1
+
+    @property
+    def dt_s(self) -> float:
+        """Length of a step in seconds, to the nearest 2**-40 s (0.9 ps).
+
+        Brian2 has a clock for steps, phases and images each, and compares their times to 1e-14 s.
+        Of a step with few bits every multiple is exact, so that equal times stay equal.
+        """
+        return round(self.dt_ms * 1e-3 * 2**40) / 2**40
+
+    @property
+    def latency_ms(self) -> float:
+        """Biological time from an image's onset until its scores are complete, in ms."""
+        return self.n_steps * self.dt_ms
+
+    @property
+    def n_synapses(self) -> int:
+        """Synapses that an unrolled network would have: every weight of every position."""
+        return sum(
+            int(projection.fan_out.sum()) * len(projection.gains) for projection in self.projections
+        )
+
+    @property
+    def n_kernel_weights(self) -> int:
+        """Weights that are stored."""
+        return sum(p.kernel.size for p in self.projections if isinstance(p, Projection))
+
+    def with_neurons(self, neurons: NeuronType) -> SpikingNetwork:
+        """The same network with other neurons of the type of the same name."""
+        self.kind(neurons.name)
+        kinds = tuple(neurons if kind.name == neurons.name else kind for kind in self.neurons)
+        return replace(self, neurons=kinds)
+
+    @cached_property
+    def needed_bits(self) -> int:
+        """Mantissa bits with which every sum of the network is exact, in any order.
+
+        For each target the largest possible sum of positive and of negative contributions is
+        compared with the grid on which all of its weights lie.
+        """
+        bits = self._target_bits(READOUT, np.zeros((1, 1)), 0.0, np.inf, np.ones(1))
+        for p in self.populations:
+            gain = p.parameters.get("gain", np.ones(1))
+            found = self._target_bits(p.name, p.inhibition, p.largest_input, p.input_step, gain)
+            bits = max(bits, found)
+        return bits
+
+    def _target_bits(
+        self,
+        target: str,
+        inhibition: Array,
+        largest_input: float,
+        input_step: float,
+        gain: NDArray[np.floating] | NDArray[np.integer],
+    ) -> int:
+        incoming = self.incoming(target)
+        steps = [grid_step(p.kernel) * grid_step(p.gains) * grid_step(gain) for p in incoming]
+        steps += [grid_step(inhibition), input_step]
+        steps += [s.step for s in self.stimuli if s.target == target and s.step]
+        largest = (largest_sum(incoming) if incoming else 0.0) * self.most_spikes
+        largest *= float(np.abs(gain).max())
+        largest += np.abs(inhibition).sum(axis=1).max() + largest_input * self.n_phases
+        return exact_bits(largest, min(steps))

@@ -1,0 +1,94 @@
+"""Spike trains on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ann2brian.models.spiking.recording import RecordedLayer, Recording, Spikes
+from numpy.typing import ArrayLike
+
+_COLUMNS = ("image", "layer", "neuron", "step")
+
+
+def save_spikes(path: Path, recording: Recording, labels: ArrayLike) -> Path:
+    """Write the spike trains of a recording and what is needed to read them.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.npz``.
+    recording : Recording
+        With spike trains.
+    labels : array_like of int, shape (n_images,)
+        True classes.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If no spike trains were recorded.
+    """
+    if recording.spikes is None:
+        raise ValueError(f"{path}: the recording holds no spike trains")
+    layers = recording.layers
+    np.savez_compressed(
+        path,
+        **{name: getattr(recording.spikes, name).astype(np.int32) for name in _COLUMNS},
+        layer_names=np.array([layer.name for layer in layers]),
+        layer_shapes=np.array([layer.shape for layer in layers]),
+        layer_positions=np.array([layer.n_positions for layer in layers]),
+        layer_onsets=np.array([layer.onset for layer in layers]),
+        dt_ms=recording.dt_ms,
+        phase_steps=recording.phase_steps,
+        labels=np.asarray(labels),
+        predictions=recording.predictions,
+        latency_steps=recording.latency_steps,
+    )
+    return path
+
+
+def load_spikes(path: Path) -> tuple[Spikes, tuple[RecordedLayer, ...], dict[str, Any]]:
+    """Read what `save_spikes` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The ``.npz`` file.
+
+    Returns
+    -------
+    (Spikes, tuple of RecordedLayer, dict)
+        Spike trains, layers in order, and ``dt_ms``, ``phase_steps``, ``labels``,
+        ``predictions`` and ``latency_steps``.
+    """
+    with np.load(path) as stored:
+        spikes = Spikes(**{name: stored[name].astype(np.int64) for name in _COLUMNS})
+        layers = tuple(
+            RecordedLayer(
+                name=str(name),
+                shape=(int(shape[0]), int(shape[1]), int(shape[2])),
+                n_positions=int(n_positions),
+                onset=int(onset),
+            )
+            for name, shape, n_positions, onset in zip(
+                stored["layer_names"],
+                stored["layer_shapes"],
+                stored["layer_positions"],
+                stored["layer_onsets"],
+                strict=True,
+            )
+        )
+        rest = {
+            "dt_ms": float(stored["dt_ms"]),
+            "phase_steps": int(stored["phase_steps"]),
+            "labels": stored["labels"],
+            "predictions": stored["predictions"],
+            "latency_steps": int(stored["latency_steps"]),
+        }
+    return spikes, layers, rest

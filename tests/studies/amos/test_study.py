@@ -1,0 +1,332 @@
+"""The study as a command: what it promises to write, and what must not change its numbers."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ann2brian.models.networks import datasets
+from ann2brian.models.networks import weight_files as storage
+from ann2brian.models.networks.network import accuracy
+from ann2brian.studies import run_amos
+from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame.spike_files import load_spikes
+from ann2brian.studies.make_figures import FIGURES
+
+ROOT = Path(__file__).resolve().parents[3]
+PROMISED = [
+    "scheme",
+    "dataset",
+    "network",
+    "n_images",
+    "ann_accuracy",
+    "snn_accuracy",
+    "agreement",
+    "spikes_per_image",
+    "max_spikes_per_neuron",
+    "latency_ms",
+    "synaptic_events_per_image",
+    "build_s",
+    "run_s",
+]
+WALL_TIMES = ["build_s", "run_s"]
+TABLES = ("metrics", "layers", "positions", "time")
+
+
+def study(out, *flags, figures=False):
+    with pytest.MonkeyPatch.context() as patch:
+        if not figures:
+            patch.setattr(run_amos, "make_figures", lambda result: [])
+        return run_amos.main(["--quick", "--target", "numpy", "--out", str(out), *flags])
+
+
+def table(folder, name):
+    return pd.read_csv(folder / f"{name}.csv")
+
+
+def metrics(folder):
+    """The only row of metrics.csv."""
+    (row,) = table(folder, "metrics").to_dict("records")
+    return row
+
+
+def assert_same_numbers(folder, other, but=()):
+    """All tables and spike trains of two results, exactly; wall times and `but` apart."""
+    for name in TABLES:
+        ours, theirs = (
+            table(f, name).drop(columns=[*but], errors="ignore") for f in (folder, other)
+        )
+        if name == "metrics":
+            ours, theirs = ours.drop(columns=WALL_TIMES), theirs.drop(columns=WALL_TIMES)
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    ours, theirs = (load_spikes(f / "spikes.npz")[0] for f in (folder, other))
+    assert len(ours) > 0
+    for column in ("image", "layer", "neuron", "step"):
+        np.testing.assert_array_equal(getattr(ours, column), getattr(theirs, column))
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory):
+    return tmp_path_factory.mktemp("results")
+
+
+@pytest.fixture(scope="module")
+def quick(out):
+    """Result of the quick run that all tests look at."""
+    return study(out, figures=True)
+
+
+# ---- what is written ----
+
+
+def test_quick_run_writes_the_promised_files(quick, out):
+    """Files of a quick run against the promise, figures included, and nothing unfinished."""
+    assert quick.parent == out / "amos"
+    assert quick.name.startswith("digits-digits-relu-K8-")
+    assert len(quick.name.rsplit("-", 1)[1]) == 8
+    drawn = [draw.__name__ for draw in FIGURES["amos"] if "against_k" not in draw.__name__]
+    assert len(drawn) >= 4
+    assert sorted(str(path.relative_to(quick)) for path in quick.rglob("*") if path.is_file()) == (
+        sorted(
+            [
+                "config.json",
+                "provenance.json",
+                "spikes.npz",
+                *(f"{name}.csv" for name in TABLES),
+                *(f"figures/{name}.{kind}" for name in drawn for kind in ("png", "pdf")),
+            ]
+        )
+    )
+    for path in quick.glob("figures/*"):
+        start = {".png": b"\x89PNG", ".pdf": b"%PDF"}[path.suffix]
+        assert path.read_bytes()[:4] == start
+        assert path.stat().st_size > 2000  # an empty set of axes is smaller
+    assert not list(out.glob("**/*.part"))
+
+
+def test_metrics_are_those_of_the_first_images(quick):
+    """The row of metrics.csv against the trained network, the spike trains and the timing rule."""
+    row = metrics(quick)
+    assert list(common.REQUIRED_COLUMNS) == PROMISED
+    assert set(PROMISED) <= set(row)
+    assert (row["scheme"], row["dataset"], row["network"]) == ("amos", "digits", "digits-relu")
+    images, labels = (array[:50] for array in datasets.load("digits", "test"))
+    logits = storage.load_network(storage.trained("digits-relu")).forward(images)
+    assert row["n_images"] == 50
+    assert row["ann_accuracy"] == accuracy(logits, labels) > 0.9
+    _, _, stored = load_spikes(quick / "spikes.npz")
+    np.testing.assert_array_equal(stored["labels"], labels)
+    assert row["snn_accuracy"] == np.mean(stored["predictions"] == labels)
+    assert row["agreement"] == np.mean(stored["predictions"] == logits.argmax(axis=1))
+    assert 0.9 < min(row["snn_accuracy"], row["agreement"]) <= 1
+    assert row["max_spikes_per_neuron"] == 1
+    # 16 grey levels and zero take 5 neurons a pixel, two layers of K = 8 follow, then the read-out.
+    assert row["latency_ms"] == row["latency_slots"] == 5 + 8 + 8 + 1
+    assert row["images_per_biological_s"] == pytest.approx(1000 / 21)
+    assert 0 < row["spikes_per_image"] < row["n_neurons"]
+    assert row["spikes_per_neuron"] == pytest.approx(row["spikes_per_image"] / row["n_neurons"])
+    assert row["spikes_per_image"] < row["synaptic_events_per_image"] < row["n_synapses"]
+    assert 0 <= row["build_s"] < row["run_s"] < 600
+
+
+def test_configuration_says_what_was_run(quick):
+    """config.json against the flags, the defaults and the weight file."""
+    config = json.loads((quick / "config.json").read_text())
+    weights = storage.trained("digits-relu").read_bytes()
+    expected = {
+        "scheme": "amos",
+        "dataset": "digits",
+        "network": "digits-relu",
+        "gate": "relu",
+        "neurons_per_gate": [8],
+        "images": 50,
+        "calibration": 100,  # less than the default 512, because of --quick
+        "batch": None,
+        "jobs": 1,
+        "pipelined": False,
+        "quick": True,
+        "seed": 1,
+        "target": "numpy",
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    assert expected.items() <= config.items()
+
+
+def test_provenance_says_where_it_comes_from(quick):
+    """provenance.json against git, the installed packages, the command line and the clock."""
+    found = json.loads((quick / "provenance.json").read_text())
+    head = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    if head.returncode == 0:
+        assert len(found["commit"]) == 40  # a commit may have been made since the run
+        assert isinstance(found["uncommitted_changes"], bool)
+    assert found["command"] == [Path(sys.argv[0]).name, *sys.argv[1:]]
+    assert (found["seed"], found["target"]) == (1, "numpy")
+    for package in ("brian2", "numpy", "scikit-learn", "safetensors"):
+        assert found["versions"][package] == version(package)
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["cores"] >= 1
+    finished = datetime.fromisoformat(found["finished"])
+    assert timedelta(0) <= datetime.now(UTC) - finished < timedelta(hours=1)
+
+
+def test_tables_agree_with_each_other(quick):
+    """metrics.csv, layers.csv, positions.csv, time.csv and spikes.npz against one another."""
+    row = metrics(quick)
+    layers, positions, time = (table(quick, name) for name in ("layers", "positions", "time"))
+    for rows in (layers, positions, time):
+        assert set(rows["neurons_per_gate"]) == {8}
+    assert layers["layer"].tolist() == ["input", "act1", "act2"]
+    assert layers["n_neurons"].sum() == row["n_neurons"]
+    assert layers["spikes_per_image"].sum() == pytest.approx(row["spikes_per_image"])
+    events = layers["synaptic_events_per_image"] + layers["inhibition_events_per_image"]
+    assert events.sum() == pytest.approx(row["synaptic_events_per_image"])
+
+    spikes, recorded, stored = load_spikes(quick / "spikes.npz")
+    assert len(spikes) == pytest.approx(row["spikes_per_image"] * 50)
+    counts = np.bincount(spikes.layer, minlength=3) / 50
+    np.testing.assert_allclose(layers["spikes_per_image"], counts)
+    assert [layer.name for layer in recorded] == layers["layer"].tolist()
+    assert [layer.n_units for layer in recorded] == layers["n_units"].tolist()
+    assert stored["latency_steps"] * stored["dt_ms"] == row["latency_ms"]
+
+    per_layer = layers.set_index("layer")
+    for name, rows in positions.groupby("layer"):
+        n_units = per_layer.loc[name, "n_units"]
+        assert len(rows) == per_layer.loc[name, "n_neurons"] / n_units
+        spikes_per_image = rows["firing_probability"].sum() * n_units
+        assert spikes_per_image == pytest.approx(per_layer.loc[name, "spikes_per_image"])
+    assert set(positions["layer"]) == set(layers["layer"])
+
+    assert time["accuracy"].iloc[-1] == row["snn_accuracy"]
+    assert time["agreement"].iloc[-1] == row["agreement"]
+    assert time["time_ms"].iloc[-1] == row["latency_ms"]
+
+
+# ---- what must not change a number, and what must ----
+
+
+@pytest.mark.parametrize(
+    "flags, columns",
+    [
+        (["--batch", "7"], []),
+        (["--jobs", "2"], ["jobs"]),
+        (["--images", "50"], []),
+        (["--pipelined"], ["pipelined", "images_per_biological_s"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_how_images_are_presented_changes_no_number(quick, tmp_path, flags, columns):
+    """Tables and spikes of runs with other batches, processes and periods against the quick run."""
+    other = study(tmp_path, *flags)
+    is_same = flags == ["--images", "50"]  # the config is what names a folder
+    assert (other.name == quick.name) == is_same
+    assert_same_numbers(other, quick, columns)
+
+
+def test_pipelining_raises_the_throughput_alone(quick, out):
+    """Pipelined accuracy, spikes and latency against one at a time; throughput is 1 per slot."""
+    one, many = metrics(quick), metrics(study(out, "--pipelined"))
+    for column in ("snn_accuracy", "agreement", "spikes_per_image", "latency_ms"):
+        assert one[column] == many[column]
+    assert (one["pipelined"], many["pipelined"]) == (False, True)
+    assert many["images_per_biological_s"] == 1000
+
+
+def test_seed_decides_the_calibration_images(quick, out, tmp_path):
+    """The same seed again against identical numbers, another seed against other ranges."""
+    again, other = study(tmp_path), study(out, "--seed", "2")
+    assert again.name == quick.name
+    assert metrics(again)["ann_accuracy"] == metrics(other)["ann_accuracy"]
+    assert metrics(again)["spikes_per_image"] != metrics(other)["spikes_per_image"]
+    assert_same_numbers(again, quick)
+
+
+def test_sweep(quick, out):
+    """Three values of K, one twice and out of order, against two rows, a curve and single runs."""
+    folder = study(out, "--images", "30", "--neurons-per-gate", "8", "2", "8", figures=True)
+    assert folder.name.startswith("digits-digits-relu-K2-8-")
+    rows = table(folder, "metrics")
+    assert rows["neurons_per_gate"].tolist() == [2, 8]
+    assert rows["latency_slots"].tolist() == [5 + 2 + 2 + 1, 5 + 8 + 8 + 1]
+    last = table(folder, "time").groupby("neurons_per_gate").last()
+    assert rows["snn_accuracy"].tolist() == last["accuracy"].tolist()
+    assert rows["agreement"].tolist() == last["agreement"].tolist()
+    assert rows["agreement"].is_monotonic_increasing and rows["agreement"][0] < 1
+    assert rows["n_neurons"].tolist() == [
+        table(folder, "layers").query("neurons_per_gate == @k")["n_neurons"].sum() for k in (2, 8)
+    ]
+    assert (folder / "figures" / "amos_accuracy_against_k.png").exists()
+    assert not (quick / "figures" / "amos_accuracy_against_k.png").exists()
+    # The spike trains are those of the largest K.
+    spikes, layers, _ = load_spikes(folder / "spikes.npz")
+    assert [layer.n_positions for layer in layers] == [5, 8, 8]
+    assert len(spikes) == pytest.approx(30 * rows["spikes_per_image"].iloc[1])
+    assert sorted(p.name for p in folder.iterdir() if p.is_dir()) == ["figures"]
+
+
+@pytest.mark.parametrize("inhibition", ["amos", "fs"])
+def test_silu(out, inhibition):
+    """The SiLU network against its own trained accuracy, with gates of both kinds."""
+    flags = ("--gate", "silu", "--neurons-per-gate", "12", "--inhibition", inhibition)
+    folder = study(out, *flags, figures=True)
+    row = metrics(folder)
+    assert (row["network"], row["gate"]) == ("digits-silu", "silu")
+    assert row["snn_accuracy"] > 0.9 < row["ann_accuracy"]
+    assert row["max_spikes_per_neuron"] == 1
+    assert row["latency_slots"] == 5 + 12 + 12 + 1
+    assert (folder / "figures" / "amos_staircase.pdf").exists()
+
+
+def test_network_by_name_and_by_file(quick, out, tmp_path):
+    """A shipped network named, and a copy of its file, against the default choice."""
+    assert study(tmp_path, "--network", "digits-relu").name == quick.name
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(storage.trained("digits-relu").read_bytes())
+    assert study(tmp_path, "--network", str(copy), "--gate", "relu").name == quick.name
+
+
+# ---- the command line ----
+
+FLAGS = {
+    "--dataset": ["digits", "fashion-mnist"],
+    "--network": ["digits-relu"],
+    "--gate": ["relu", "silu"],
+    "--neurons-per-gate": ["1", "16"],
+    "--images": ["1"],
+    "--batch": ["1"],
+    "--jobs": ["2"],
+    "--target": ["cpp_standalone", "cython", "numpy"],
+    "--pipelined": [],
+    "--seed": ["0", "7"],
+    "--out": ["somewhere"],
+    "--quick": [],
+}
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_flag_is_accepted_and_explained(flag):
+    """Each flag of the command against the parser: taken with its values, with a help text."""
+    parser = run_amos.parser()
+    (action,) = [a for a in parser._actions if flag in a.option_strings]
+    assert len(action.help.split()) >= 3
+    assert parser.format_help().count(f"{flag} ") + parser.format_help().count(f"{flag}]") >= 1
+    default = getattr(parser.parse_args([]), action.dest)
+    for value in FLAGS[flag]:
+        taken = getattr(parser.parse_args([flag, value]), action.dest)
+        assert str(taken) in (value, f"[{value}]")
+    if not FLAGS[flag]:
+        assert (default, getattr(parser.parse_args([flag]), action.dest)) == (False, True)
+
+
+def test_several_sizes_make_a_sweep():
+    """Values after one --neurons-per-gate against the list that is parsed."""
+    found = run_amos.parser().parse_args(["--neurons-per-gate", "2", "3", "4"])
+    assert found.neurons_per_gate == [2, 3, 4]

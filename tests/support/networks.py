@@ -1,0 +1,219 @@
+"""Small random networks that hold every kind of layer, and how runs of them are compared."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ann2brian.models.networks import weight_files as storage
+from ann2brian.models.networks.layers import (
+    Activation,
+    Add,
+    AvgPool2D,
+    BatchNorm,
+    Conv2D,
+    Dense,
+    Flatten,
+    GlobalAvgPool,
+    MaxPool2D,
+    Spike,
+)
+from ann2brian.models.networks.network import InputCoding, Network
+
+CLASSES = tuple("abcde")
+COMPILED = ("cpp_standalone", "cython")
+SETTINGS = [
+    {"batch": batch, "jobs": jobs, "pipelined": pipelined}
+    for batch in (1, 3, 64)
+    for jobs in (1, 2)
+    for pipelined in (False, True)
+]
+BUSIEST = SETTINGS[7]  # several images side by side and on their way, in two processes
+
+
+def slow_unless(is_fast, cases):
+    """Cases for parametrisation; those that are not fast, by their values, are slow tests."""
+    return [
+        case if is_fast(*case) else pytest.param(*case, marks=pytest.mark.slow) for case in cases
+    ]
+
+
+def conv(rng, name, before, size, n_in, n_out, **options):
+    """Random convolution with a bias."""
+    fan_in = size[0] * size[1] * n_in / options.get("groups", 1)
+    kernel = rng.normal(size=(*size, n_in // options.get("groups", 1), n_out)) / np.sqrt(fan_in)
+    return Conv2D(name, (before,), kernel, 0.2 * rng.normal(size=n_out), **options)
+
+
+def dense(rng, name, before, n_in, n_out):
+    """Random dense layer with a bias."""
+    kernel = rng.normal(size=(n_in, n_out)) * np.sqrt(2 / n_in)
+    return Dense(name, (before,), kernel, 0.2 * rng.normal(size=n_out))
+
+
+def coding(shape, maximum=15, signed=False):
+    """Input coding with a standardisation that is not trivial."""
+    channels = np.arange(1, shape[2] + 1)
+    return InputCoding(shape, maximum, 1.5 / maximum / channels, -0.3 * channels, signed)
+
+
+def everything(function="relu", seed=0):
+    """Strided, padded, grouped, pooled (overlapping), residual and dense layers in one."""
+    rng = np.random.default_rng(seed)
+    layers = (
+        conv(rng, "conv1", "input", (3, 3), 2, 6, padding=(1, 1), stride=(2, 1)),
+        BatchNorm("norm1", ("conv1",), *rng.uniform(0.5, 1.5, size=(4, 6)), 1e-5),
+        Activation("act1", ("norm1",), function),
+        AvgPool2D("pool1", ("act1",), (3, 2), (2, 2), (1, 0)),
+        conv(rng, "conv2", "pool1", (3, 2), 6, 8, padding=(1, 1), groups=2),
+        Activation("act2", ("conv2",), function),
+        conv(rng, "conv3", "act2", (3, 3), 8, 8, padding=(1, 1)),
+        Add("sum", ("conv3", "act2")),
+        Activation("act3", ("sum",), function),
+        Flatten("flat", ("act3",)),
+        dense(rng, "dense1", "flat", 3 * 5 * 8, 12),
+        Activation("act4", ("dense1",), function),
+        dense(rng, "dense2", "act4", 12, 5),
+    )
+    return Network("everything", coding((9, 8, 2)), layers, CLASSES)
+
+
+def pooled_network(size=(3, 2), stride=(2, 2), padding=(1, 0), seed=0):
+    """Max pooling twice, average and global pooling, batch norm and a shortcut over a pooling."""
+    rng = np.random.default_rng(seed)
+    layers = (
+        conv(rng, "conv1", "input", (3, 3), 2, 6, padding=(1, 1)),
+        BatchNorm("norm1", ("conv1",), *rng.uniform(0.5, 1.5, size=(4, 6)), 1e-5),
+        Activation("act1", ("norm1",), "relu"),
+        MaxPool2D("pool1", ("act1",), size, stride, padding),
+        conv(rng, "conv2", "pool1", (3, 3), 6, 6, padding=(1, 1)),
+        Activation("act2", ("conv2",), "relu"),
+        conv(rng, "conv3", "act2", (3, 3), 6, 6, padding=(1, 1)),
+        Add("sum", ("conv3", "pool1")),
+        Activation("act3", ("sum",), "relu"),
+        MaxPool2D("pool2", ("act3",), (2, 2), (1, 1), (0, 0)),
+        AvgPool2D("pool3", ("pool2",), (2, 1), (1, 1), (0, 0)),
+        conv(rng, "conv4", "pool3", (1, 1), 6, 9),
+        Activation("act4", ("conv4",), "relu"),
+        GlobalAvgPool("gap", ("act4",)),
+        dense(rng, "out", "gap", 9, 5),
+    )
+    return Network("pooled", coding((11, 10, 2)), layers, CLASSES)
+
+
+def noisy(network, mean=0.5, sigma=0.25):
+    """The same network with spiking units in place of its activations."""
+    layers = (
+        Spike(layer.name, layer.inputs, 1.0, mean, sigma)
+        if isinstance(layer, Activation)
+        else layer
+        for layer in network.layers
+    )
+    return replace(network, layers=tuple(layers))
+
+
+def of_kind(kind, seed=0):
+    """A network with one kind of layer between two activations."""
+    rng = np.random.default_rng(seed)
+    start = (
+        conv(rng, "conv1", "input", (2, 2), 1, 4, padding=(1, 1)),
+        Activation("act1", ("conv1",), "relu"),
+    )  # 7 x 7 x 4
+    middle = {
+        "dense": lambda: (Flatten("flat", ("act1",)), dense(rng, "mid", "flat", 196, 9)),
+        "even kernel": lambda: (conv(rng, "mid", "act1", (2, 4), 4, 6),),
+        "strided": lambda: (conv(rng, "mid", "act1", (3, 3), 4, 6, stride=(3, 2)),),
+        "padded": lambda: (conv(rng, "mid", "act1", (5, 3), 4, 6, padding=(2, 1)),),
+        "strided and padded": lambda: (
+            conv(rng, "mid", "act1", (3, 4), 4, 6, stride=(2, 3), padding=(1, 2)),
+        ),
+        "grouped": lambda: (conv(rng, "mid", "act1", (3, 3), 4, 8, groups=2, padding=(1, 1)),),
+        "depthwise": lambda: (conv(rng, "mid", "act1", (3, 3), 4, 4, groups=4, stride=(2, 2)),),
+        "pooled": lambda: (
+            AvgPool2D("pool", ("act1",), (2, 2), (2, 2)),
+            conv(rng, "mid", "pool", (2, 2), 4, 6),
+        ),
+        "overlapping pool": lambda: (
+            AvgPool2D("pool", ("act1",), (3, 3), (2, 1), (1, 1)),
+            conv(rng, "mid", "pool", (2, 2), 4, 6, stride=(1, 2)),
+        ),
+        "pool with gaps": lambda: (
+            AvgPool2D("pool", ("act1",), (1, 2), (3, 3)),
+            conv(rng, "mid", "pool", (1, 1), 4, 6),
+        ),
+        "pool alone": lambda: (AvgPool2D("mid", ("act1",), (2, 2), (2, 2)),),
+        "global pool": lambda: (
+            GlobalAvgPool("pool", ("act1",)),
+            dense(rng, "mid", "pool", 4, 6),
+        ),
+        "pooled dense": lambda: (
+            AvgPool2D("pool", ("act1",), (2, 2), (2, 2)),
+            Flatten("flat", ("pool",)),
+            dense(rng, "mid", "flat", 36, 6),
+        ),
+        "two linear layers": lambda: (
+            conv(rng, "lin", "act1", (3, 3), 4, 3, padding=(1, 1)),
+            conv(rng, "mid", "lin", (3, 3), 3, 6),
+        ),
+        "residual": lambda: (
+            conv(rng, "body1", "act1", (3, 3), 4, 4, padding=(1, 1)),
+            Activation("inner", ("body1",), "relu"),
+            conv(rng, "body2", "inner", (3, 3), 4, 4, padding=(1, 1)),
+            Add("mid", ("body2", "act1")),
+        ),
+        "residual with projection": lambda: (
+            conv(rng, "body", "act1", (3, 3), 4, 6, stride=(2, 2), padding=(1, 1)),
+            conv(rng, "short", "act1", (1, 1), 4, 6, stride=(2, 2)),
+            Add("mid", ("body", "short")),
+        ),
+    }[kind]()
+    head = (
+        Activation("act2", ("mid",), "relu"),
+        GlobalAvgPool("gap", ("act2",)),
+    )
+    channels = {"dense": 9, "depthwise": 4, "pool alone": 4, "residual": 4, "grouped": 8}
+    out = dense(rng, "out", "gap", channels.get(kind, 6), 5)
+    return Network(kind, coding((6, 6, 1)), (*start, *middle, *head, out), CLASSES)
+
+
+KINDS = (
+    "dense",
+    "even kernel",
+    "strided",
+    "padded",
+    "strided and padded",
+    "grouped",
+    "depthwise",
+    "pooled",
+    "overlapping pool",
+    "pool with gaps",
+    "pool alone",
+    "global pool",
+    "pooled dense",
+    "two linear layers",
+    "residual",
+    "residual with projection",
+)
+
+
+def images_for(network, n, seed=1):
+    """Random images that the network accepts."""
+    rng = np.random.default_rng(seed)
+    shape, maximum = network.input.shape, network.input.maximum
+    if network.input.signed:
+        return rng.uniform(-maximum, maximum, (n, *shape))
+    return rng.integers(0, int(maximum) + 1, (n, *shape))
+
+
+def shipped(scheme):
+    """Names of the shipped networks that are meant for a scheme."""
+    networks = storage.trained_networks()
+    return sorted(n for n, path in networks.items() if storage.load_info(path)["scheme"] == scheme)
+
+
+def assert_same(recording, reference):
+    """Same spikes, spike for spike, and the same scores, bit for bit."""
+    assert len(reference.spikes) > 0
+    for column in ("image", "layer", "neuron", "step"):
+        found, wanted = getattr(recording.spikes, column), getattr(reference.spikes, column)
+        assert np.array_equal(found, wanted), column
+    assert np.array_equal(recording.scores, reference.scores)
