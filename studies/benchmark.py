@@ -44,7 +44,9 @@ from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.layers import Activation, AvgPool2D, Conv2D, Dense, GlobalAvgPool
 from ann2brian.models.networks.network import InputCoding, Network, accuracy
 from ann2brian.models.schemes.amos import conversion as amos
+from ann2brian.models.schemes.amos.options import AmosOptions
 from ann2brian.models.schemes.burst import conversion as burst
+from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.models.spiking.network import SpikingNetwork
 from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.benchmarks import spikingjelly as spikingjelly_network
@@ -73,15 +75,15 @@ REPEATS = 3
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-def neurons_of_lenets(n_steps: int) -> dict[str, burst.BurstOptions]:
+def neurons_of_lenets(n_steps: int) -> dict[str, BurstOptions]:
     """Neurons that are measured: plain integrate-and-fire, without pause and delay, and burst."""
-    plain = burst.BurstOptions(
+    plain = BurstOptions(
         n_steps=n_steps, gamma=1, normalisation="maximum", initial=0, guard_ms=0, delay_ms=0
     )
     return {
         "IF": plain,
         "IF, or-pooling": replace(plain, pooling="or"),  # what max pooling is in SpikingJelly
-        "burst": burst.BurstOptions(n_steps=n_steps),
+        "burst": BurstOptions(n_steps=n_steps),
     }
 
 
@@ -109,7 +111,7 @@ def stack(depth: int, channels: int = 8, size: int = 8, seed: int = 0) -> Spikin
     coding = InputCoding((size, size, 1), 15, np.array([1 / 15]), np.zeros(1))
     network = Network(f"stack-{depth}", coding, tuple(layers), tuple("0123456789"))
     images = stack_images(64, size)
-    return amos.convert(network, images, amos.AmosOptions(neurons_per_gate=4)).spiking
+    return amos.convert(network, images, AmosOptions(neurons_per_gate=4)).spiking
 
 
 def stack_images(n: int, size: int = 8) -> np.ndarray:
@@ -124,7 +126,7 @@ def lenet(n_neurons: int, data: Path | None, quick: bool) -> tuple[SpikingNetwor
     network = storage.load_network(storage.trained("fashion-lenet"))
     training, _ = datasets.load("fashion-mnist", "train", data)
     images, _ = datasets.load("fashion-mnist", "test", data)
-    options = amos.AmosOptions(neurons_per_gate=n_neurons)
+    options = AmosOptions(neurons_per_gate=n_neurons)
     return amos.convert(network, training[:256], options).spiking, images
 
 
@@ -142,7 +144,7 @@ def _small_lenet(n_neurons: int) -> tuple[SpikingNetwork, np.ndarray]:
     coding = InputCoding((12, 12, 1), 15, np.array([1 / 15]), np.zeros(1))
     network = Network("small", coding, layers, tuple("0123456789"))
     images = stack_images(64, 12)
-    options = amos.AmosOptions(neurons_per_gate=n_neurons)
+    options = AmosOptions(neurons_per_gate=n_neurons)
     return amos.convert(network, images, options).spiking, images
 
 

@@ -27,6 +27,14 @@ from ann2brian.analysis.figures import noise_network as noise_network_figures
 from ann2brian.analysis.figures import noise_neuron as noise_neuron_figures
 from ann2brian.analysis.figures import style as figures
 from ann2brian.analysis.figures import training as training_method_figures
+from ann2brian.analysis.figures.amos import (
+    accuracy_against_k,
+    accuracy_over_time,
+    firing_by_position,
+    staircase,
+    travelling_raster,
+)
+from ann2brian.analysis.figures.benchmark import cost
 from ann2brian.analysis.statistics.bursts import WITHIN_BURST_STEPS
 from ann2brian.models.schemes.amos.gate_fits import fitted_gate
 from ann2brian.models.schemes.amos.gates import alpha_for, relu_gate
@@ -95,13 +103,13 @@ def amos_staircase(result: Result) -> Figure:
             # The range differs from layer to layer; in units of it all gates are the same.
             half_step = config["half_step"]
             gates = {k: relu_gate(k, alpha_for(1.0, k), half_step=half_step) for k in sizes}
-            figures.staircase(ax, function, gates, (-0.25, 1.25))
+            staircase(ax, function, gates, (-0.25, 1.25))
             ax.set(xlabel="drive x / range of the layer", ylabel="activation / range of the layer")
         else:
             gates = {k: fitted_gate(function, k, kind=config["inhibition"]) for k in sizes}
             low, high = gates[sizes[0]].domain
             shown = (max(low, SHOWN_DRIVES[0]), min(high, SHOWN_DRIVES[1]))
-            figures.staircase(ax, function, gates, shown)
+            staircase(ax, function, gates, shown)
     return figure
 
 
@@ -110,7 +118,7 @@ def amos_raster(result: Result) -> Figure:
     spikes, layers, stored = load_spikes(result.folder / SPIKES)
     figure = Figure(figsize=(6.4, min(1.0 + 0.9 * len(layers), 7.0)))
     ax = figure.subplots()
-    figures.travelling_raster(ax, spikes.where(spikes.image == 0), layers, stored["dt_ms"])
+    travelling_raster(ax, spikes.where(spikes.image == 0), layers, stored["dt_ms"])
     latency_ms = stored["latency_steps"] * stored["dt_ms"]
     ax.axvline(latency_ms, color="0.6", linewidth=0.8)
     ax.set_xlim(right=1.02 * latency_ms)
@@ -126,7 +134,7 @@ def amos_accuracy_against_k(result: Result) -> Figure | None:
     if result.metrics["neurons_per_gate"].nunique() < 2:
         return None
     figure = Figure(figsize=(3.6, 2.7))
-    figures.accuracy_against_k(figure.subplots(), result.metrics)
+    accuracy_against_k(figure.subplots(), result.metrics)
     return figure
 
 
@@ -134,14 +142,14 @@ def amos_accuracy_over_time(result: Result) -> Figure:
     """Accuracy of the read-out after each slot, for the largest K."""
     trained = result.metrics.sort_values("neurons_per_gate")["ann_accuracy"].iloc[-1]
     figure = Figure(figsize=(3.6, 2.7))
-    figures.accuracy_over_time(figure.subplots(), result.finest("time"), float(trained))
+    accuracy_over_time(figure.subplots(), result.finest("time"), float(trained))
     return figure
 
 
 def amos_firing_by_position(result: Result) -> Figure:
     """Probability of a spike by the position in the gate, for the largest K."""
     figure = Figure(figsize=(4.4, 2.7))
-    figures.firing_by_position(figure.subplots(), result.finest("positions"))
+    firing_by_position(figure.subplots(), result.finest("positions"))
     return figure
 
 
@@ -489,7 +497,7 @@ def benchmark_cost(result: Result) -> Figure:
     """Build time against depth, and time of the loop against batch size and activity."""
     table = pd.read_csv(result.folder / "measurements.csv")
     figure = Figure(figsize=(9.0, 2.7))
-    figures.cost(figure.subplots(1, 4), table)
+    cost(figure.subplots(1, 4), table)
     return figure
 
 

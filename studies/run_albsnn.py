@@ -32,13 +32,14 @@ from ann2brian.analysis.statistics.binarisation_effects import (
     timing_change,
 )
 from ann2brian.analysis.statistics.weight_storage import layer_storage, network_storage
+from ann2brian.models.conversion.membrane import RESETS
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.network import accuracy
 from ann2brian.models.schemes.albsnn import conversion as albsnn
 from ann2brian.models.schemes.albsnn import reference as albsnn_reference
-from ann2brian.models.schemes.albsnn.conversion import AlbsnnConversion, AlbsnnOptions
-from ann2brian.models.schemes.noise.neurons import RESETS
+from ann2brian.models.schemes.albsnn.conversion import AlbsnnConversion
+from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
 from ann2brian.models.spiking.network import READOUT
 from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.albsnn import binary_cost

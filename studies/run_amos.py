@@ -22,10 +22,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from ann2brian.analysis.statistics import gate_codes as spike_timing
+from ann2brian.analysis.statistics.accuracy import accuracy_over_time
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks.layers import INPUT, Activation
 from ann2brian.models.networks.network import Network, accuracy
 from ann2brian.models.schemes.amos import conversion as amos
+from ann2brian.models.schemes.amos.options import AmosOptions
 from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.frame import network_under_test as subject
 from ann2brian.studies.frame import result_folder as common
@@ -135,7 +137,7 @@ def _convert(
     network: Network, calibration: np.ndarray, n_neurons: int, arguments: argparse.Namespace
 ) -> amos.Conversion:
     """Convert with `n_neurons` per gate."""
-    options = amos.AmosOptions(
+    options = AmosOptions(
         neurons_per_gate=n_neurons,
         range_percentile=arguments.range_percentile,
         half_step=arguments.half_step,
@@ -180,7 +182,7 @@ def _condition(
         "metrics": pd.DataFrame([row]),
         "layers": _layers(conversion, recording, trains, network, images),
         "positions": spike_timing.firing_by_position(recording),
-        "time": spike_timing.accuracy_over_time(
+        "time": accuracy_over_time(
             recording.scores, labels, predictions, recording.dt_ms, recording.readout_onset
         ),
     }

@@ -27,10 +27,18 @@ import pandas as pd
 from ann2brian.analysis.statistics import bursts as burst_statistics
 from ann2brian.analysis.statistics import conversion_error
 from ann2brian.analysis.statistics.energy import energy_nj, multiply_accumulates
+from ann2brian.analysis.statistics.trains import trains_of
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks.layers import MaxPool2D, QuantisedReLU
 from ann2brian.models.networks.network import Network, accuracy
 from ann2brian.models.schemes.burst import conversion as burst
+from ann2brian.models.schemes.burst.options import (
+    MOST_STEPS,
+    NORMALISATIONS,
+    POOLINGS,
+    TIMINGS,
+    BurstOptions,
+)
 from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.burst import conditions as burst_conditions
 from ann2brian.studies.burst.conditions import Condition
@@ -41,7 +49,7 @@ from ann2brian.studies.frame.spike_files import save_spikes
 from ann2brian.studies.make_figures import make_figures
 
 NETWORKS = {"digits": "digits-burst", "fashion-mnist": "fashion-burst"}
-DEFAULTS = burst.BurstOptions()
+DEFAULTS = BurstOptions()
 QUICK_STEPS = 8
 
 
@@ -82,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     scheme.add_argument(
         "--normalisation",
         nargs="+",
-        choices=burst.NORMALISATIONS,
+        choices=NORMALISATIONS,
         default=[DEFAULTS.normalisation],
         help=f"what one spike a step stands for (default: {DEFAULTS.normalisation})",
     )
@@ -104,13 +112,13 @@ def parser() -> argparse.ArgumentParser:
     scheme.add_argument(
         "--pooling",
         nargs="+",
-        choices=burst.POOLINGS,
+        choices=POOLINGS,
         default=[DEFAULTS.pooling],
         help=f"how max pooling is done (default: {DEFAULTS.pooling})",
     )
     scheme.add_argument(
         "--timing",
-        choices=burst.TIMINGS,
+        choices=TIMINGS,
         default=DEFAULTS.timing,
         help=f"how steps are kept apart (default: {DEFAULTS.timing})",
     )
@@ -229,7 +237,7 @@ def _conditions(case: Subject, arguments: argparse.Namespace) -> tuple[list[Cond
     asked = [
         Condition(
             is_quantised=is_quantised,
-            options=burst.BurstOptions(
+            options=BurstOptions(
                 n_steps=n_steps,
                 gamma=gamma,
                 normalisation=normalisation,
@@ -259,7 +267,7 @@ def _conditions(case: Subject, arguments: argparse.Namespace) -> tuple[list[Cond
     base = asked[-1].options
     steps = arguments.baseline_steps
     if steps is None:
-        steps = 0 if is_quantised else min(8 * n_steps, burst.MOST_STEPS)
+        steps = 0 if is_quantised else min(8 * n_steps, MOST_STEPS)
     try:
         reference = burst_conditions.baseline(base, max(steps, 1))
     except ValueError as error:
@@ -354,7 +362,7 @@ def _layers(
     unit_mv = spiking.unit_volt * 1e3
     phase_ms = trains.phase_steps * trains.dt_ms
     rows, intervals, outcomes, counts = [], [], {}, {}
-    for own in burst_statistics.trains_of(trains):
+    for own in trains_of(trains):
         name, shape = own.layer.name, own.layer.shape
         flat = own.image * own.layer.n_units + own.neuron
         counts[name] = np.bincount(flat, minlength=n_images * own.layer.n_units)

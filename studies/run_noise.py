@@ -26,14 +26,17 @@ import pandas as pd
 from ann2brian.analysis.statistics import residuals as residual_statistics
 from ann2brian.analysis.statistics import trials as trial_statistics
 from ann2brian.analysis.statistics.energy import energy_nj
+from ann2brian.models.conversion.membrane import RESETS
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks.layers import Spike
 from ann2brian.models.networks.network import accuracy
 from ann2brian.models.schemes.burst import conversion as burst
-from ann2brian.models.schemes.burst.conversion import BurstConversion, BurstOptions
+from ann2brian.models.schemes.burst.conversion import BurstConversion
+from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.models.schemes.noise import conversion as noise
-from ann2brian.models.schemes.noise.conversion import NoiseConversion, NoiseOptions
-from ann2brian.models.schemes.noise.neurons import RESETS, RULES
+from ann2brian.models.schemes.noise.conversion import NoiseConversion
+from ann2brian.models.schemes.noise.neurons import RULES
+from ann2brian.models.schemes.noise.options import STARTS, NoiseOptions
 from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.frame import network_under_test as subject
 from ann2brian.studies.frame import result_folder as common
@@ -85,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
         "--reset", choices=tuple(RESETS), default=DEFAULTS.reset, help="of the potential"
     )
     scheme.add_argument(
-        "--start", choices=noise.STARTS, default=DEFAULTS.start, help="of the residual rule"
+        "--start", choices=STARTS, default=DEFAULTS.start, help="of the residual rule"
     )
     scheme.add_argument(
         "--leak",

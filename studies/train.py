@@ -15,7 +15,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import argparse
-import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -31,90 +30,26 @@ except ImportError as error:
         sys.exit(message)
     raise ImportError(message) from error
 
-from ann2brian.models.dyadic import power_of_two_at_least, round_to
 from ann2brian.models.networks import datasets
-from ann2brian.models.networks.layers import Conv2D, Dense, Layer, Spike
-from ann2brian.models.networks.network import InputCoding, Network, accuracy
+from ann2brian.models.networks.grids import on_grid, to_dyadic
+from ann2brian.models.networks.network import Network, accuracy, input_coding
 from ann2brian.models.networks.weight_files import TRAINED_FOLDER, save_network
 from ann2brian.models.pytorch.from_torch import from_torch
 from ann2brian.models.schemes.albsnn import conversion as albsnn
 from ann2brian.models.schemes.albsnn import reference as albsnn_reference
-from ann2brian.models.schemes.albsnn.conversion import ESTIMATES, AlbsnnOptions
+from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
+from ann2brian.models.schemes.albsnn.training import by_layer
 from ann2brian.models.schemes.noise import conversion as noise
 from ann2brian.models.schemes.noise import reference as noise_reference
-from ann2brian.models.schemes.noise.conversion import NOISE_STEP, NoiseOptions
+from ann2brian.models.schemes.noise.options import NoiseOptions
 from ann2brian.studies.training.fitting import fit
 from ann2brian.studies.training.recipe import RECIPES, Recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results" / "train"
 THREADS = 2
-KERNEL_BITS = 15
 QUICK_EPOCHS = 1
 QUICK_IMAGES = 512
-
-
-def input_coding(images: np.ndarray, maximum: int, is_dyadic: bool = False) -> InputCoding:
-    """Return the coding that gives the training images mean 0 and variance 1 in each channel.
-
-    Parameters
-    ----------
-    images : ndarray, shape (n, H, W, C)
-        Training images.
-    maximum : int
-        Largest pixel value the data set can hold.
-    is_dyadic : bool
-        Round the gain to a power of two and the mean to a whole number.
-
-    Returns
-    -------
-    InputCoding
-        For unsigned images.
-    """
-    mean = images.mean(axis=(0, 1, 2), dtype=np.float64)
-    std = images.std(axis=(0, 1, 2), dtype=np.float64)
-    gain, offset = 1.0 / std, -mean / std
-    if is_dyadic:
-        gain = np.exp2(np.round(np.log2(gain)))
-        offset = -np.round(mean) * gain
-    rows, columns, channels = images.shape[1:]
-    return InputCoding((rows, columns, channels), maximum, gain=gain, offset=offset)
-
-
-def to_dyadic(network: Network) -> Network:
-    """Return the network without batch normalisation and with kernels and biases on a grid.
-
-    Parameters
-    ----------
-    network : Network
-        As trained.
-
-    Returns
-    -------
-    Network
-        In each layer, kernel and bias are multiples of one power of two, `KERNEL_BITS` bits below
-        the one that holds the largest weight; so are mean and deviation of noise.
-
-    Raises
-    ------
-    ValueError
-        See `Network.fold_batch_norm`.
-    """
-    layers: list[Layer] = []
-    for layer in network.fold_batch_norm().layers:
-        if isinstance(layer, Conv2D | Dense):
-            step = power_of_two_at_least(np.abs(layer.kernel).max()) / 2**KERNEL_BITS
-            layer = replace(
-                layer, kernel=round_to(layer.kernel, step), bias=round_to(layer.bias, step)
-            )
-        elif isinstance(layer, Spike):
-            layer = replace(
-                layer,
-                mean=float(round_to(layer.mean, NOISE_STEP)),
-                sigma=float(round_to(layer.sigma, NOISE_STEP)),
-            )
-        layers.append(layer)
-    return replace(network, layers=tuple(layers))
 
 
 def train(
@@ -175,7 +110,7 @@ def train(
     module, history = fit(recipe, images, labels, coding, seed, folder, device)
     network = from_torch(module, coding, datasets.classes(recipe.dataset), name)
     if recipe.is_dyadic:
-        network = albsnn.on_grid(network) if recipe.binarisation else to_dyadic(network)
+        network = on_grid(network) if recipe.binarisation else to_dyadic(network)
     score = accuracy(final_scores(network, test_images, recipe), test_labels)
     info = provenance(name, recipe, seed, is_quick, network, device) | {
         "test_accuracy": score,
@@ -217,30 +152,6 @@ def final_scores(network: Network, images: np.ndarray, recipe: Recipe) -> np.nda
         return np.concatenate([albsnn_reference.run(locally, part).scores[:, -1] for part in parts])
     direct = noise.convert(network, NoiseOptions(n_steps=recipe.n_steps))
     return np.concatenate([noise_reference.run(direct, part).scores[:, -1] for part in parts])
-
-
-def by_layer(history: list[dict[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
-    """Return the history of the choice of binary layers in the form in which a weight file has it.
-
-    Parameters
-    ----------
-    history : list of dict
-        As `Binariser` keeps it.
-
-    Returns
-    -------
-    dict of str to dict
-        By layer: lists with one entry an epoch, of the estimates (five digits, None for NaN) and
-        of ``is_binary``.
-    """
-    found: dict[str, dict[str, list[float | None]]] = {}
-    for row in history:
-        of_layer = found.setdefault(row["layer"], {})
-        of_layer.setdefault("is_binary", []).append(row["is_binary"])
-        for name in ESTIMATES:
-            value = None if math.isnan(row[name]) else float(f"{row[name]:.5g}")
-            of_layer.setdefault(name, []).append(value)
-    return found
 
 
 def run_name(name: str, seed: int, is_quick: bool) -> str:

@@ -33,7 +33,7 @@ except ImportError as error:
     raise ImportError(message) from error
 
 from ann2brian.models.networks import datasets
-from ann2brian.studies import train
+from ann2brian.models.networks.network import input_coding
 from ann2brian.studies.frame import result_folder as common
 from ann2brian.studies.make_figures import make_figures
 from ann2brian.studies.training import fitting
@@ -71,7 +71,7 @@ class Trainer:
         self.module = recipe.build().train()
         self.optimiser = torch.optim.AdamW(self.module.parameters(), lr=1e-3)
         maximum = datasets.describe(recipe.dataset).maximum
-        self.coding = train.input_coding(images, maximum, recipe.is_dyadic)
+        self.coding = input_coding(images, maximum, recipe.is_dyadic)
         self.rng = np.random.default_rng(0)
 
     def seconds(self, n_batches: int) -> float:

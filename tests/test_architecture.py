@@ -44,13 +44,7 @@ TORCH = (
     "studies.training_cost",
     "studies.benchmarks.spikingjelly",
 )
-BEING_MENDED = (
-    "models.conversion.synapses",
-    "models.schemes.albsnn",
-    "models.schemes.noise",
-    "analysis.figures.style",
-    "studies.",
-)
+BEING_MENDED = ("analysis.figures.amos", "studies.")
 
 
 def is_in(module, rooms):

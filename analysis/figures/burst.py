@@ -23,7 +23,7 @@ from ann2brian.analysis.figures.style import (
     spread,
     trained_line,
 )
-from ann2brian.analysis.statistics.gate_codes import accuracy_interval
+from ann2brian.analysis.statistics.accuracy import accuracy_interval
 from ann2brian.models.spiking.recording import RecordedLayer, Spikes
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection

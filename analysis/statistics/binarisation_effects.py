@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ann2brian.analysis.statistics.trials import van_rossum
+from ann2brian.analysis.statistics.distances import van_rossum
 from ann2brian.analysis.statistics.weight_storage import network_storage
+from ann2brian.models.arrays import Array
 from ann2brian.models.networks.layers import BinaryConv2D, Conv2D, Layer
 from ann2brian.models.networks.network import Network, accuracy
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
-
-Array = NDArray[np.float64]
 
 MOST_STEPS = 62  # of a train, which is kept as the bits of an int64
 
@@ -236,7 +235,7 @@ def timing_change(
         `reference`, of pairs that spike in both), ``same_first`` (fraction of the pairs whose
         first spikes come in the same step; a spike in one version only is another first spike),
         ``same_train`` (fraction of the pairs whose whole trains are equal), ``van_rossum`` (mean
-        distance of a pair, as of `analysis.statistics.trials.van_rossum`) and ``rate_ratio``
+        distance of a pair, as of `analysis.statistics.distances.van_rossum`) and ``rate_ratio``
         (spikes of all pairs, `changed` by `reference`). NaN where there is nothing to average.
 
     Raises
@@ -270,7 +269,7 @@ def timing_change(
     words = np.array([trains @ (1 << step) for trains in (before, after)])  # a bit for each step
     distinct, (first, second) = np.unique(words, return_inverse=True)
     trains = [np.flatnonzero(word >> step & 1) for word in distinct]
-    distance = van_rossum(trains or [[]], tau_steps)
+    distance = van_rossum(trains or [np.zeros(0, dtype=np.int64)], tau_steps)
     n_before = int(before.sum())
     return {
         "first_spike_shift": _mean(shift[in_both]),

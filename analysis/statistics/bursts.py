@@ -17,13 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from ann2brian.analysis.statistics.gate_codes import recorded_layers
-from ann2brian.models.spiking.recording import RecordedLayer, Recording, Spikes
+from ann2brian.analysis.statistics.trains import Trains
+from ann2brian.models.arrays import Array, Integers
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import find_peaks
-
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 WITHIN_BURST_STEPS = 1.5  # longest interval within a burst, whose spikes are one step apart
 FEWEST_SPIKES = 2  # of a burst; a single spike is none
@@ -32,129 +29,6 @@ SMALLEST_VOID = 0.7  # of a valley that separates two peaks (recalled from Selin
 SMALLEST_PEAK = 40  # intervals; lower peaks of a histogram may be chance
 HIGHEST_VALLEY = 0.5  # of the lower of two peaks; higher ones may be chance
 ROUNDING = 1e-9  # relative; times are multiples of dt, thresholds may be written as such
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Trains:
-    """Spikes of one layer, train after train, in order of time within a train.
-
-    Parameters
-    ----------
-    layer : RecordedLayer
-        The layer.
-    n_images : int
-        Images presented, including those without a spike.
-    dt_ms : float
-        Length of a simulation step in ms.
-    train : ndarray of int, shape (n_spikes,)
-        Image times neurons of the layer plus neuron; ascending.
-    step : ndarray of int, shape (n_spikes,)
-        Simulation steps since the onset of the image; ascending within a train.
-    """
-
-    layer: RecordedLayer
-    n_images: int
-    dt_ms: float
-    train: Integers
-    step: Integers
-
-    @classmethod
-    def of(cls, spikes: Spikes, layer: RecordedLayer, n_images: int, dt_ms: float) -> Trains:
-        """Sort the spikes of one layer into trains.
-
-        Parameters
-        ----------
-        spikes : Spikes
-            Of this layer only, in any order.
-        layer : RecordedLayer
-            Its shape and onset.
-        n_images : int
-            Images presented, including those without a spike.
-        dt_ms : float
-            Length of a simulation step in ms.
-
-        Returns
-        -------
-        Trains
-
-        Raises
-        ------
-        ValueError
-            If the spikes belong to several layers or lie outside this one or the images, or if a
-            neuron fires twice in one step; the message names the layer.
-        """
-        label = f"layer {layer.name!r}"
-        if len(np.unique(spikes.layer)) > 1:
-            raise ValueError(f"{label}: got spikes of {len(np.unique(spikes.layer))} layers")
-        n_neurons = layer.n_units * layer.n_positions
-        for name, values, limit in (
-            ("neuron", spikes.neuron, n_neurons),
-            ("image", spikes.image, n_images),
-        ):
-            if len(spikes) and not (values.min() >= 0 and values.max() < limit):
-                raise ValueError(
-                    f"{label}: spikes of {name} {values.min()} to {values.max()}, but there are "
-                    f"{limit}"
-                )
-        train = spikes.image * n_neurons + spikes.neuron
-        order = np.lexsort([spikes.step, train])
-        train, step = train[order], spikes.step[order]
-        if ((np.diff(train) == 0) & (np.diff(step) == 0)).any():
-            raise ValueError(f"{label}: a neuron fires twice in one step")
-        return cls(layer=layer, n_images=n_images, dt_ms=dt_ms, train=train, step=step)
-
-    def __len__(self) -> int:
-        """Number of spikes."""
-        return len(self.train)
-
-    @property
-    def n_neurons(self) -> int:
-        """Neurons of the layer."""
-        return self.layer.n_units * self.layer.n_positions
-
-    @property
-    def image(self) -> Integers:
-        """Image of each spike, shape (n_spikes,)."""
-        return self.train // self.n_neurons
-
-    @property
-    def neuron(self) -> Integers:
-        """Neuron of each spike, shape (n_spikes,)."""
-        return self.train % self.n_neurons
-
-    @property
-    def is_successor(self) -> NDArray[np.bool_]:
-        """Whether spike i + 1 belongs to the train of spike i, shape (n_spikes - 1,)."""
-        return np.diff(self.train) == 0
-
-    @property
-    def intervals_ms(self) -> Array:
-        """All intervals within trains, in ms, shape (n_intervals,)."""
-        return np.diff(self.step)[self.is_successor] * self.dt_ms
-
-
-def trains_of(recording: Recording) -> tuple[Trains, ...]:
-    """Trains of the layers whose spikes were recorded.
-
-    Parameters
-    ----------
-    recording : Recording
-        With spike trains; layers that were not recorded are left out.
-
-    Returns
-    -------
-    tuple of Trains
-        In the order of the layers.
-
-    Raises
-    ------
-    ValueError
-        If no spike trains were recorded, or they do not agree with the spike counts.
-    """
-    return tuple(
-        Trains.of(own, layer, recording.n_images, recording.dt_ms)
-        for layer, own in recorded_layers(recording)
-    )
 
 
 # ---- intervals ----

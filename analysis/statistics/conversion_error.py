@@ -29,10 +29,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from ann2brian.models.arrays import Array
 from ann2brian.models.networks.layers import Pair, windows
 from numpy.typing import ArrayLike, NDArray
-
-Array = NDArray[np.float64]
 
 CASES = ("quantisation", "residual", "over-fired", "inactivated", "correct zero")
 

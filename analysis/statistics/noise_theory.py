@@ -16,11 +16,10 @@ import math
 from functools import cache
 
 import numpy as np
+from ann2brian.models.arrays import Array
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
-
-Array = NDArray[np.float64]
 
 INTEGRATIONS = ("exact", "euler")
 

@@ -17,12 +17,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from ann2brian.models.arrays import Array, Integers
+from numpy.typing import ArrayLike
 from scipy.special import log_ndtr, ndtr, ndtri, xlogy
 from scipy.stats import binomtest, chi2
-
-Array = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 LAST_STEP = 1e-8  # standard errors; after a step as short as this the fit is done
 MOST_STEPS = 100  # it takes about ten

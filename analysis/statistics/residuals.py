@@ -11,10 +11,9 @@ import math
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from ann2brian.models.arrays import Array
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, ndtri
-
-Array = NDArray[np.float64]
 
 
 def residual_statistics(

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..networks.layers import (
     INPUT,
     Activation,
@@ -28,8 +28,6 @@ from ..networks.layers import (
     Shape,
 )
 from ..networks.network import Network
-
-Array = NDArray[np.float64]
 
 LARGEST_MERGED_KERNEL = 2**26  # weights; 0.5 GB in double precision
 

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array, Counts
 from ..spiking.network import READOUT, Population, SpikingNetwork
 from ..spiking.recording import Spikes
 
-Array = NDArray[np.float64]
-Counts = NDArray[np.int16]
 # Population, step, V after the step before, constant current, weighted spikes: spikes and V after.
 Respond = Callable[[Population, int, Array, Array, "Array | float"], tuple[Array, Array]]
 

@@ -7,22 +7,20 @@ current, the same in every step, which is part of the bias.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..dyadic import round_to
-from ..networks.layers import INPUT, Layer, MaxPool2D
+from ..networks.layers import INPUT, Layer
 from ..networks.network import Network
-from ..schemes.burst.neurons import pooling_neuron
-from ..spiking.network import READOUT, NeuronType, Population, Stimulus
-from ..spiking.projections import Projection, WindowProjection, round_kernels
+from ..spiking.inputs import Stimulus
+from ..spiking.network import READOUT
+from ..spiking.projections import Projection, round_kernels
 from .linear_paths import bias_map, linear_paths
-
-Array = NDArray[np.float64]
-Delays = Callable[[str, str], NDArray[np.int64]]  # source and target to delays in steps
+from .timing import Delays
 
 PIXEL_BITS = 24  # of the weights from the image; their sums are rounded to the layer's grid
 
@@ -184,109 +182,3 @@ def image_current(
 def by_output(scale: Array, n_out: int) -> Array:
     """Scale of each output of a kernel: channels of a convolution, or the units of a dense map."""
     return np.tile(scale, n_out // scale.size)
-
-
-def pooling_windows(network: Network, layer: MaxPool2D, delays: Delays) -> WindowProjection:
-    """Every unit of a pooling window to a variable of its own."""
-    source = layer.inputs[0]
-    return WindowProjection(
-        source=source,
-        target=layer.name,
-        delays=delays(source, layer.name),
-        source_shape=network.shapes[source],
-        target_shape=network.shapes[layer.name],
-        pool=layer.size,
-        pool_stride=layer.stride,
-        pool_padding=layer.padding,
-    )
-
-
-def direct_delays(first: Mapping[str, int]) -> Delays:
-    """Delays of networks whose neurons decide at once: spikes arrive when their target is due.
-
-    Parameters
-    ----------
-    first : mapping of str to int
-        Phase in which an image reaches each spiking layer, and the read-out.
-    """
-
-    def delays(source: str, target: str) -> NDArray[np.int64]:
-        between = first[target] - first[source] - (0 if target == READOUT else 1)
-        return np.array([between])
-
-    return delays
-
-
-def or_pooling(
-    network: Network, layer: MaxPool2D, first: Mapping[str, int]
-) -> tuple[NeuronType, Population, WindowProjection]:
-    """Max pooling of single spikes, a logical OR: neurons that pass on what any of a window sent.
-
-    Parameters
-    ----------
-    network : Network
-        That has the layer.
-    layer : MaxPool2D
-        What becomes neurons.
-    first : mapping of str to int
-        As in :func:`direct_delays`.
-    """
-    kind = pooling_neuron("or", layer.size, "double-buffer", 1)
-    shape = network.shapes[layer.name]
-    population = Population(
-        name=layer.name,
-        neurons=kind.name,
-        shape=shape,
-        onset=first[layer.name],
-        parameters={"limit": np.ones((1, *shape), dtype=np.int64)},
-    )
-    return kind, population, pooling_windows(network, layer, direct_delays(first))
-
-
-def onsets(network: Network, spiking: tuple[type[Layer], ...]) -> dict[str, int]:
-    """Phase in which an image reaches each spiking layer: one after the last of its sources."""
-    found: dict[str, int] = {INPUT: -1}
-    for layer in network.layers:
-        if isinstance(layer, spiking):
-            found[layer.name] = 1 + last_onset(network, layer.inputs[0], spiking, found)
-    return found
-
-
-def last_onset(
-    network: Network, node: str, spiking: tuple[type[Layer], ...], found: Mapping[str, int]
-) -> int:
-    """Latest onset of the sources of the value of `node`."""
-    return max(found[path.source] for path in linear_paths(network, node, spiking))
-
-
-def require_spiking(
-    network: Network, spiking: tuple[type[Layer], ...], meant: tuple[type[Layer], ...]
-) -> None:
-    """Refuse, by name, max pooling of what does not spike, and networks without neurons.
-
-    Parameters
-    ----------
-    network : Network
-        To be converted.
-    spiking : tuple of type
-        Layers whose units become neurons, max pooling included.
-    meant : tuple of type
-        Those of them that have weights before them.
-    """
-    for layer in network.layers:
-        if isinstance(layer, MaxPool2D):
-            source = layer.inputs[0]
-            if source == INPUT or not isinstance(network.layer(source), spiking):
-                raise ValueError(
-                    f"network {network.name!r}: {layer.label} pools {source!r}, which does not "
-                    "spike; put the activation before the pooling, which computes the same"
-                )
-    if not any(isinstance(layer, meant) for layer in network.layers):
-        raise ValueError(
-            f"network {network.name!r} has no activation, so there is nothing to make neurons of"
-        )
-    if isinstance(network.layers[-1], spiking):
-        raise ValueError(
-            f"network {network.name!r}: the last layer, {network.layers[-1].label}, spikes; the "
-            "scores need a linear layer after it"
-        )

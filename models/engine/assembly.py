@@ -26,8 +26,11 @@ from brian2 import (
 from brian2 import Network as BrianNetwork
 from numpy.typing import NDArray
 
-from ..spiking.network import Injection, NeuronType, SpikingNetwork, Stimulus
-from .delivery import Plan, brian2_functions
+from ..spiking.inputs import Injection, Stimulus
+from ..spiking.network import SpikingNetwork
+from ..spiking.neuron_type import NeuronType
+from .delivery import brian2_functions
+from .layout import Plan
 
 BOOKKEEPING = """
     n_spikes : integer     # spikes of this neuron so far; bookkeeping, not biology

@@ -385,3 +385,30 @@ def accuracy(logits: np.ndarray, labels: Sequence[int] | np.ndarray) -> float:
     if logits.ndim != 2 or not len(logits) or labels.shape != logits.shape[:1]:
         raise ValueError(f"logits of shape {logits.shape} and labels of shape {labels.shape}")
     return float(np.mean(logits.argmax(axis=1) == labels))
+
+
+def input_coding(images: np.ndarray, maximum: int, is_dyadic: bool = False) -> InputCoding:
+    """Return the coding that gives the training images mean 0 and variance 1 in each channel.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, H, W, C)
+        Training images.
+    maximum : int
+        Largest pixel value the data set can hold.
+    is_dyadic : bool
+        Round the gain to a power of two and the mean to a whole number.
+
+    Returns
+    -------
+    InputCoding
+        For unsigned images.
+    """
+    mean = images.mean(axis=(0, 1, 2), dtype=np.float64)
+    std = images.std(axis=(0, 1, 2), dtype=np.float64)
+    gain, offset = 1.0 / std, -mean / std
+    if is_dyadic:
+        gain = np.exp2(np.round(np.log2(gain)))
+        offset = -np.round(mean) * gain
+    rows, columns, channels = images.shape[1:]
+    return InputCoding((rows, columns, channels), maximum, gain=gain, offset=offset)

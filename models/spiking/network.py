@@ -22,62 +22,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dyadic import exact_bits, grid_step, round_to
+from ..arrays import Array
+from ..dyadic import exact_bits, grid_step
 from ..networks.network import InputCoding
+from .inputs import Stimulus
+from .neuron_type import NeuronType
 from .projections import Projection, WindowProjection, largest_sum
-
-Array = NDArray[np.float64]
-
-IMAGES_AT_ONCE = 16  # whose input currents are computed together; more leave the cache
-
-
-@dataclass(frozen=True, kw_only=True)
-class NeuronType:
-    """Equations of one type of neuron, as Brian2 reads them.
-
-    Parameters
-    ----------
-    name : str
-        Name of the type and of its Brian2 group.
-    equations : str
-        Brian2 equations with units, one variable a line.
-    every_phase : str
-        Statements run for every neuron at the start of each phase, before integration.
-    every_step : str
-        Statements run at the start of each step, after those of the phase.
-    threshold, reset : str
-        Brian2 threshold condition and reset statements.
-    afferents : tuple of str
-        Variables to which the spikes that arrive are added. Several for a neuron that keeps the
-        inputs of its window apart, in the order of the window's rows and columns.
-    is_chain : bool
-        Units are chains of neurons: the drive moves on from neuron to neuron, one a step, and
-        earlier neurons inhibit later ones.
-    constants : mapping of str to brian2.Quantity
-        Values of the names in the strings that are neither variables nor units.
-    method : str
-        Brian2 integration method of the differential equations, if there are any.
-
-    Notes
-    -----
-    The engine needs the variables of `afferents` (volt), ``v`` (volt), ``age`` (integer: phases
-    since the present image reached the neuron, -1 for none), ``inhibition`` (volt) for chains,
-    and one variable for each entry of :attr:`Population.parameters`; the rest is free. Neurons
-    that multiply what spikes bring call the factor ``gain`` (dimensionless parameter), so that
-    the exactness of their sums can be judged. To change the biology, replace a type:
-    ``network.with_neurons(replace(kind, equations=...))``.
-    """
-
-    name: str
-    equations: str
-    threshold: str
-    reset: str
-    every_phase: str = ""
-    every_step: str = ""
-    afferents: tuple[str, ...] = ("drive",)
-    is_chain: bool = False
-    constants: Mapping[str, object] = field(default_factory=dict)
-    method: str = "exact"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -131,66 +81,6 @@ class Population:
     def n_neurons(self) -> int:
         """Neurons of one image copy."""
         return self.n_units * self.n_positions
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Stimulus:
-    """What an image sets at one population for as long as it is shown.
-
-    Parameters
-    ----------
-    target : str
-        Population; position 0 of its units.
-    variable : str
-        Variable of its neurons.
-    projections : tuple of Projection
-        From the image's pixels; without any, each unit gets its own pixel.
-    bias : ndarray, shape (height, width, channels)
-        Added to the weighted sum, in network units.
-    step : float
-        The sum is rounded to whole multiples of it, in network units; 0 for no rounding.
-    """
-
-    target: str
-    variable: str
-    projections: tuple[Projection, ...] = ()
-    bias: Array = field(default_factory=lambda: np.zeros((1, 1, 1)))
-    step: float = 0.0
-
-    def values(self, images: Array) -> Array:
-        """Value for each unit, shape (n_images, n_units), in network units."""
-        flat = images.reshape(len(images), -1)
-        if not self.projections:
-            return flat
-        found = np.empty((len(images), self.bias.size))
-        for start in range(0, len(images), IMAGES_AT_ONCE):
-            part = slice(start, start + IMAGES_AT_ONCE)
-            total = np.zeros_like(found[part]) + self.bias.reshape(-1)
-            for projection in self.projections:
-                total += projection.forward(flat[part])
-            found[part] = round_to(total, self.step) if self.step else total
-        return found
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Injection:
-    """Values of a variable for each image, phase and unit, set at the start of the phase.
-
-    An input current that changes in time, say, or noise that is known beforehand.
-
-    Parameters
-    ----------
-    target : str
-        Population; position 0 of its units.
-    variable : str
-        Variable of its neurons, in volts.
-    values : ndarray, shape (n_images, n_phases, n_units)
-        In network units; phases count from the one in which the image reaches the population.
-    """
-
-    target: str
-    variable: str
-    values: Array
 
 
 READOUT = "readout"

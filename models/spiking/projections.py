@@ -17,10 +17,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array
 from ..dyadic import power_of_two_at_least, round_to
 from ..networks.layers import Conv2D, windows
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

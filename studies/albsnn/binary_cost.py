@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ann2brian.models.engine.delivery import kernel_bytes
+from ann2brian.models.engine.layout import kernel_bytes
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.spiking.network import SpikingNetwork
 from ann2brian.models.spiking.projections import Projection

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ann2brian.models.schemes.albsnn.conversion import ESTIMATES
+from ann2brian.models.schemes.albsnn.options import ESTIMATES
 from ann2brian.studies.albsnn.binary_cost import KERNELS
 
 DEFAULT = "albsnn"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 from ann2brian.models.engine.assembly import Objects
-from ann2brian.models.engine.delivery import plan
+from ann2brian.models.engine.layout import plan
 from ann2brian.models.spiking.network import READOUT, SpikingNetwork
 from ann2brian.models.spiking.projections import Projection, WindowProjection
 from brian2 import BrianLogger, Synapses, second, volt

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from ann2brian.models.networks.layers import Spike
 from ann2brian.models.networks.network import Network
-from ann2brian.models.schemes.burst.conversion import BurstOptions
-from ann2brian.models.schemes.noise.conversion import NoiseOptions
+from ann2brian.models.schemes.burst.options import BurstOptions
+from ann2brian.models.schemes.noise.options import NoiseOptions
 
 DEFAULT = "noise"
 CONTROL = "noise-control"

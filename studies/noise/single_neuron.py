@@ -9,7 +9,8 @@ import pandas as pd
 from ann2brian.analysis.statistics import noise_theory, psychometric
 from ann2brian.analysis.statistics import trials as trial_statistics
 from ann2brian.models.engine.simulate import simulate
-from ann2brian.models.schemes.noise.conversion import NoiseOptions, single_neuron
+from ann2brian.models.schemes.noise.options import NoiseOptions
+from ann2brian.models.schemes.noise.single_neuron import single_neuron
 from ann2brian.models.spiking.recording import Recording
 
 MEAN, SIGMA = 0.5, 0.3  # of the noise, in thresholds

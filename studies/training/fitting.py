@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import torch
 from ann2brian.models.networks.network import InputCoding
-from ann2brian.models.pytorch.units import estimate_noise
 from ann2brian.models.schemes.albsnn.training import (
     Binarisation,
     Binariser,
     batch_statistics,
     recalibrate,
 )
+from ann2brian.models.schemes.noise.training import estimate_noise
 from ann2brian.studies.training.recipe import Recipe
 from torch import nn
 from tqdm import tqdm

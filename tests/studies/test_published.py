@@ -3,7 +3,7 @@
 import re
 
 import pandas as pd
-from ann2brian.models.schemes.burst.conversion import BurstOptions
+from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.studies import publish
 from ann2brian.studies.albsnn import conditions as albsnn_conditions
 from ann2brian.studies.burst.conditions import CHECKS, Condition

@@ -25,20 +25,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...checks import require_between, require_one_of, require_whole
+from ...arrays import Array
+from ...conversion.builder import require_spiking
 from ...conversion.linear_paths import bias_map, linear_paths
-from ...conversion.synapses import (
-    Delays,
-    direct_delays,
-    image_current,
-    last_onset,
-    onsets,
-    or_pooling,
-    require_spiking,
-)
-from ...dyadic import grid_step, power_of_two_at_least, round_to
+from ...conversion.membrane import UNIT_VOLT
+from ...conversion.pooling import or_pooling
+from ...conversion.synapses import image_current
+from ...conversion.timing import Delays, direct_delays, last_onset, onsets
+from ...dyadic import grid_step, round_to
+from ...networks.grids import OFFSET_STEP, _rounded, on_grid
 from ...networks.layers import (
     INPUT,
     Activation,
@@ -55,55 +51,16 @@ from ...networks.layers import (
     Spike,
 )
 from ...networks.network import Network
-from ...spiking.network import READOUT, NeuronType, Population, Readout, SpikingNetwork, Stimulus
+from ...spiking.inputs import Stimulus
+from ...spiking.network import READOUT, Population, Readout, SpikingNetwork
+from ...spiking.neuron_type import NeuronType
 from ...spiking.projections import Projection, WindowProjection
-from ..burst.neurons import UNIT_VOLT
-from ..noise.neurons import RESETS
 from .neurons import leaky_neuron
-
-Array = NDArray[np.float64]
+from .options import AlbsnnOptions
 
 SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
-MOST_STEPS = 4096
-# Of a layer in training, as weight files have them; see models/schemes/albsnn/training.py.
-ESTIMATES = ("weight_error", "output_error", "loss_rise", "first_order")
-GAIN_BITS = 15  # of scales and of the gains of batch normalisation, relative to the largest
 DIVIDED_GAIN_BITS = 24  # of gains divided by something else than a power of two
-OFFSET_STEP = 2.0**-16  # grid of the offsets of batch normalisation
 IMAGE_BITS = 31  # of the weights from the image: a weight times a gain
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlbsnnOptions:
-    """How to run a locally binary network.
-
-    Parameters
-    ----------
-    n_steps : int
-        Steps T.
-    leak : float
-        Factor of the potential from step to step, above 0 and at most 1 (no leak).
-    reset : str
-        ``"hard"`` (to rest) or ``"soft"`` (by subtraction).
-    dt_ms : float
-        Length of a step, which is also the time that a spike takes to the next layer.
-    weight_bits : int
-        Bits of a real weight, sign included.
-    """
-
-    n_steps: int = 1
-    leak: float = 0.5
-    reset: str = "hard"
-    dt_ms: float = 1.0
-    weight_bits: int = 16
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        require_whole("n_steps", self.n_steps, 1, MOST_STEPS)
-        require_whole("weight_bits", self.weight_bits, 2, 24)
-        require_one_of("reset", self.reset, tuple(RESETS))
-        require_between("leak", self.leak, 2.0**-10, 1)
-        require_between("dt_ms", self.dt_ms, 1e-3, 1e3)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -126,53 +83,6 @@ class AlbsnnConversion:
     options: AlbsnnOptions
     binary: tuple[str, ...]
     driven: dict[str, str]
-
-
-def on_grid(network: Network, weight_bits: int = 16) -> Network:
-    """The same network with all of its numbers on dyadic grids, so that its sums are exact.
-
-    Parameters
-    ----------
-    network : Network
-        As trained.
-    weight_bits : int
-        Bits of a real weight, sign included.
-
-    Returns
-    -------
-    Network
-        Real kernels are multiples of a power of two, one a layer; scales and the factors of batch
-        normalisation of a coarser one; batch normalisation has mean 0 and variance 1.
-        A network that is on these grids is returned with equal numbers.
-    """
-    layers: list[Layer] = []
-    for layer in network.layers:
-        if isinstance(layer, Conv2D | Dense):
-            layer = replace(
-                layer,
-                kernel=_rounded(layer.kernel, weight_bits - 1),
-                bias=round_to(layer.bias, OFFSET_STEP),
-            )
-        elif isinstance(layer, BinaryConv2D):
-            layer = replace(layer, scale=_rounded(layer.scale, GAIN_BITS))
-        elif isinstance(layer, BatchNorm):
-            n = layer.gamma.size
-            layer = replace(
-                layer,
-                gamma=_rounded(layer.scale, GAIN_BITS),
-                beta=round_to(layer.beta - layer.mean * layer.scale, OFFSET_STEP),
-                mean=np.zeros(n),
-                variance=np.ones(n),
-                epsilon=0.0,
-            )
-        layers.append(layer)
-    return replace(network, layers=tuple(layers))
-
-
-def _rounded(values: Array, bits: int) -> Array:
-    """Multiples of a power of two, `bits` bits below the one that holds the largest."""
-    largest = float(np.abs(values).max())
-    return round_to(values, power_of_two_at_least(largest) / 2**bits) if largest else values
 
 
 def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnConversion:

@@ -17,9 +17,8 @@ Not biological: ``age``, the global rhythm of steps, unbounded negative potentia
 
 from __future__ import annotations
 
-from ...spiking.network import NeuronType
-from ..burst.neurons import V_TH
-from ..noise.neurons import RESETS
+from ...conversion.membrane import RESETS, V_TH
+from ...spiking.neuron_type import NeuronType
 
 
 def leaky_neuron(leak: float, reset: str) -> NeuronType:

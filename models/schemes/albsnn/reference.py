@@ -8,13 +8,11 @@ every step must equal those of a simulation.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ...conversion.reference import ReferenceRun, step_by_step
 from ...spiking.network import Population
 from .conversion import AlbsnnConversion
-
-Array = NDArray[np.float64]
 
 
 def step(v: Array, drive: Array, leak: float, reset: str) -> tuple[Array, Array]:

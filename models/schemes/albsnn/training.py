@@ -35,7 +35,7 @@ from torch import nn
 
 from ...checks import require_between, require_one_of, require_whole
 from ...pytorch.binary_conv import BinaryConv2d
-from .conversion import ESTIMATES
+from .options import ESTIMATES
 
 VARIANTS = ("none", "all", "fixed", "estimated")
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -397,3 +397,27 @@ def recalibrate(module: nn.Module, batches: Iterable[torch.Tensor]) -> None:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         module.train(was_training)
+
+
+def by_layer(history: list[dict[str, Any]]) -> dict[str, dict[str, list[float | None]]]:
+    """Return the history of the choice of binary layers in the form in which a weight file has it.
+
+    Parameters
+    ----------
+    history : list of dict
+        As `Binariser` keeps it.
+
+    Returns
+    -------
+    dict of str to dict
+        By layer: lists with one entry an epoch, of the estimates (five digits, None for NaN) and
+        of ``is_binary``.
+    """
+    found: dict[str, dict[str, list[float | None]]] = {}
+    for row in history:
+        of_layer = found.setdefault(row["layer"], {})
+        of_layer.setdefault("is_binary", []).append(row["is_binary"])
+        for name in ESTIMATES:
+            value = None if math.isnan(row[name]) else float(f"{row[name]:.5g}")
+            of_layer.setdefault(name, []).append(value)
+    return found

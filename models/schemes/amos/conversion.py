@@ -23,90 +23,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...checks import require_one_of, require_whole
+from ...arrays import Array
 from ...conversion.linear_paths import LinearPath, bias_map, linear_paths
 from ...dyadic import power_of_two_at_least, round_to
 from ...networks.layers import INPUT, Activation
 from ...networks.network import Network
-from ...spiking.network import READOUT, NeuronType, Population, Readout, SpikingNetwork, Stimulus
+from ...spiking.inputs import Stimulus
+from ...spiking.network import READOUT, Population, Readout, SpikingNetwork
 from ...spiking.projections import Projection, round_kernels
 from .gate_fits import fit, fitted_gate
 from .gates import Gate, alpha_for, pixel_gate, relu_gate, signed_gate
-
-Array = NDArray[np.float64]
-
-AMOS_NEURON = NeuronType(
-    name="amos",
-    equations="""
-        v : volt                 # membrane potential; u_i + T_i of arXiv 2001.01682 (recalled)
-        theta : volt (constant)  # threshold T_i less the unit's bias
-        drive : volt             # weighted sum x; reaches one neuron of the gate after the other
-        inhibition : volt        # sum of h_ij s_j that is due in this slot
-        age : integer            # 0: a decision is due, -1: not; not biological: a global clock
-    """,
-    every_phase="v = drive - inhibition",  # not biological: the potential is renewed every slot
-    threshold="v > theta and age == 0",
-    reset="v = 0*volt",
-    is_chain=True,
-)
+from .neurons import AMOS_NEURON
+from .options import AmosOptions
 
 OUTPUT_BITS = 10  # output weights d_i of fitted gates are rounded to max|d| / 2^10
 RESTING = {"tanh": -1.0}  # output of a silent gate where it is not 0: the left asymptote
 REFIT_EVALUATIONS = 10_000  # a few seconds for a layer
 GATE_BITS = 8  # thresholds and inhibition are rounded to an output unit / 2^8, or finer
-
-
-@dataclass(frozen=True, kw_only=True)
-class AmosOptions:
-    """How to convert.
-
-    Parameters
-    ----------
-    neurons_per_gate : int
-        K of every gate; the input has as many neurons as its pixels have bits.
-    range_percentile : float
-        Percentile of a ReLU's calibration outputs that its largest code stands for; 100 is the
-        maximum, which a few outliers can make several times larger than what the layer uses
-        (measured on the shipped Fashion-MNIST network: README, "Range").
-    half_step : bool
-        Lower the thresholds of ReLU gates by half a quantisation step, which removes the bias of
-        the floor (an option of this project; the authors do not do it).
-    inhibition : str
-        ``"amos"`` for free h_ij, ``"fs"`` for the restricted h_j (few-spike neurons unrolled).
-    refit : bool
-        Fit the gates of each layer other than ReLU on the range that its calibration drives
-        cover, instead of taking the shipped fit of a fixed range; some seconds for each layer.
-    input_neurons : int
-        Neurons for a signed real input value; unused for pixels.
-    weight_bits : int
-        Bits of a synaptic weight, sign included: the dyadic grid of a layer's kernels.
-    slot_ms : float
-        Biological length of a slot in ms.
-    """
-
-    neurons_per_gate: int = 8
-    range_percentile: float = 99.9
-    half_step: bool = False
-    inhibition: str = "amos"
-    refit: bool = False
-    input_neurons: int = 8
-    weight_bits: int = 16
-    slot_ms: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        require_whole("neurons_per_gate", self.neurons_per_gate, 1, 16)
-        require_whole("input_neurons", self.input_neurons, 1, 16)
-        require_whole("weight_bits", self.weight_bits, 2, 24)
-        if not 0 < self.range_percentile <= 100:
-            raise ValueError(
-                f"range_percentile must be above 0 and at most 100, got {self.range_percentile!r}"
-            )
-        require_one_of("inhibition", self.inhibition, ("amos", "fs"))
-        if not 0 < self.slot_ms < np.inf:
-            raise ValueError(f"slot_ms must be above 0 and finite, got {self.slot_ms!r}")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

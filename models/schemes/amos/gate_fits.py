@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...arrays import Array
 from ...networks.layers import ACTIVATIONS
 from .gate_search import GRID_POINTS, STARTS, Progress, Search, Target, loss
 from .gates import Gate, fs_gate
 
-Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
 
 FITS_FILE = Path(__file__).with_name("gate_fits.json")

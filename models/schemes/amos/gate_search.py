@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-Array = NDArray[np.float64]
+from ...arrays import Array
+
 Progress = Callable[[int, float], None]
 
 GRID_POINTS = 20_001  # the function is taken as linear between these

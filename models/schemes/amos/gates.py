@@ -27,9 +27,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...arrays import Array
 from ...networks.layers import INPUT
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...arrays import Array
 from ...spiking.network import READOUT, Population, SpikingNetwork
 from ...spiking.projections import Projection
 from ...spiking.recording import Spikes
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,7 +7,7 @@ inputs sent and releases up to Gamma spikes (published: the authors' code)::
 
 Gamma = 1 is the integrate-and-fire neuron with soft reset. The image is a constant current,
 the same in every step; the read-out sums without spiking. Max pooling is done by neurons with
-lateral inhibition, :func:`models.schemes.burst.neurons.pooling_neuron`.
+lateral inhibition, :func:`models.conversion.pooling.pooling_neuron`.
 
 Weights are normalised (published): W_l <- W_l lambda_(l-1) / lambda_l, b_l <- b_l / lambda_l, so
 that one spike a step stands for lambda_l. Which lambda the paper prints is not established; the
@@ -26,117 +26,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...checks import require_one_of, require_whole
-from ...conversion.synapses import (
-    Weighted,
-    last_onset,
-    onsets,
-    pooling_windows,
-    require_spiking,
-    weighted,
-)
+from ...arrays import Array
+from ...conversion.builder import require_spiking
+from ...conversion.membrane import UNIT_VOLT
+from ...conversion.pooling import pooling_neuron, pooling_windows
+from ...conversion.synapses import Weighted, weighted
+from ...conversion.timing import last_onset, onsets
 from ...dyadic import round_to
-from ...networks.layers import INPUT, Activation, Layer, MaxPool2D, QuantisedReLU
+from ...networks.layers import Activation, MaxPool2D, QuantisedReLU
 from ...networks.network import Network
-from ...spiking.network import READOUT, NeuronType, Population, Readout, SpikingNetwork, Stimulus
+from ...spiking.inputs import Stimulus
+from ...spiking.network import READOUT, Population, Readout, SpikingNetwork
+from ...spiking.neuron_type import NeuronType
 from ...spiking.projections import Projection, WindowProjection
 from . import reference as burst_reference
-from .neurons import UNIT_VOLT, burst_neuron, pooling_neuron
-
-Array = NDArray[np.float64]
+from .neurons import burst_neuron
+from .options import BurstOptions
+from .scales import _limits, layer_scales, needed_limit
 
 SPIKING = (Activation, QuantisedReLU, MaxPool2D)  # layers whose units become neurons
-NORMALISATIONS = ("maximum", "percentile", "percentile/gamma", "compatibility")
-POOLINGS = ("lipool", "gated", "or")
-TIMINGS = ("double-buffer", "alternating")
-MOST_STEPS = 4096  # algorithmic steps of a conversion
-MOST_INTERVALS = 1000  # of a pause or a delay
 START_STEP = 2.0**-16  # grid of the initial potential, in thresholds
-HELD_BACK = 1e-3  # fraction of a layer's calibration spikes that its own limit may delay
-
-
-@dataclass(frozen=True, kw_only=True)
-class BurstOptions:
-    """How to convert.
-
-    Parameters
-    ----------
-    n_steps : int
-        Algorithmic steps T.
-    gamma : int
-        Most spikes of a neuron in a step.
-    own_limits : bool
-        Lower the limit of each layer to what its neurons need on the calibration images, so that
-        at most a thousandth of its spikes waits for a later step.
-    normalisation : str
-        What lambda is: ``"maximum"`` of the layer's calibration outputs; their ``"percentile"``;
-        ``"percentile/gamma"``, so that a full burst stands for it; or ``"compatibility"``, the
-        rule of the authors' later framework (BrainCog): every output is cut at Gamma before it
-        goes on, and lambda is the percentile of what is left.
-    percentile : float
-        Above 0, at most 100; not used by ``"maximum"``.
-    channel_wise : bool
-        A lambda for each channel instead of one for the layer.
-    initial : float
-        Potential at the onset of an image, as a fraction of the threshold: 0 (the authors) or
-        0.5 (rounds to nearest instead of down), or anything between.
-    pooling : str
-        Max pooling by ``"lipool"`` (exact), ``"gated"`` (spikes of the unit that leads so far)
-        or ``"or"`` (most spikes in this step).
-    timing : str
-        ``"double-buffer"`` or ``"alternating"``, see :mod:`models.schemes.burst.neurons`.
-    intra_burst_ms : float
-        Interval between the spikes of a burst; also the time step of the simulation.
-    guard_ms : float
-        Pause after the longest burst, a whole number of intervals.
-    delay_ms : float
-        Axonal delay, a whole number of intervals, at most the pause.
-    weight_bits : int
-        Bits of a synaptic weight, sign included: the dyadic grid of a layer's kernels.
-    """
-
-    n_steps: int = 32
-    gamma: int = 5
-    own_limits: bool = False
-    normalisation: str = "percentile/gamma"
-    percentile: float = 99.99
-    channel_wise: bool = False
-    initial: float = 0.5
-    pooling: str = "lipool"
-    timing: str = "double-buffer"
-    intra_burst_ms: float = 2.0
-    guard_ms: float = 4.0
-    delay_ms: float = 2.0
-    weight_bits: int = 16
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        require_whole("n_steps", self.n_steps, 1, MOST_STEPS)
-        require_whole("gamma", self.gamma, 1, 64)
-        require_whole("weight_bits", self.weight_bits, 2, 24)
-        require_one_of("normalisation", self.normalisation, NORMALISATIONS)
-        require_one_of("pooling", self.pooling, POOLINGS)
-        require_one_of("timing", self.timing, TIMINGS)
-        if not 0 < self.percentile <= 100:
-            raise ValueError(f"percentile must be above 0 and at most 100, got {self.percentile!r}")
-        if not 0 <= self.initial < 1:
-            raise ValueError(f"initial must be at least 0 and below 1, got {self.initial!r}")
-        if not 1e-3 <= self.intra_burst_ms <= 1e3:
-            raise ValueError(
-                f"intra_burst_ms must be from 0.001 to 1000, got {self.intra_burst_ms!r}"
-            )
-        for name in ("guard_ms", "delay_ms"):
-            n = getattr(self, name) / self.intra_burst_ms
-            if not (0 <= n <= MOST_INTERVALS and abs(n - round(n)) < 1e-6):
-                raise ValueError(
-                    f"{name} must be a whole number of intervals of {self.intra_burst_ms} ms, at "
-                    f"most {MOST_INTERVALS}, got {getattr(self, name)!r}"
-                )
-        if self.delay_ms > self.guard_ms:
-            raise ValueError(
-                f"delay_ms {self.delay_ms} is longer than guard_ms {self.guard_ms}: the last spike "
-                "of a burst would come too late"
-            )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -202,87 +111,6 @@ def convert(
     return conversion
 
 
-def needed_limit(counts: NDArray[np.integer], held_back: float = HELD_BACK) -> int:
-    """Smallest limit that cuts at most a fraction `held_back` of the spikes off their bursts.
-
-    Parameters
-    ----------
-    counts : ndarray of int
-        Spikes of each neuron in each step.
-    held_back : float
-        Largest fraction.
-    """
-    sizes = np.bincount(counts.ravel())
-    beyond = np.array(
-        [
-            (sizes * np.maximum(np.arange(sizes.size) - limit, 0)).sum()
-            for limit in range(sizes.size)
-        ]
-    )
-    total = max(int(beyond[0]), 1)
-    return max(1, int(np.argmax(beyond <= held_back * total)))
-
-
-def layer_scales(network: Network, calibration: Array, options: BurstOptions) -> dict[str, Array]:
-    """Lambda of every spiking layer, shape (channels,).
-
-    Parameters
-    ----------
-    network : Network
-        Without batch normalisation.
-    calibration : ndarray, shape (n, height, width, channels)
-        Training images.
-    options : BurstOptions
-        Names the rule.
-
-    Raises
-    ------
-    ValueError
-        If there are no images, or none drives a layer above 0.
-    """
-    if not len(calibration):
-        raise ValueError("calibration needs at least one image")
-    is_cut = options.normalisation == "compatibility"
-    values = {INPUT: network.input.standardise(network.check_images(calibration))}
-    scales: dict[str, Array] = {}
-    for layer in network.layers:
-        found = layer.apply(*(values[source] for source in layer.inputs))
-        if isinstance(layer, Activation) and is_cut:
-            found = np.minimum(found, options.gamma)
-        values[layer.name] = found
-        n_channels = found.shape[3]
-        if isinstance(layer, QuantisedReLU):
-            scales[layer.name] = np.full(n_channels, layer.step)
-        elif isinstance(layer, MaxPool2D):
-            scales[layer.name] = scales[layer.inputs[0]]
-        elif isinstance(layer, Activation):
-            scales[layer.name] = _scale(layer, found, options)
-    return scales
-
-
-def _scale(layer: Layer, values: Array, options: BurstOptions) -> Array:
-    """Lambda of one layer by the rule of the options."""
-    percentile = 100.0 if options.normalisation == "maximum" else options.percentile
-    flat = values.reshape(-1, values.shape[3])
-    whole = float(_quantile(flat.ravel(), percentile))
-    if whole <= 0:
-        raise ValueError(
-            f"layer {layer.name!r}: percentile {percentile:g} of its calibration outputs is 0, so "
-            "its scale is unknown; calibrate with more images or a higher percentile"
-        )
-    scale = np.full(flat.shape[1], whole)
-    if options.channel_wise:
-        of_channel = np.array([_quantile(column, percentile) for column in flat.T])
-        scale = np.where(of_channel > 0, of_channel, whole)  # a channel that is never active
-    return scale / options.gamma if options.normalisation == "percentile/gamma" else scale
-
-
-def _quantile(values: Array, percentile: float) -> float:
-    """Element int(n p) - 1 of the sorted values (published: the authors' code)."""
-    rank = max(int(values.size * percentile / 100) - 1, 0)
-    return float(np.partition(values, rank)[rank])
-
-
 def _require_convertible(network: Network) -> None:
     """Refuse, by name, what has no spiking counterpart in this scheme."""
     for layer in network.layers:
@@ -292,19 +120,6 @@ def _require_convertible(network: Network) -> None:
                 "for ReLU only. Train with ReLU, or choose a scheme that has this activation"
             )
     require_spiking(network, SPIKING, (Activation, QuantisedReLU))
-
-
-def _limits(network: Network, options: BurstOptions) -> dict[str, int]:
-    """Most spikes in a step of every spiking layer."""
-    limits: dict[str, int] = {}
-    for layer in network.layers:
-        if isinstance(layer, QuantisedReLU):
-            limits[layer.name] = layer.levels
-        elif isinstance(layer, MaxPool2D):
-            limits[layer.name] = limits[layer.inputs[0]]
-        elif isinstance(layer, Activation):
-            limits[layer.name] = options.gamma
-    return limits
 
 
 def _assemble(

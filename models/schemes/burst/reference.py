@@ -9,12 +9,11 @@ simulation.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from ...arrays import Array
 from ...conversion.reference import ReferenceRun, spike_table, weighted_sum
 from ...spiking.network import READOUT, Population, SpikingNetwork
-
-Array = NDArray[np.float64]
 
 
 def burst(v: Array, current: Array | float, limit: ArrayLike) -> tuple[Array, Array]:

@@ -23,113 +23,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...checks import require_between, require_one_of, require_whole
-from ...conversion.synapses import (
-    Weighted,
-    direct_delays,
-    last_onset,
-    onsets,
-    or_pooling,
-    require_spiking,
-    weighted,
-)
+from ...arrays import Array
+from ...conversion.builder import require_spiking
+from ...conversion.membrane import UNIT_VOLT
+from ...conversion.pooling import or_pooling
+from ...conversion.synapses import Weighted, weighted
+from ...conversion.timing import direct_delays, last_onset, onsets
 from ...dyadic import round_to
-from ...networks.layers import INPUT, Activation, MaxPool2D, QuantisedReLU, Spike
-from ...networks.network import InputCoding, Network
-from ...spiking.network import READOUT, NeuronType, Population, Readout, SpikingNetwork, Stimulus
+from ...networks.grids import NOISE_STEP
+from ...networks.layers import Activation, MaxPool2D, QuantisedReLU, Spike
+from ...networks.network import Network
+from ...spiking.inputs import Stimulus
+from ...spiking.network import READOUT, Population, Readout, SpikingNetwork
 from ...spiking.projections import Projection, WindowProjection
-from ..burst.neurons import UNIT_VOLT
-from .neurons import RESETS, RULES, noisy_neuron
-
-Array = NDArray[np.float64]
+from .options import NoiseOptions
 
 SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
-STARTS = ("fixed", "drawn")
-MOST_STEPS = 4096
-NOISE_STEP = 2.0**-16  # grid of means and deviations of the noise, in thresholds
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoiseOptions:
-    """How to run a noise-trained network.
-
-    Parameters
-    ----------
-    n_steps : int
-        Steps N.
-    rule : str
-        What becomes of the noise: ``"residual"``, ``"memoryless"``, ``"both"`` or
-        ``"diffusive"``, see :mod:`models.schemes.noise.neurons`.
-    mean, sigma : float, optional
-        Of the noise, in thresholds, instead of those each layer was trained with.
-    start : str
-        Of the residual rule: the leaked initial potential is ``"fixed"`` at the mean, or
-        ``"drawn"`` from the noise.
-    leak : float
-        Factor of the potential from step to step, above 0 and at most 1 (no leak).
-    reset : str
-        ``"soft"`` (by subtraction) or ``"hard"`` (to rest).
-    has_floor : bool
-        Raise negative potentials to rest after each step.
-    dt_ms : float
-        Length of a step, which is also the time that a spike takes to the next layer.
-    weight_bits : int
-        Bits of a synaptic weight, sign included.
-    """
-
-    n_steps: int = 8
-    rule: str = "residual"
-    mean: float | None = None
-    sigma: float | None = None
-    start: str = "fixed"
-    leak: float = 1.0
-    reset: str = "soft"
-    has_floor: bool = False
-    dt_ms: float = 1.0
-    weight_bits: int = 16
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        require_whole("n_steps", self.n_steps, 1, MOST_STEPS)
-        require_whole("weight_bits", self.weight_bits, 2, 24)
-        require_one_of("rule", self.rule, RULES)
-        require_one_of("start", self.start, STARTS)
-        require_one_of("reset", self.reset, tuple(RESETS))
-        require_between("mean", self.mean, -4, 4)
-        require_between("sigma", self.sigma, 0, 4)
-        require_between("leak", self.leak, 2.0**-10, 1)
-        require_between("dt_ms", self.dt_ms, 1e-3, 1e3)
-        if self.start == "drawn" and self.rule != "residual":
-            raise ValueError(
-                f"start 'drawn' is for the residual rule; with the {self.rule} rule neurons have "
-                "noise anyway, so leave it 'fixed'"
-            )
-
-    @property
-    def neuron(self) -> NeuronType:
-        """The type of all neurons but those for pooling."""
-        return self._neuron(is_noise_given=False)
-
-    @property
-    def neuron_with_given_noise(self) -> NeuronType:
-        """The same, with noise ``eps`` that is set from outside instead of drawn."""
-        return self._neuron(is_noise_given=True)
-
-    def _neuron(self, is_noise_given: bool) -> NeuronType:
-        return noisy_neuron(
-            self.rule,
-            leak=self.leak,
-            reset=self.reset,
-            has_floor=self.has_floor,
-            is_start_drawn=self.start == "drawn",
-            is_noise_given=is_noise_given,
-            dt_ms=self.dt_ms,
-        )
-
-    @property
-    def has_noise(self) -> bool:
-        """Whether the neurons draw random numbers."""
-        return self.rule != "residual" or self.start == "drawn"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -156,7 +65,7 @@ class NoiseConversion:
 
     @property
     def with_given_noise(self) -> SpikingNetwork:
-        """The network with noise from outside; see :class:`~models.spiking.network.Injection`.
+        """The network with noise from outside; see :class:`~models.spiking.inputs.Injection`.
 
         Raises
         ------
@@ -278,66 +187,6 @@ def convert(network: Network, options: NoiseOptions | None = None) -> NoiseConve
         means=means,
         sigmas=sigmas,
         weight_error=max(weight_error, found.error),
-    )
-
-
-def single_neuron(
-    options: NoiseOptions, *, mean: float = 0.5, sigma: float = 0.3, largest: float = 4.0
-) -> SpikingNetwork:
-    """One noisy neuron that is driven by the image's only pixel; each image is a trial.
-
-    Parameters
-    ----------
-    options : NoiseOptions
-        How it runs.
-    mean, sigma : float
-        Of its noise, in thresholds, if the options say nothing else.
-    largest : float
-        Largest drive in a step, in thresholds; signed.
-
-    Returns
-    -------
-    SpikingNetwork
-        Its population is ``"neuron"``; a pixel is the drive in thresholds. The one score is the
-        number of spikes.
-    """
-    layer = Spike("neuron", (INPUT,), 1.0, mean, sigma)
-    mean, sigma = _noise(layer, options)
-    one = np.ones(1, dtype=np.int64)
-    return SpikingNetwork(
-        scheme="noise",
-        name="single neuron",
-        neurons=(options.neuron,),
-        populations=(
-            Population(
-                name="neuron",
-                neurons=options.rule,
-                shape=(1, 1, 1),
-                onset=0,
-                parameters=_parameters(np.zeros((1, 1, 1)), mean, sigma, options),
-                largest_input=largest,
-                input_step=NOISE_STEP,
-            ),
-        ),
-        projections=(
-            Projection(
-                source="neuron",
-                target=READOUT,
-                kernel=np.ones((1, 1, 1, 1)),
-                gains=np.ones(1),
-                delays=0 * one,
-                source_shape=(1, 1, 1),
-                target_shape=(1, 1, 1),
-            ),
-        ),
-        stimuli=(Stimulus(target="neuron", variable="bias"),),
-        readout=Readout(n_steps=options.n_steps, offset=np.zeros(1), onset=0),
-        image_shape=(1, 1, 1),
-        coding=InputCoding((1, 1, 1), largest, np.ones(1), np.zeros(1), signed=True),
-        unit_volt=UNIT_VOLT,
-        dt_ms=options.dt_ms,
-        n_phases=options.n_steps,
-        most_spikes=options.n_steps,
     )
 
 

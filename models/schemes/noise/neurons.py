@@ -31,11 +31,10 @@ from __future__ import annotations
 
 from brian2 import ms
 
-from ...spiking.network import NeuronType
-from ..burst.neurons import V_TH
+from ...conversion.membrane import RESETS, V_TH
+from ...spiking.neuron_type import NeuronType
 
 RULES = ("residual", "memoryless", "both", "diffusive")
-RESETS = {"soft": "v -= v_th", "hard": "v = 0*volt"}
 
 
 def noisy_neuron(

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ...arrays import Array
 from ...conversion.reference import ReferenceRun, step_by_step
+from ...networks.grids import NOISE_STEP
 from ...spiking.network import Population
-from .conversion import NOISE_STEP, NoiseConversion, NoiseOptions
-
-Array = NDArray[np.float64]
+from .conversion import NoiseConversion
+from .options import NoiseOptions
 
 
 def step(

@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from ann2brian.analysis.figures import style as figures
-from ann2brian.analysis.statistics.gate_codes import accuracy_interval
+from ann2brian.analysis.figures.amos import (
+    accuracy_against_k,
+    accuracy_over_time,
+    firing_by_position,
+    staircase,
+    travelling_raster,
+)
+from ann2brian.analysis.statistics.accuracy import accuracy_interval
 from ann2brian.models.networks.layers import ACTIVATIONS
 from ann2brian.models.schemes.amos.gate_fits import fitted_gate
 from ann2brian.models.schemes.amos.gates import alpha_for, relu_gate
@@ -47,7 +54,7 @@ def legend(ax):
 def test_staircase_draws_gates(ax):
     """Lines of the staircase against the gates and the function."""
     gates = {3: relu_gate(3, 1.0), 1: relu_gate(1, 1.0)}
-    figures.staircase(ax, "relu", gates, (-0.5, 1.5))
+    staircase(ax, "relu", gates, (-0.5, 1.5))
     drawn = lines(ax)
     assert list(drawn) == ["relu", "K = 1", "K = 3"] == legend(ax)
     x = drawn["relu"][0]
@@ -98,7 +105,7 @@ def test_raster_pen_and_paper(ax):
     """Fields of the raster against handmade spikes: slot, row of the gate, colour of position."""
     # Units 0 and 2 of the input at position 1 and 0; unit 1 of act at positions 0 and 2.
     spikes = spikes_of([0, 0, 1, 1], [2, 3, 1, 5], [0, 1, 2, 4])
-    figures.travelling_raster(ax, spikes, raster_layers(), 0.5)
+    travelling_raster(ax, spikes, raster_layers(), 0.5)
     colours = [tuple(colour) for colour in mpl.colormaps["viridis"]([0.0, 0.43, 0.86])]
     # Three rows, a gap of 0.12 * 3, then two rows.
     assert marks(ax) == [
@@ -117,7 +124,7 @@ def test_raster_samples_evenly(ax):
     """Gates drawn of a large layer against evenly spaced ones, and the label against that."""
     layer = RecordedLayer(name="wide", shape=(1, 1, 101), n_positions=1, onset=0)
     spikes = spikes_of(np.zeros(101), np.arange(101), np.zeros(101))
-    figures.travelling_raster(ax, spikes, (layer,), 1.0, most_units=5)
+    travelling_raster(ax, spikes, (layer,), 1.0, most_units=5)
     (drawn,) = marks(ax)
     assert [row for _, _, row, _ in drawn] == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert ax.get_yticklabels()[0].get_text() == "wide (5 of 101)"
@@ -128,13 +135,13 @@ def test_raster_sampled_rows_keep_their_gate(ax):
     """Rows of a sampled layer against the evenly spaced gates 0, 25, 50, 75, 100."""
     layer = RecordedLayer(name="wide", shape=(1, 1, 101), n_positions=1, onset=0)
     spikes = spikes_of([0, 0, 0], [24, 75, 100], [0, 0, 0])
-    figures.travelling_raster(ax, spikes, (layer,), 1.0, most_units=5)
+    travelling_raster(ax, spikes, (layer,), 1.0, most_units=5)
     assert [row for _, _, row, _ in marks(ax)[0]] == [3.0, 4.0]
 
 
 def test_raster_of_silence(ax):
     """A raster without a spike against no fields at all; it still names the layers."""
-    figures.travelling_raster(ax, spikes_of([], [], []), raster_layers(), 1.0)
+    travelling_raster(ax, spikes_of([], [], []), raster_layers(), 1.0)
     assert marks(ax) == [[], []]
     assert len(ax.get_yticklabels()) == 2
 
@@ -143,7 +150,7 @@ def test_raster_refuses_several_images(ax):
     """Spikes of two images against the error message."""
     spikes = spikes_of([0, 0], [0, 0], [0, 0], image=[0, 1])
     with pytest.raises(ValueError, match="one image, the spikes belong to 2"):
-        figures.travelling_raster(ax, spikes, raster_layers(), 1.0)
+        travelling_raster(ax, spikes, raster_layers(), 1.0)
 
 
 METRICS = pd.DataFrame(
@@ -158,7 +165,7 @@ METRICS = pd.DataFrame(
 
 def test_accuracy_against_k_draws_the_table(ax):
     """Points, intervals, values and the line of the trained network against the table."""
-    figures.accuracy_against_k(ax, METRICS)
+    accuracy_against_k(ax, METRICS)
     (container,) = ax.containers
     points, _, (bars,) = container
     np.testing.assert_array_equal(points.get_xdata(), [2, 4, 8])
@@ -179,7 +186,7 @@ def test_accuracy_against_k_draws_the_table(ax):
 def test_accuracy_against_k_at_all_correct(ax):
     """The interval at 100 % against its bounds: it never reaches above, and has no negative arm."""
     table = METRICS.assign(snn_accuracy=1.0)
-    figures.accuracy_against_k(ax, table)
+    accuracy_against_k(ax, table)
     (bars,) = ax.containers[0][2]
     ends = np.array([segment[:, 1] for segment in bars.get_segments()])
     assert (ends[:, 1] == 100.0).all()
@@ -191,7 +198,7 @@ def test_accuracy_over_time_draws_the_table(ax):
     table = pd.DataFrame(
         {"slot": [4, 5], "time_ms": [3.0, 3.5], "accuracy": [0.25, 0.75], "agreement": [0.5, 1.0]}
     )
-    figures.accuracy_over_time(ax, table, 0.8)
+    accuracy_over_time(ax, table, 0.8)
     drawn = lines(ax)
     np.testing.assert_array_equal(drawn["spiking network"], [[3.0, 3.5], [25.0, 75.0]])
     agreement = drawn["same class as the trained network"]
@@ -210,7 +217,7 @@ def test_firing_by_position_draws_the_table(ax):
             "firing_probability": [0.125, 0.5, 0.25],
         }
     )
-    figures.firing_by_position(ax, table)
+    firing_by_position(ax, table)
     drawn = lines(ax)
     assert list(drawn) == ["b", "a"] == legend(ax)
     np.testing.assert_array_equal(drawn["b"], [[0, 1], [0.125, 0.5]])
@@ -227,7 +234,7 @@ def test_firing_by_position_of_many_layers(ax):
             "firing_probability": np.arange(20) / 20,
         }
     )
-    figures.firing_by_position(ax, table)
+    firing_by_position(ax, table)
     assert [line.get_ydata()[0] for line in ax.lines] == table["firing_probability"].tolist()
     named = legend(ax)
     assert len(named) == figures.MOST_NAMES

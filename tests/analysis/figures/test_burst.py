@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from ann2brian.analysis.figures import burst as burst_figures
 from ann2brian.analysis.figures import style as figures
-from ann2brian.analysis.statistics.gate_codes import accuracy_interval
+from ann2brian.analysis.statistics.accuracy import accuracy_interval
 from ann2brian.models.spiking.recording import RecordedLayer, Spikes
 from ann2brian.studies import make_figures as script
 from matplotlib.backends.backend_agg import FigureCanvasAgg

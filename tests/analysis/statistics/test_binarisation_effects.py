@@ -13,7 +13,8 @@ from ann2brian.analysis.statistics.binarisation_effects import (
     timing_change,
     weight_error,
 )
-from ann2brian.analysis.statistics.trials import van_rossum
+from ann2brian.analysis.statistics.distances import van_rossum
+from ann2brian.models.networks.grids import on_grid
 from ann2brian.models.networks.layers import (
     BatchNorm,
     BinaryConv2D,
@@ -26,6 +27,7 @@ from ann2brian.models.networks.network import InputCoding, Network
 from ann2brian.models.pytorch.binary_conv import binary_weight
 from ann2brian.models.schemes.albsnn import conversion as albsnn
 from ann2brian.models.schemes.albsnn import reference as albsnn_reference
+from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
 
 CLASSES = tuple("abcde")
 
@@ -58,7 +60,7 @@ def spiking_network(seed=0):
         GlobalAvgPool("pool2", ("norm4",)),
     )
     coding = InputCoding((8, 10, 2), 16, np.full(2, 0.2), np.full(2, -1.4))
-    return albsnn.on_grid(Network("spiking", coding, layers, CLASSES))
+    return on_grid(Network("spiking", coding, layers, CLASSES))
 
 
 def with_all_classes(network, images):
@@ -212,8 +214,8 @@ def test_saving_curve():
 def test_drives_are_the_potentials_of_the_first_step(binary):
     """Potentials against the layers' own outputs, and the spikes of the first step against them."""
     network, images = binarised(spiking_network(), binary), pixels(20)
-    network = albsnn.on_grid(network)
-    conversion = albsnn.convert(network, albsnn.AlbsnnOptions(n_steps=3, weight_bits=16))
+    network = on_grid(network)
+    conversion = albsnn.convert(network, AlbsnnOptions(n_steps=3, weight_bits=16))
     found = albsnn_reference.drives(conversion, images)
     assert list(found) == ["act1", "act2", "act3"]
     values = network.activations(images)
@@ -358,7 +360,7 @@ def test_timing_refuses_other_values():
 
 def test_layers_before_a_binary_one_do_not_change():
     """A network and the same with one binary layer: only spikes behind that layer move."""
-    network, options = spiking_network(), albsnn.AlbsnnOptions(n_steps=4)
+    network, options = spiking_network(), AlbsnnOptions(n_steps=4)
     before, after = (
         albsnn_reference.run(albsnn.convert(version, options), pixels(6)).counts
         for version in (network, binarised(network, ["conv2"]))

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from ann2brian.analysis.statistics.bursts import (
-    Trains,
     burst_lengths,
     bursts,
     detection,
@@ -19,8 +18,8 @@ from ann2brian.analysis.statistics.bursts import (
     phase_bursts,
     residual_potential,
     summary,
-    trains_of,
 )
+from ann2brian.analysis.statistics.trains import Trains, trains_of
 from ann2brian.models.spiking.recording import RecordedLayer, Recording, Spikes
 from hypothesis import given, settings
 from hypothesis import strategies as st

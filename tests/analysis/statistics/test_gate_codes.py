@@ -6,9 +6,8 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
+from ann2brian.analysis.statistics.accuracy import accuracy_interval, accuracy_over_time
 from ann2brian.analysis.statistics.gate_codes import (
-    accuracy_interval,
-    accuracy_over_time,
     activation_error,
     code_words,
     decoded,

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from ann2brian.analysis.statistics import noise_theory as theory
 from ann2brian.analysis.statistics.psychometric import largest_deviation
+from ann2brian.models.conversion.membrane import UNIT_VOLT
 from ann2brian.models.engine.simulate import simulate
-from ann2brian.models.schemes.burst.neurons import UNIT_VOLT
-from ann2brian.models.schemes.noise.conversion import NOISE_STEP, NoiseOptions, single_neuron
+from ann2brian.models.networks.grids import NOISE_STEP
+from ann2brian.models.schemes.noise.options import NoiseOptions
+from ann2brian.models.schemes.noise.single_neuron import single_neuron
 from brian2 import Network, NeuronGroup, mV, prefs, second
 from scipy import stats
 from scipy.integrate import quad, solve_ivp

@@ -8,18 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 import quantities as pq
+from ann2brian.analysis.statistics.distances import mean_over_pairs, van_rossum, victor_purpura
 from ann2brian.analysis.statistics.trials import (
     fano_factor,
     information_per_spike,
     interval_histogram,
     interval_variation,
-    mean_over_pairs,
     noise_correlation,
     reliability,
     spike_jitter,
     summary,
-    van_rossum,
-    victor_purpura,
     windowed_counts,
 )
 from elephant.conversion import BinnedSpikeTrain

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ann2brian.models.engine import builds
-from ann2brian.models.engine.delivery import plan
+from ann2brian.models.engine.layout import plan
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.schemes.amos import conversion as amos
 from ann2brian.models.schemes.amos import reference as amos_reference
+from ann2brian.models.schemes.amos.options import AmosOptions
 from ann2brian.studies.benchmarks.explicit_synapses import unrolled, with_explicit_synapses
 from brian2 import ms, volt
 
@@ -32,7 +33,7 @@ from tests.support.networks import (
 
 def convert(network, images, **options):
     options = {"neurons_per_gate": 4, **options}
-    return amos.convert(network, images, amos.AmosOptions(**options)).spiking
+    return amos.convert(network, images, AmosOptions(**options)).spiking
 
 
 @pytest.fixture(scope="module")

@@ -263,7 +263,7 @@ def test_foreign_file(tmp_path, metadata):
     """A safetensors file of other origin against the error that says how to convert."""
     path = tmp_path / "foreign.safetensors"
     save_file({"weight": np.ones(3, np.float32)}, path, metadata=metadata)
-    with pytest.raises(WeightFileError, match=r"foreign\.safetensors.*models\.from_torch"):
+    with pytest.raises(WeightFileError, match=r"foreign\.safetensors.*with from_torch"):
         load_network(path)
 
 

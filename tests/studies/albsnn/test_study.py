@@ -15,10 +15,12 @@ import pytest
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
+from ann2brian.models.networks.grids import on_grid
 from ann2brian.models.networks.layers import BatchNorm, BinaryConv2D, Conv2D, GlobalAvgPool, Spike
 from ann2brian.models.networks.network import InputCoding, Network
 from ann2brian.models.schemes.albsnn import conversion as albsnn
 from ann2brian.models.schemes.albsnn import reference as albsnn_reference
+from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
 from ann2brian.studies import publish, run_albsnn
 from ann2brian.studies.albsnn import binary_cost
 from ann2brian.studies.albsnn import conditions as albsnn_conditions
@@ -84,7 +86,7 @@ def small_network(name, seed=0):
     gamma = norm.gamma * np.tile([1, -1], 5)  # sums alone would name other classes
     head = replace(norm, mean=centre, gamma=gamma, beta=np.zeros(10))
     layers[-2] = head
-    return albsnn.on_grid(replace(network, layers=tuple(layers)))
+    return on_grid(replace(network, layers=tuple(layers)))
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +137,7 @@ def reference():
     """What the algorithm does with the same images, by number of steps."""
     images, labels = datasets.load("digits", "test", None)
     conversions = [
-        albsnn.convert(small_network("digits-albsnn"), albsnn.AlbsnnOptions(n_steps=n))
-        for n in (1, 2)
+        albsnn.convert(small_network("digits-albsnn"), AlbsnnOptions(n_steps=n)) for n in (1, 2)
     ]
     runs = {c.options.n_steps: albsnn_reference.run(c, images[:N_IMAGES]) for c in conversions}
     logits = {c.options.n_steps: runs[c.options.n_steps].scores for c in conversions}
@@ -300,7 +301,7 @@ def test_timing_compares_with_layers_made_binary_afterwards(whole, reference):
                 alpha = np.abs(layer.kernel).mean(axis=(0, 1, 2))
                 layer = replace(layer, kernel=np.where(layer.kernel < 0, -alpha, alpha))
             layers.append(layer)
-        options = albsnn.AlbsnnOptions(n_steps=2)
+        options = AlbsnnOptions(n_steps=2)
         conversion = albsnn.convert(replace(real, layers=tuple(layers)), options)
         counts = albsnn_reference.run(conversion, images).counts
         return {name: np.moveaxis(c, 1, 2).reshape(-1, 2).tolist() for name, c in counts.items()}
@@ -360,7 +361,7 @@ def test_cost_is_the_median_of_pairs(monkeypatch):
 
     monkeypatch.setattr(binary_cost, "simulate", answer)
     images, _ = datasets.load("digits", "test", None)
-    conversion = albsnn.convert(small_network("digits-albsnn"), albsnn.AlbsnnOptions())
+    conversion = albsnn.convert(small_network("digits-albsnn"), AlbsnnOptions())
     cost = binary_cost.measure(conversion.spiking, images[:2], rounds=3).set_index("kernels")
     assert asked == ["packed", "numbers", "numbers", "packed", "packed", "numbers"]
     assert cost["loop_s"].to_dict() == {"packed": 2.0, "numbers": 2.0}

@@ -6,8 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from ann2brian.models.schemes.burst import conversion as burst
-from ann2brian.models.schemes.burst.conversion import BurstOptions
+from ann2brian.models.schemes.burst.options import NORMALISATIONS, POOLINGS, TIMINGS, BurstOptions
 from ann2brian.studies.burst.conditions import (
     BASELINE,
     CHECKS,
@@ -39,13 +38,13 @@ def test_label_tells_conversions_apart():
     """Every combination of what a run can vary: other conversions have other labels."""
     seen = {}
     choices = {
-        "normalisation": burst.NORMALISATIONS,
+        "normalisation": NORMALISATIONS,
         "gamma": (1, 5),
         "initial": (0.0, 0.5),
         "channel_wise": (False, True),
         "own_limits": (False, True),
-        "pooling": burst.POOLINGS,
-        "timing": burst.TIMINGS,
+        "pooling": POOLINGS,
+        "timing": TIMINGS,
         "percentile": (99.0, 99.99),
     }
     for values in itertools.product(*choices.values()):
@@ -55,8 +54,8 @@ def test_label_tells_conversions_apart():
         label = Condition(options=options).label
         assert seen.setdefault(label, options) == options
         assert Condition(options=replace(options, n_steps=3)).label == label
-    n_rules = 2 * (len(burst.NORMALISATIONS) - 1) + 1
-    assert len(seen) == n_rules * 2**4 * len(burst.POOLINGS) * len(burst.TIMINGS)
+    n_rules = 2 * (len(NORMALISATIONS) - 1) + 1
+    assert len(seen) == n_rules * 2**4 * len(POOLINGS) * len(TIMINGS)
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -91,7 +90,7 @@ def test_steps_of_the_study(asked, twice, half):
     assert n_steps == dict.fromkeys(n_steps, asked) | others
 
 
-@pytest.mark.parametrize("pooling", burst.POOLINGS)
+@pytest.mark.parametrize("pooling", POOLINGS)
 def test_baseline_is_plain_integrate_and_fire(pooling):
     """The baseline of an elaborate conversion against its options by hand."""
     base = BurstOptions(channel_wise=True, pooling=pooling, timing="alternating", n_steps=4)

@@ -16,6 +16,7 @@ from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.network import accuracy
 from ann2brian.models.schemes.burst import conversion as burst
 from ann2brian.models.schemes.burst import reference as burst_reference
+from ann2brian.models.schemes.burst.options import NORMALISATIONS, POOLINGS, TIMINGS, BurstOptions
 from ann2brian.studies import run_burst
 from ann2brian.studies.burst import conditions as burst_conditions
 from ann2brian.studies.burst.conditions import Condition
@@ -95,7 +96,7 @@ class Expected:
         self.logits = self.network.forward(self.images)
         self.options, self.conversions, self.runs = {}, {}, {}
         for options in config["conditions"]:
-            options = burst.BurstOptions(**options)
+            options = BurstOptions(**options)
             name = Condition(options=options).label
             self.options[name] = options
             self.conversions[name] = burst.convert(self.network, calibration, options)
@@ -129,7 +130,7 @@ def alternating(out):
 def rules(out):
     """The three pooling rules, with so low a scale that neurons fall behind."""
     flags = ["--gamma", 2, "--normalisation", "percentile", "--percentile", 90, "--initial", 0]
-    return study(out, *flags, "--pooling", *burst.POOLINGS, "--baseline-steps", 0)
+    return study(out, *flags, "--pooling", *POOLINGS, "--baseline-steps", 0)
 
 
 # ---- what is written ----
@@ -185,8 +186,8 @@ def test_configuration_and_provenance(quick):
     # Only --target numpy and sizes were asked for; all else is the default of the conversion.
     plain = {"normalisation": "maximum", "percentile": 100.0, "gamma": 1, "initial": 0.0}
     assert config["conditions"] == [
-        vars(burst.BurstOptions(n_steps=8 * N_STEPS, **plain)),
-        vars(burst.BurstOptions(n_steps=N_STEPS)),
+        vars(BurstOptions(n_steps=8 * N_STEPS, **plain)),
+        vars(BurstOptions(n_steps=N_STEPS)),
     ]
     provenance = json.loads((quick / "provenance.json").read_text())
     assert (provenance["seed"], provenance["target"]) == (1, "numpy")
@@ -472,7 +473,7 @@ def test_sweep_runs_each_condition_as_if_alone(rules, tmp_path):
     """The last rule of three against a run of it alone; the spike trains are that one's."""
     flags = ["--gamma", 2, "--normalisation", "percentile", "--percentile", 90, "--initial", 0]
     alone = study(tmp_path, *flags, "--pooling", "or", "--baseline-steps", 0)
-    assert table(rules, "metrics")["pooling"].tolist() == list(burst.POOLINGS)
+    assert table(rules, "metrics")["pooling"].tolist() == list(POOLINGS)
     for name in ("metrics", "time", "layers", "intervals"):
         rows = table(rules, name)
         assert rows["condition"].drop_duplicates().tolist() == labels_of(rules)
@@ -519,7 +520,7 @@ def test_long_runs_have_the_longest_baseline_there_may_be(tmp_path, no_runs):
     folder = run_burst.main(["--steps", "1000", "--out", str(tmp_path)])
     assert steps_of(folder) == {BASELINE: 4096, SHOWN: 1000}
     with pytest.raises(ValueError, match="1 to 4096, got 4097"):
-        burst.BurstOptions(n_steps=4097)
+        BurstOptions(n_steps=4097)
 
 
 @pytest.mark.parametrize("pooling", ["lipool", "gated"])
@@ -528,7 +529,7 @@ def test_conditions_of_the_whole_study(tmp_path, no_runs, pooling):
     flags = ["--study", "--pooling", pooling, "--steps", 2]
     folder = study(tmp_path, *flags)
     assert folder.name.startswith("digits-digits-burst-study-")
-    base = burst.BurstOptions(n_steps=2, pooling=pooling)
+    base = BurstOptions(n_steps=2, pooling=pooling)
     wanted = {c.label: c.options.n_steps for c in burst_conditions.study(base)}
     plain = burst_conditions.baseline(base, 1).label
     assert (plain in wanted) == (pooling == "gated")
@@ -543,7 +544,7 @@ def test_whole_study_runs(out):
     """--study on one image in one step against the number of its results."""
     sizes = ["--images", "1", "--spikes", "1", "--steps", "1", "--baseline-steps", "2"]
     folder = study(out, "--study", sizes=sizes)
-    assert len(labels_of(folder)) == 2 + len(burst_conditions.study(burst.BurstOptions()))
+    assert len(labels_of(folder)) == 2 + len(burst_conditions.study(BurstOptions()))
     assert table(folder, "layers")["layer"].tolist() == [*LAYERS] * len(labels_of(folder))
     assert not (folder / "checks.csv").exists()  # these belong to another data set
 
@@ -737,12 +738,12 @@ FLAGS = {
     "--steps": ["1"],
     "--gamma": ["1", "5"],
     "--own-limits": [],
-    "--normalisation": list(burst.NORMALISATIONS),
+    "--normalisation": list(NORMALISATIONS),
     "--percentile": ["99.5"],
     "--channel-wise": [],
     "--initial": ["0.25"],
-    "--pooling": list(burst.POOLINGS),
-    "--timing": list(burst.TIMINGS),
+    "--pooling": list(POOLINGS),
+    "--timing": list(TIMINGS),
     "--intra-burst-ms": ["1.5"],
     "--guard-ms": ["3.5"],
     "--delay-ms": ["0.5"],

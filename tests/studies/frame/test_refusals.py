@@ -23,6 +23,7 @@ from ann2brian.models.networks.layers import Activation, AvgPool2D, Conv2D, Dens
 from ann2brian.models.networks.network import Network
 from ann2brian.models.schemes.amos import conversion as amos
 from ann2brian.models.schemes.amos.gate_fits import fitted_gate
+from ann2brian.models.schemes.amos.options import AmosOptions
 from ann2brian.studies import run_amos
 from ann2brian.studies.frame import result_folder as common
 
@@ -54,7 +55,7 @@ def case():
     """A small network with every kind of layer, its images and its conversion with K = 2."""
     network = everything()
     images = images_for(network, 3)
-    options = amos.AmosOptions(neurons_per_gate=2)
+    options = AmosOptions(neurons_per_gate=2)
     return network, images, amos.convert(network, images, options).spiking
 
 
@@ -291,7 +292,7 @@ def test_missing_data_file(fashion, tmp_path, capsys):
 def test_gate_size_out_of_range(n_neurons):
     """Sizes outside 1 to 16 against the error that names the option and the value."""
     with pytest.raises(ValueError, match=rf"neurons_per_gate.*1 to 16, got {n_neurons}$"):
-        amos.AmosOptions(neurons_per_gate=n_neurons)
+        AmosOptions(neurons_per_gate=n_neurons)
 
 
 def test_gate_size_without_a_fit(case):
@@ -299,7 +300,7 @@ def test_gate_size_without_a_fit(case):
     network = everything("silu")
     for attempt in (
         lambda: fitted_gate("silu", 5),
-        lambda: amos.convert(network, case[1], amos.AmosOptions(neurons_per_gate=5)),
+        lambda: amos.convert(network, case[1], AmosOptions(neurons_per_gate=5)),
     ):
         with pytest.raises(ValueError, match=r"silu gate with 5 neurons.*4, 6, 8.* neurons"):
             attempt()
@@ -320,7 +321,7 @@ def test_gate_size_without_a_fit(case):
 def test_conversion_option_out_of_range(option, value, message):
     """Each other option of the conversion against the error that names it and the value."""
     with pytest.raises(ValueError, match=message):
-        amos.AmosOptions(**{option: value})
+        AmosOptions(**{option: value})
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from ann2brian.analysis.statistics.residuals import residual_statistics
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.network import accuracy
-from ann2brian.models.schemes.burst import conversion as burst
+from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.models.schemes.noise import conversion as noise
 from ann2brian.models.schemes.noise import reference as noise_reference
+from ann2brian.models.schemes.noise.options import NoiseOptions
 from ann2brian.studies import run_noise
 from ann2brian.studies.frame import result_folder as common
 from ann2brian.studies.frame.spike_files import load_spikes
@@ -65,7 +66,7 @@ def reference():
     """What the algorithm does with the same images."""
     images, labels = datasets.load("digits", "test", None)
     network = storage.load_network(storage.trained("digits-noise"))
-    conversion = noise.convert(network, noise.NoiseOptions(n_steps=N_STEPS))
+    conversion = noise.convert(network, NoiseOptions(n_steps=N_STEPS))
     run = noise_reference.run(conversion, images[:N_IMAGES])
     return network, conversion, run, images[:N_IMAGES], labels[:N_IMAGES]
 
@@ -194,7 +195,7 @@ def test_residuals_are_what_the_next_step_gets(tmp_path):
     folder = study(tmp_path, "--leak", "0.5", "--floor", "--mean", "0")
     network = storage.load_network(storage.trained("digits-noise"))
     images, _ = datasets.load("digits", "test", None)
-    options = noise.NoiseOptions(n_steps=N_STEPS, leak=0.5, has_floor=True, mean=0.0)
+    options = NoiseOptions(n_steps=N_STEPS, leak=0.5, has_floor=True, mean=0.0)
     run = noise_reference.run(noise.convert(network, options), images[:N_TRAINS])
     residuals = table(folder, "residuals").set_index("layer")
     for name, left in run.potentials.items():
@@ -232,7 +233,7 @@ def test_rate_conversion_is_that_of_the_burst_scheme():
     """An analogue network with single spikes, by the labels of the study."""
     plain, improved = noise_conditions.rate_conditions(8)
     for condition in (plain, improved):
-        assert isinstance(condition.options, burst.BurstOptions)
+        assert isinstance(condition.options, BurstOptions)
         assert condition.options.gamma == 1
     assert (plain.options.initial, improved.options.initial) == (0.0, 0.5)
 

@@ -19,6 +19,7 @@ from ann2brian.models.dyadic import (
     round_to,
 )
 from ann2brian.models.networks import datasets
+from ann2brian.models.networks.grids import NOISE_STEP, on_grid
 from ann2brian.models.networks.layers import (
     Activation,
     AvgPool2D,
@@ -32,7 +33,7 @@ from ann2brian.models.networks.layers import (
     QuantisedReLU,
     Spike,
 )
-from ann2brian.models.networks.network import accuracy
+from ann2brian.models.networks.network import accuracy, input_coding
 from ann2brian.models.networks.weight_files import (
     load_info,
     load_network,
@@ -44,9 +45,8 @@ from ann2brian.models.pytorch.from_torch import from_torch
 from ann2brian.models.pytorch.units import MeanOverSteps, NoisySpike, RepeatSteps
 from ann2brian.models.schemes.albsnn import conversion as albsnn
 from ann2brian.models.schemes.albsnn import reference as albsnn_reference
-from ann2brian.models.schemes.albsnn.conversion import ESTIMATES
+from ann2brian.models.schemes.albsnn.options import ESTIMATES, AlbsnnOptions
 from ann2brian.models.schemes.albsnn.training import Binarisation, Binariser
-from ann2brian.models.schemes.noise.conversion import NOISE_STEP
 from ann2brian.studies import (
     run_albsnn,
     train,
@@ -343,7 +343,7 @@ def test_training_sees_several_steps():
     torch.manual_seed(3)
     module = train.RECIPES["digits-direct4"].build().double().eval()
     images = datasets.load("digits", "test")[0][:20]
-    coding = train.input_coding(images, 16)
+    coding = input_coding(images, 16)
     network = from_torch(module, coding, datasets.classes("digits"), "net")
     with torch.no_grad():
         found = module(fitting.to_tensor(images, coding).double()).numpy()
@@ -480,7 +480,7 @@ def test_saved_binary_network_is_on_its_grid(binary_run):
     """The file against its own rounding, its exactness, and its quoted accuracy."""
     network = load_network(binary_run[1])
     assert any(isinstance(layer, BinaryConv2D) for layer in network.layers)
-    again = albsnn.on_grid(network)
+    again = on_grid(network)
     for layer, same in zip(network.layers, again.layers, strict=True):
         for field in layer.ARRAYS:
             np.testing.assert_array_equal(getattr(layer, field), getattr(same, field))
@@ -497,9 +497,9 @@ def test_saved_network_is_the_trained_module(tmp_path):
     options = Binarisation(variant="fixed", layers=("conv2", "conv3"))
     recipe = replace(BINARY, epochs=2, binarisation=options)
     images, labels = (part[:412] for part in datasets.load("digits", "train"))
-    coding = train.input_coding(images, 16, is_dyadic=True)
+    coding = input_coding(images, 16, is_dyadic=True)
     module, _ = fitting.fit(recipe, images, labels, coding, 1, tmp_path)
-    network = albsnn.on_grid(from_torch(module, coding, datasets.classes("digits"), "net"))
+    network = on_grid(from_torch(module, coding, datasets.classes("digits"), "net"))
     assert sum(isinstance(layer, BinaryConv2D) for layer in network.layers) == 2
     with torch.no_grad():
         expected = module(fitting.to_tensor(images, coding)).numpy()
@@ -511,7 +511,7 @@ def test_saved_network_is_the_trained_module(tmp_path):
 def test_probe_images_do_not_train(tmp_path):
     """A training whose probe images are others against one before: same weights, other history."""
     images, labels = (part[:400] for part in datasets.load("digits", "train"))
-    coding = train.input_coding(images, 16, is_dyadic=True)
+    coding = input_coding(images, 16, is_dyadic=True)
     fixed = Binarisation(variant="fixed", layers=("conv2",), n_probe=90)
     recipe = replace(BINARY, epochs=2, binarisation=fixed)
     found = []
@@ -536,7 +536,7 @@ def test_latent_weights_are_clipped_in_training(tmp_path):
     And the statistics of batch normalisation against plain means over the training images.
     """
     images, labels = (part[:412] for part in datasets.load("digits", "train"))
-    coding = train.input_coding(images, 16, is_dyadic=True)
+    coding = input_coding(images, 16, is_dyadic=True)
     fixed = Binarisation(variant="fixed", layers=("conv1", "conv3"), n_probe=100, optimised_part=0)
     recipe = replace(BINARY, epochs=2, learning_rate=2.0, binarisation=fixed)
     module, _ = fitting.fit(recipe, images, labels, coding, 1, tmp_path)
@@ -587,7 +587,7 @@ def test_binary_training_sees_the_same_steps(n_steps):
             nn.init.normal_(part.bias, 0.3, 0.3)
             part.running_var.fill_(0.1)
     images = datasets.load("digits", "test")[0][:20]
-    coding = train.input_coding(images, 16, is_dyadic=True)  # float32 images are exact
+    coding = input_coding(images, 16, is_dyadic=True)  # float32 images are exact
     network = from_torch(module, coding, datasets.classes("digits"), "net")
     with torch.no_grad():
         found = module(fitting.to_tensor(images, coding).double()).numpy()
@@ -719,7 +719,7 @@ def test_standardised_training_images():
     """Mean and standard deviation of what the network sees against 0 and 1, per channel."""
     images = np.random.default_rng(2).integers(0, 200, (50, 6, 5, 2), dtype=np.uint8)
     images[..., 1] //= 3
-    x = fitting.to_tensor(images, train.input_coding(images, 255))
+    x = fitting.to_tensor(images, input_coding(images, 255))
     assert x.shape == (50, 2, 6, 5)
     # float32 sums over 1500 values
     np.testing.assert_allclose(x.mean(dim=(0, 2, 3)), 0, atol=1e-5)
@@ -729,7 +729,7 @@ def test_standardised_training_images():
 def test_dyadic_standardisation():
     """Rounded gain and offset of the digits against pen and paper: mean 4.9 and deviation 6.0."""
     images, _ = datasets.load("digits", "train")
-    coding = train.input_coding(images, 16, is_dyadic=True)
+    coding = input_coding(images, 16, is_dyadic=True)
     assert (coding.gain.tolist(), coding.offset.tolist()) == ([0.125], [-0.625])
 
 
@@ -737,7 +737,7 @@ def test_dyadic_standardisation_by_channel():
     """Gains and offsets of three channels against pen and paper: each has values of its own."""
     images = np.zeros((2, 4, 4, 3), np.uint8)
     images[0], images[1] = (0, 0, 10), (200, 60, 17)  # means 100, 30, 13.5; deviations 100, 30, 3.5
-    coding = train.input_coding(images, 255, is_dyadic=True)
+    coding = input_coding(images, 255, is_dyadic=True)
     assert coding.gain.tolist() == [1 / 128, 1 / 32, 1 / 4]
     assert coding.offset.tolist() == [-100 / 128, -30 / 32, -14 / 4]
     x = fitting.to_tensor(images, coding)
@@ -838,7 +838,7 @@ def test_dyadic_training_with_colours(tmp_path):
     labels = rng.integers(0, 3, 400)
     images = rng.integers(0, np.array([250, 120, 20]), (400, 8, 8, 3)).astype(np.uint8)
     images[np.arange(400), :4, :4, labels] //= 4  # a class is what is dark at the top left
-    coding = train.input_coding(images, 255, is_dyadic=True)
+    coding = input_coding(images, 255, is_dyadic=True)
     assert len(set(coding.gain)) == 3
     recipe = replace(
         BINARY,
@@ -853,7 +853,7 @@ def test_dyadic_training_with_colours(tmp_path):
     # Single precision may turn a spike or two that are at the threshold.
     is_close = np.isclose(trained_network.forward(images), expected, atol=1e-4).all(axis=1)
     assert is_close.mean() > 0.98
-    network = albsnn.on_grid(trained_network)
+    network = on_grid(trained_network)
     check_exactness(network, images)
     assert accuracy(network.forward(images), labels) > 0.5  # guessing gives a third
     conversion = albsnn.convert(network)
@@ -1012,7 +1012,7 @@ def test_binary_recipes_are_those_of_the_table():
                 assert same == base
             else:
                 assert replace(recipe, binarisation=base.binarisation) == base
-    options = albsnn.AlbsnnOptions()
+    options = AlbsnnOptions()
     assert (options.leak, options.reset, options.n_steps) == (LEAK, "hard", 1)
 
 
@@ -1023,7 +1023,7 @@ def test_recipe_builds_what_it_says(name):
     assert recipe.dataset == DATASETS[data]
     described = datasets.describe(recipe.dataset)
     images = np.random.default_rng(0).integers(0, described.maximum + 1, (20, *described.shape))
-    coding = train.input_coding(images, described.maximum)
+    coding = input_coding(images, described.maximum)
     module = recipe.build()
     assert isinstance(module, nn.Module)
     network = from_torch(module, coding, described.classes, name)

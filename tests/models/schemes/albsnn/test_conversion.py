@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from ann2brian.models.dyadic import grid_step
-from ann2brian.models.engine.delivery import plan
+from ann2brian.models.engine.layout import plan
+from ann2brian.models.networks.grids import on_grid
 from ann2brian.models.networks.layers import (
     Activation,
     Add,
@@ -25,6 +26,7 @@ from ann2brian.models.networks.layers import (
 from ann2brian.models.networks.network import Network
 from ann2brian.models.schemes.albsnn import conversion as albsnn
 from ann2brian.models.schemes.albsnn import reference as albsnn_reference
+from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
 from ann2brian.models.spiking.projections import Projection
 
 from tests.support.binary_networks import convolution, dyadic_coding, mixed, norm, step_by_step
@@ -34,7 +36,7 @@ PATTERNS = ("rrrrr", "bbbbb", "rbrbr", "brbrb")
 
 
 def convert(network, **options):
-    return albsnn.convert(network, albsnn.AlbsnnOptions(**options))
+    return albsnn.convert(network, AlbsnnOptions(**options))
 
 
 def rough(network, seed=3):
@@ -169,7 +171,7 @@ def test_integer_spike_test(n_steps):
 def test_on_grid_changes_little_and_once(pattern, bits):
     """Numbers on the grid against half a step of it, and against those of a second rounding."""
     network = rough(mixed(pattern))
-    once = albsnn.on_grid(network, bits)
+    once = on_grid(network, bits)
     for layer, original in zip(once.layers, network.layers, strict=True):
         if isinstance(layer, BatchNorm):
             x = np.linspace(-3, 3, layer.gamma.size)[None, None, None]
@@ -187,7 +189,7 @@ def test_on_grid_changes_little_and_once(pattern, bits):
             assert grid_step(layer.kernel) >= step
             assert np.abs(layer.kernel - original.kernel).max() <= step / 2
             assert np.abs(layer.kernel).max() <= 2 ** (bits - 1) * step
-    again = numbers(albsnn.on_grid(once, bits))
+    again = numbers(on_grid(once, bits))
     for name, values in numbers(once).items():
         np.testing.assert_array_equal(again[name], values, err_msg=name)
 
@@ -201,7 +203,7 @@ def test_grid_of_zeros_and_dense_layers():
         Dense("dense1", ("gap",), np.array([[0.3, 0.7], [1 / 3, 0.0]]), np.array([0.1, 0.25])),
     )
     network = Network("zeros", dyadic_coding((2, 2, 1)), layers, ("a", "b"))
-    found = albsnn.on_grid(network)
+    found = on_grid(network)
     np.testing.assert_array_equal(found.layers[0].kernel, layers[0].kernel)
     np.testing.assert_array_equal(found.layers[0].bias, layers[0].bias)
     assert np.abs(found.layers[3].kernel - layers[3].kernel).max() <= 2.0**-16
@@ -294,7 +296,7 @@ def test_readout_identity(pattern, n_steps):
 
     Of rough numbers, which the conversion first puts on a grid; the sums here are by `einsum`.
     """
-    network = albsnn.on_grid(rough(mixed(pattern)))
+    network = on_grid(rough(mixed(pattern)))
     images = images_for(network, 6)
     conversion = convert(network, n_steps=n_steps)
     run = albsnn_reference.run(conversion, images)
@@ -553,7 +555,7 @@ def test_binary_projections_hold_signs_only():
 def test_bad_options_are_refused(options, message):
     """Errors that name the option and the value."""
     with pytest.raises(ValueError, match=message):
-        albsnn.AlbsnnOptions(**options)
+        AlbsnnOptions(**options)
 
 
 def odd(*layers):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ann2brian.models.engine.delivery import plan
+from ann2brian.models.engine.layout import plan
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks.layers import GlobalAvgPool, Spike
@@ -13,6 +13,7 @@ from ann2brian.models.networks.network import Network
 from ann2brian.models.networks.weight_files import load_network, trained
 from ann2brian.models.schemes.albsnn import conversion as albsnn
 from ann2brian.models.schemes.albsnn import reference as albsnn_reference
+from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
 from ann2brian.models.spiking.projections import Projection
 
 from tests.support.binary_networks import convolution, dyadic_coding, mixed, norm, step_by_step
@@ -23,7 +24,7 @@ EXACT = 1e-12  # of potentials whose leak is no power of two
 
 
 def convert(network, **options):
-    return albsnn.convert(network, albsnn.AlbsnnOptions(**{"n_steps": 4, **options}))
+    return albsnn.convert(network, AlbsnnOptions(**{"n_steps": 4, **options}))
 
 
 def check(network, target, n_images=N_IMAGES, options=None, **settings):

@@ -14,6 +14,7 @@ from ann2brian.models.networks.network import InputCoding, Network, accuracy
 from ann2brian.models.pytorch.from_torch import from_torch
 from ann2brian.models.schemes.amos import conversion as amos
 from ann2brian.models.schemes.amos import reference as amos_reference
+from ann2brian.models.schemes.amos.options import AmosOptions
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
@@ -49,7 +50,7 @@ def mlps():
 
 def loss(network, calibration, images, labels, **options):
     """Accuracy that the conversion loses, in points, and the reference run."""
-    conversion = amos.convert(network, calibration, amos.AmosOptions(**options))
+    conversion = amos.convert(network, calibration, AmosOptions(**options))
     run = amos_reference.run(conversion.spiking, images)
     trained = accuracy(network.forward(images), labels)
     return 100 * (trained - accuracy(run.scores[:, -1], labels)), conversion, run
@@ -182,7 +183,7 @@ def test_fashion_mnist_test_set(name, n_images):
         pytest.skip(str(error))
     network = storage.load_network(storage.trained(name))
     most, k = (0.002, 8) if name.endswith("relu") else (0.005, 12)
-    options = amos.AmosOptions(neurons_per_gate=k)
+    options = AmosOptions(neurons_per_gate=k)
     images, labels = images[:n_images], labels[:n_images]
     spiking = amos.convert(network, training[:512], options).spiking
     run = simulate(spiking, images, pipelined=True, jobs=2)
@@ -227,7 +228,7 @@ def test_timing_follows_the_method_note():
     """Onsets o_{l+1} = o_l + K_l, and every spike of an image arrives in one slot."""
     network = everything()
     spiking = amos.convert(
-        network, images_for(network, 30), amos.AmosOptions(neurons_per_gate=5)
+        network, images_for(network, 30), AmosOptions(neurons_per_gate=5)
     ).spiking
     onsets = {p.name: p.onset for p in spiking.populations}
     assert onsets == {"input": 0, "act1": 4, "act2": 9, "act3": 14, "act4": 19}
@@ -241,7 +242,7 @@ def test_weights_lie_on_the_grid_they_claim():
     """Kernels, thresholds and inhibition against the grid computed from their bits."""
     network = everything("silu")
     for bits in (4, 8, 16):
-        options = amos.AmosOptions(weight_bits=bits)
+        options = AmosOptions(weight_bits=bits)
         conversion = amos.convert(network, images_for(network, 30), options)
         for p in conversion.spiking.projections:
             assert np.abs(p.kernel).max() / grid_step(p.kernel) <= 2 ** (bits + 1)
@@ -267,7 +268,7 @@ def test_signed_input_rounds_down_to_its_code():
     coding = InputCoding((9, 8, 2), 0.7, np.array([1.0, 2.0]), np.zeros(2), signed=True)
     network = Network("signed", coding, network.layers, network.classes)
     images = images_for(network, 20)
-    conversion = amos.convert(network, images, amos.AmosOptions(input_neurons=7))
+    conversion = amos.convert(network, images, AmosOptions(input_neurons=7))
     run = amos_reference.run(conversion.spiking, images)
     gate = conversion.gates["input"]
     q = gate.outputs[-1]

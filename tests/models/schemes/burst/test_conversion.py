@@ -20,6 +20,8 @@ from ann2brian.models.networks.layers import (
 from ann2brian.models.networks.network import Network, accuracy
 from ann2brian.models.schemes.burst import conversion as burst
 from ann2brian.models.schemes.burst import reference as burst_reference
+from ann2brian.models.schemes.burst.options import BurstOptions
+from ann2brian.models.schemes.burst.scales import layer_scales, needed_limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,7 +163,7 @@ def test_lipool_map_is_the_maximum_at_every_step(size, stride, padding):
     """Acceptance B5 on maps: any kernel, stride and padding, against the layer's own maximum."""
     network = pooled_network(size, stride, padding)
     images = images_for(network, 6)
-    spiking = burst.convert(network, images, burst.BurstOptions(n_steps=9, gamma=3)).spiking
+    spiking = burst.convert(network, images, BurstOptions(n_steps=9, gamma=3)).spiking
     run = burst_reference.run(spiking, images)
     pool = network.layer("pool1")
     shape = network.shapes["act1"]
@@ -182,7 +184,7 @@ def test_conservation_in_a_network(limit, initial):
     """
     network = pooled_network()
     images = images_for(network, 5)
-    options = burst.BurstOptions(
+    options = BurstOptions(
         n_steps=12, gamma=limit, initial=initial, normalisation="percentile", percentile=90.0
     )
     spiking = burst.convert(network, images, options).spiking
@@ -222,7 +224,7 @@ def test_converted_network_equals_a_run_on_the_trained_layers(options):
     """
     network = pooled_network()
     images = images_for(network, 8)
-    options = burst.BurstOptions(n_steps=20, gamma=3, weight_bits=24, **options)
+    options = BurstOptions(n_steps=20, gamma=3, weight_bits=24, **options)
     conversion = burst.convert(network, images, options)
     run = burst_reference.run(conversion.spiking, images)
     state = {}
@@ -266,7 +268,7 @@ def test_scores_approach_the_trained_network():
     logits = network.forward(images)
     errors = []
     for n_steps in (64, 512):
-        options = burst.BurstOptions(
+        options = BurstOptions(
             n_steps=n_steps, gamma=4, normalisation="percentile/gamma", percentile=100.0
         )
         conversion = burst.convert(network, images, options)
@@ -303,7 +305,7 @@ def test_quantised_network_is_exact_in_one_step(levels):
     """Acceptance B7: T = 1, Gamma = L, V(0) = v_th/2 against the trained network, bit for bit."""
     network = quantised_network(levels)
     images = images_for(network, 40)
-    conversion = burst.convert(network, images, burst.BurstOptions(n_steps=1))
+    conversion = burst.convert(network, images, BurstOptions(n_steps=1))
     run = burst_reference.run(conversion.spiking, images)
     values = network.activations(images)
     for name in ("act1", "pool1", "act2"):
@@ -325,7 +327,7 @@ def test_shipped_quantised_networks_are_exact_in_one_step(name):
     except datasets.DatasetError as error:
         pytest.skip(str(error))
     images, labels = images[:200], labels[:200]
-    conversion = burst.convert(network, images[:1], burst.BurstOptions(n_steps=1))
+    conversion = burst.convert(network, images[:1], BurstOptions(n_steps=1))
     run = burst_reference.run(conversion.spiking, images)
     assert np.array_equal(run.scores[:, 0], network.forward(images))
     assert accuracy(run.scores[:, 0], labels) > 0.85
@@ -341,7 +343,7 @@ def test_scales_by_rule():
     ordered = np.sort(outputs.ravel())
 
     def scale(**options):
-        return burst.layer_scales(folded, images, burst.BurstOptions(**options))["act1"]
+        return layer_scales(folded, images, BurstOptions(**options))["act1"]
 
     assert np.all(scale(normalisation="maximum") == outputs.max())
     at_90 = ordered[int(ordered.size * 0.9) - 1]
@@ -351,10 +353,10 @@ def test_scales_by_rule():
     found = scale(normalisation="maximum", channel_wise=True)
     assert np.array_equal(found, np.where(by_channel > 0, by_channel, outputs.max()))
     # The compatibility rule cuts at Gamma, and what is cut goes on to the next layer.
-    options = burst.BurstOptions(normalisation="compatibility", percentile=100.0, gamma=1)
-    scales = burst.layer_scales(folded, images, options)
+    options = BurstOptions(normalisation="compatibility", percentile=100.0, gamma=1)
+    scales = layer_scales(folded, images, options)
     assert np.all(scales["act1"] == min(1.0, outputs.max()))
-    plain = burst.layer_scales(folded, images, replace(options, normalisation="maximum"))
+    plain = layer_scales(folded, images, replace(options, normalisation="maximum"))
     assert scales["act2"][0] < plain["act2"][0]
     assert np.array_equal(scales["pool1"], scales["act1"])
 
@@ -362,13 +364,13 @@ def test_scales_by_rule():
 def test_limits_of_their_own():
     """Limits from calibration: smaller where that is enough, and the smallest that is."""
     counts = np.array([[0] * 50, [1] * 50, [2] * 48 + [5, 5]])
-    assert burst.needed_limit(counts, held_back=0) == 5
-    assert burst.needed_limit(counts, held_back=6 / 156) == 2
-    assert burst.needed_limit(counts, held_back=5 / 156) == 3
-    assert burst.needed_limit(np.zeros((3, 3), dtype=int)) == 1
+    assert needed_limit(counts, held_back=0) == 5
+    assert needed_limit(counts, held_back=6 / 156) == 2
+    assert needed_limit(counts, held_back=5 / 156) == 3
+    assert needed_limit(np.zeros((3, 3), dtype=int)) == 1
     network = pooled_network()
     images = images_for(network, 20)
-    options = burst.BurstOptions(n_steps=16, gamma=6, normalisation="percentile", percentile=95.0)
+    options = BurstOptions(n_steps=16, gamma=6, normalisation="percentile", percentile=95.0)
     free = burst.convert(network, images, options)
     own = burst.convert(network, images, replace(options, own_limits=True))
     assert max(own.limits.values()) < 6
@@ -450,7 +452,7 @@ def test_silent_calibration_is_refused():
         burst.convert(
             network,
             images_for(network, 2),
-            burst.BurstOptions(normalisation="percentile", percentile=1.0),
+            BurstOptions(normalisation="percentile", percentile=1.0),
         )
 
 
@@ -480,12 +482,12 @@ def test_silent_calibration_is_refused():
 def test_options_out_of_range_are_refused_by_name(field, value):
     """Every option, with a message that names it."""
     with pytest.raises(ValueError, match=field):
-        burst.BurstOptions(**{field: value})
+        BurstOptions(**{field: value})
 
 
 def test_intervals_that_rounding_makes_odd_are_taken():
     """0.3 / 0.1 is not 3 in floating point, but three intervals all the same."""
-    options = burst.BurstOptions(intra_burst_ms=0.1, guard_ms=0.3, delay_ms=0.1)
+    options = BurstOptions(intra_burst_ms=0.1, guard_ms=0.3, delay_ms=0.1)
     network = pooled_network()
     spiking = burst.convert(network, images_for(network, 2), options).spiking
     assert spiking.phase_steps == options.gamma + 3

@@ -16,6 +16,7 @@ from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.layers import Activation, Conv2D, Dense, Flatten, MaxPool2D
 from ann2brian.models.networks.network import Network
 from ann2brian.models.schemes.burst import conversion as burst
+from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.studies import run_burst
 from ann2brian.studies.frame import result_folder as common
 from safetensors.numpy import load_file, save_file
@@ -60,7 +61,7 @@ def case():
     """A small network with max pooling, its images and its conversion."""
     network = pooled_network()
     images = images_for(network, 3)
-    options = burst.BurstOptions(n_steps=2, gamma=2)
+    options = BurstOptions(n_steps=2, gamma=2)
     return network, images, burst.convert(network, images, options).spiking
 
 
@@ -225,7 +226,7 @@ def test_percentile_at_which_a_layer_is_silent(tmp_path, capsys, normalisation):
     silent = [np.mean(activity[name] > 0) < 0.8 for name in ("act1", "act2")]
     assert silent[0]
     message = "layer 'act1': percentile 20 of its calibration outputs is 0"
-    options = burst.BurstOptions(normalisation=normalisation, percentile=20.0)
+    options = BurstOptions(normalisation=normalisation, percentile=20.0)
     with pytest.raises(ValueError, match=message):
         burst.convert(network, images[:100], options)
     flags = ["--percentile", "20", "--normalisation", normalisation]

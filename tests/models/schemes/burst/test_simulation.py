@@ -10,6 +10,7 @@ from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.schemes.burst import conversion as burst
 from ann2brian.models.schemes.burst import reference as burst_reference
+from ann2brian.models.schemes.burst.options import POOLINGS, TIMINGS, BurstOptions
 from ann2brian.studies.benchmarks.explicit_synapses import with_explicit_synapses
 from brian2 import ms
 
@@ -30,7 +31,7 @@ OPTIONS = {"n_steps": 6, "gamma": 3, "normalisation": "percentile", "percentile"
 
 
 def convert(network, images, **options):
-    return burst.convert(network, images, burst.BurstOptions(**{**OPTIONS, **options})).spiking
+    return burst.convert(network, images, BurstOptions(**{**OPTIONS, **options})).spiking
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +108,7 @@ def test_every_limit_equals_reference(gamma, target):
         lambda *case: (
             case[2] == "numpy" or case[:2] in (("double-buffer", "or"), ("alternating", "gated"))
         ),
-        itertools.product(burst.TIMINGS, burst.POOLINGS, ("numpy", "cpp_standalone")),
+        itertools.product(TIMINGS, POOLINGS, ("numpy", "cpp_standalone")),
     ),
 )
 def test_each_timing_and_pooling_equals_reference(timing, pooling, target):
@@ -126,7 +127,7 @@ def test_both_timings_release_the_same_spikes_at_other_times():
     images = images_for(network, 4)
     runs = [
         simulate(convert(network, images, timing=timing), images, target="numpy", record=True)
-        for timing in burst.TIMINGS
+        for timing in TIMINGS
     ]
     for name, counts in runs[0].spikes_by_step.items():
         assert np.array_equal(counts, runs[1].spikes_by_step[name])

@@ -11,6 +11,7 @@ from ann2brian.models.schemes.amos import conversion as amos
 from ann2brian.models.schemes.burst import conversion as burst
 from ann2brian.models.schemes.noise import conversion as noise
 from ann2brian.models.schemes.noise import reference as noise_reference
+from ann2brian.models.schemes.noise.options import NoiseOptions
 
 from tests.support.networks import CLASSES, coding, conv, dense, everything, images_for, noisy
 from tests.support.networks import pooled_network as pooled
@@ -18,7 +19,7 @@ from tests.support.networks import pooled_network as pooled
 
 def test_reference_against_a_neuron_by_hand():
     """Drive 0.4 in thresholds, start at 0.5: potentials worked out on paper, for both resets."""
-    options = noise.NoiseOptions(n_steps=4)
+    options = NoiseOptions(n_steps=4)
     v, spikes = np.zeros(1), []
     for t in range(4):
         fired, v = noise_reference.step(v, np.array([0.4]), 0.0, t, 0.5, options)
@@ -35,7 +36,7 @@ def test_reference_against_a_neuron_by_hand():
 
 def test_floor_lifts_negative_potentials_only():
     """A silent neuron with and without floor after one step of inhibition."""
-    options = noise.NoiseOptions(n_steps=2, has_floor=True)
+    options = NoiseOptions(n_steps=2, has_floor=True)
     found = {}
     for has_floor in (True, False):
         v = np.zeros(1)
@@ -50,7 +51,7 @@ def test_floor_lifts_negative_potentials_only():
 def test_layers_come_one_after_another():
     """Every spiking layer, pooling included, takes a step; the read-out takes none."""
     network = noisy(pooled())
-    conversion = noise.convert(network, noise.NoiseOptions(n_steps=6, dt_ms=2.0))
+    conversion = noise.convert(network, NoiseOptions(n_steps=6, dt_ms=2.0))
     onsets = {p.name: p.onset for p in conversion.spiking.populations}
     names = ["act1", "pool1", "act2", "act3", "pool2", "act4"]
     assert onsets == {name: i for i, name in enumerate(names)}
@@ -67,7 +68,7 @@ def test_start_is_the_mean_after_the_first_leak():
     """Trap of the specification: with leak the start is mean / leak; without memory the mean."""
     network = noisy(everything(), mean=0.5)
     starts = {
-        rule: noise.convert(network, noise.NoiseOptions(rule=rule, leak=0.25))
+        rule: noise.convert(network, NoiseOptions(rule=rule, leak=0.25))
         .spiking.populations[0]
         .parameters["v_start"]
         for rule in ("residual", "both", "diffusive", "memoryless")
@@ -90,11 +91,11 @@ def test_noise_is_that_of_each_layer_unless_told_otherwise():
         for i, layer in enumerate(network.layers)
     ]
     network = replace(network, layers=tuple(layers))
-    own = noise.convert(network, noise.NoiseOptions(rule="both"))
+    own = noise.convert(network, NoiseOptions(rule="both"))
     index = {layer.name: i for i, layer in enumerate(network.layers)}
     assert own.means == {name: 0.25 * index[name] for name in own.means}
     assert own.sigmas == {name: 0.125 * index[name] for name in own.sigmas}
-    other = noise.convert(network, noise.NoiseOptions(rule="both", mean=0.0, sigma=0.75))
+    other = noise.convert(network, NoiseOptions(rule="both", mean=0.0, sigma=0.75))
     assert set(other.means.values()) == {0.0}
     assert set(other.sigmas.values()) == {0.75}
 
@@ -116,7 +117,7 @@ def test_threshold_scales_the_weights():
         )
         network = Network("scaled", coding((7, 7, 1)), layers, CLASSES)
         images = images_for(network, 5)
-        conversion = noise.convert(network, noise.NoiseOptions(n_steps=3))
+        conversion = noise.convert(network, NoiseOptions(n_steps=3))
         counts.append(noise_reference.run(conversion, images).counts)
     assert counts[0]["s2"].any()
     for name in ("s1", "s2"):
@@ -144,7 +145,7 @@ def test_threshold_scales_the_weights():
 def test_bad_options_are_refused(options, message):
     """Errors that name the option and the value."""
     with pytest.raises(ValueError, match=message):
-        noise.NoiseOptions(**options)
+        NoiseOptions(**options)
 
 
 def odd(*layers):
@@ -189,7 +190,7 @@ def test_noise_can_only_be_given_where_it_is_drawn():
     network = noisy(everything())
     for rule in ("residual", "diffusive"):
         with pytest.raises(ValueError, match=f"'{rule}' do not draw"):
-            _ = noise.convert(network, noise.NoiseOptions(rule=rule)).with_given_noise
+            _ = noise.convert(network, NoiseOptions(rule=rule)).with_given_noise
 
 
 def test_shipped_networks_are_exact():

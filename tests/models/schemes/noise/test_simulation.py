@@ -8,7 +8,8 @@ import pytest
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.schemes.noise import conversion as noise
 from ann2brian.models.schemes.noise import reference as noise_reference
-from ann2brian.models.spiking.network import Injection
+from ann2brian.models.schemes.noise.options import NoiseOptions
+from ann2brian.models.spiking.inputs import Injection
 from scipy import stats
 
 from tests.support.networks import (
@@ -32,7 +33,7 @@ RULES = [
 
 
 def convert(network, **options):
-    return noise.convert(network, noise.NoiseOptions(**{"n_steps": 5, **options}))
+    return noise.convert(network, NoiseOptions(**{"n_steps": 5, **options}))
 
 
 def with_noise(conversion, n_images, seed=3):

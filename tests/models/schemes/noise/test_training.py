@@ -10,14 +10,13 @@ from ann2brian.analysis.statistics.noise_theory import spike_gradient, spike_pro
 from ann2brian.analysis.statistics.psychometric import largest_deviation
 from ann2brian.models.pytorch import units as torch_layers
 from ann2brian.models.pytorch.units import (
-    RESIDUAL_BAND,
     SURROGATE_WIDTH,
     MeanOverSteps,
     NoisySpike,
     RepeatSteps,
-    estimate_noise,
     set_steps,
 )
+from ann2brian.models.schemes.noise.training import RESIDUAL_BAND, estimate_noise
 from torch import nn
 
 DRIVES = np.arange(-6, 19, 3) / 12  # in thresholds; 9 of them

@@ -1,0 +1,61 @@
+"""The contract of a conversion scheme: what every one of them declares, with the same signatures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..arrays import Array
+from ..networks.network import Network
+from ..spiking.network import SpikingNetwork
+from .options import Options
+from .reference import ReferenceRun
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Conversion:
+    """A converted network and how it was converted; a scheme's own class adds what it knows.
+
+    Parameters
+    ----------
+    spiking : SpikingNetwork
+        What runs.
+    options : Options
+        As asked for.
+    """
+
+    spiking: SpikingNetwork
+    options: Any
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Scheme:
+    """A conversion scheme.
+
+    Parameters
+    ----------
+    name : str
+        As in result folders and tables.
+    title : str
+        For readers.
+    paper : str
+        Key of its paper in ``CITATION.cff``.
+    options : type of Options
+        Whose type tells which scheme converts.
+    convert : callable
+        ``convert(network, options=None, calibration=None)`` to a :class:`Conversion`.
+    reference : callable
+        ``reference(conversion, images)`` to a :class:`~models.conversion.reference.ReferenceRun`:
+        the algorithm in plain NumPy, without Brian2 and the engine.
+    reads_calibration : bool
+        Training images are needed. Otherwise they are not loaded, and `convert` ignores them.
+    """
+
+    name: str
+    title: str
+    paper: str
+    options: type[Options]
+    convert: Callable[[Network, Any, Array | None], Conversion]
+    reference: Callable[[Any, Array], ReferenceRun]
+    reads_calibration: bool

@@ -1,0 +1,144 @@
+"""The functions of delivery.h in NumPy, for whole vectors of spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .layout import LATERAL, TO_READOUT, WINDOW, Plan, Route
+
+
+class _NumpyDelivery:
+    """The functions of delivery.h in NumPy, for whole vectors of spikes."""
+
+    def __init__(
+        self, plan: Plan, weights: NDArray[Any], state: Mapping[str, Sequence[NDArray[Any]]]
+    ) -> None:
+        self.plan, self.weights, self.gains = plan, weights, plan.gains
+        bits = np.unpackbits(plan.signs.astype("<i4").view(np.uint8), bitorder="little")
+        self.signs = np.where(bits, 1.0, -1.0)
+        self.targets, self.ages = state["targets"], state["ages"]
+        self.n_images = state["n_images"][0]
+        counts = (len(plan.routes), plan.sizes.steps)
+        self.arrivals = state["arrivals"][0].reshape(counts)
+        self.events = state["events"][0].reshape(counts)
+        if plan.sizes.chained:
+            self.inhibition = state["inhibition"][0]
+            self.pending = state["pending"][0].reshape(plan.sizes.rows, plan.sizes.chained)
+
+    def deliver_spike(self, neuron: Any, route: Any, step: Any) -> NDArray[np.int32]:
+        neuron, route = np.atleast_1d(neuron), np.atleast_1d(route)
+        neuron, route = np.broadcast_arrays(neuron, route)
+        reached = np.zeros(neuron.shape, dtype=np.int32)
+        sizes = self.plan.sizes
+        for index in np.unique(route):
+            chosen = route == index
+            r = self.plan.routes[index]
+            if r.kind == LATERAL:
+                reached[chosen] = self._inhibit(r, neuron[chosen], int(step))
+            else:
+                reached[chosen] = self._spread(r, neuron[chosen])
+            since = max(int(step) // sizes.phase_steps - r.first_phase, 0)
+            at = min(since % sizes.period // sizes.every, sizes.steps - 1)
+            self.arrivals[index, at] += np.count_nonzero(chosen)
+            self.events[index, at] += reached[chosen].sum()
+        return reached
+
+    def _inhibit(self, r: Route, neuron: NDArray[Any], step: int) -> NDArray[np.int32]:
+        h = self.weights[r.kernel_start : r.kernel_start + r.positions**2]
+        h = h.reshape(r.positions, r.positions)
+        position = (neuron - r.offset) // r.block
+        reached = np.zeros(neuron.shape, dtype=np.int32)
+        for lag in range(1, r.positions):
+            chosen = np.flatnonzero(position + lag < r.positions)
+            weight = h[position[chosen], position[chosen] + lag]
+            row = self.inhibition if lag == 1 else self.pending[(step + lag) % len(self.pending)]
+            np.add.at(row, neuron[chosen] + lag * r.block, weight)
+            reached[chosen] += weight != 0
+        return reached
+
+    def _spread(self, r: Route, neuron: NDArray[Any]) -> NDArray[np.int32]:
+        position, rest = np.divmod(neuron - r.offset, r.block)
+        copy, unit = np.divmod(rest, r.units)
+        y, x, channel = np.unravel_index(unit, (r.height, r.width, r.channels))
+        in_per_group, out_per_group = r.channels // r.groups, r.out_channels // r.groups
+        group = channel // in_per_group
+        gain = self.gains[r.gain_start + position]
+        base = r.target_offset + copy * r.target_units
+        reached = np.zeros(neuron.shape, dtype=np.int32)
+        if r.kind == WINDOW:
+            for py, px, inside in self._pooled(r, y, x):
+                place = (y + r.pool_pad_h - py * r.pool_stride_h) * r.pool_w
+                place = place + x + r.pool_pad_w - px * r.pool_stride_w
+                at = base + (py * r.pooled_w + px) * r.channels + channel
+                for one in np.unique(place[inside]):
+                    hit = inside & (place == one)
+                    weight = gain[hit] * self.weights[r.kernel_start]
+                    np.add.at(self.targets[r.array + one], at[hit], weight)
+                reached[inside] += 1
+            return reached
+        shape = (r.channels, r.kernel_h, r.kernel_w, out_per_group)
+        stored = self.signs if r.is_binary else self.weights
+        kernel = stored[r.kernel_start : r.kernel_start + int(np.prod(shape))].reshape(shape)
+        target = self.targets[r.array]
+        if r.kind == TO_READOUT:
+            row = (position + r.readout_row) % self.plan.sizes.readout_rows
+            base = base + row * self.plan.n_copies * r.target_units
+        base = base + group * out_per_group
+        channels = np.arange(out_per_group)
+        for py, px, inside in self._pooled(r, y, x):
+            for ky in range(r.kernel_h):
+                for kx in range(r.kernel_w):
+                    oy, left_y = np.divmod(py + r.pad_h - ky, r.stride_h)
+                    ox, left_x = np.divmod(px + r.pad_w - kx, r.stride_w)
+                    hit = inside & (left_y == 0) & (left_x == 0)
+                    hit &= (oy >= 0) & (oy < r.out_h) & (ox >= 0) & (ox < r.out_w)
+                    if not hit.any():
+                        continue
+                    start = base[hit] + (oy[hit] * r.out_w + ox[hit]) * r.out_channels
+                    weight = kernel[channel[hit], ky, r.kernel_w - 1 - kx]
+                    np.add.at(target, start[:, None] + channels, gain[hit][:, None] * weight)
+                    reached[hit] += out_per_group
+        return reached
+
+    @staticmethod
+    def _pooled(r: Route, y: NDArray[Any], x: NDArray[Any]) -> Any:
+        """Pooled positions whose window holds (y, x), one possible offset after the other."""
+        for dy in range(-(-r.pool_h // r.pool_stride_h)):
+            py = (y + r.pool_pad_h) // r.pool_stride_h - dy
+            in_y = (py >= 0) & (py < r.pooled_h)
+            in_y &= y + r.pool_pad_h < py * r.pool_stride_h + r.pool_h
+            for dx in range(-(-r.pool_w // r.pool_stride_w)):
+                px = (x + r.pool_pad_w) // r.pool_stride_w - dx
+                in_x = (px >= 0) & (px < r.pooled_w)
+                in_x &= x + r.pool_pad_w < px * r.pool_stride_w + r.pool_w
+                yield py, px, in_y & in_x
+
+    def set_ages(self, copy: Any, phase: Any) -> NDArray[np.int32]:
+        sizes = self.plan.sizes
+        for layer in self.plan.layers:
+            block = layer.units * sizes.copies
+            stop = layer.offset + layer.positions * block
+            since = int(phase) - layer.onset - np.arange(layer.positions)[:, None]
+            turn, age = np.divmod(since, sizes.period)
+            is_there = (since >= 0) & (turn < self.n_images) & (age < sizes.phases)
+            ages = np.where(is_there, age, -1)
+            self.ages[layer.group][layer.offset : stop] = np.repeat(
+                ages, layer.units, axis=1
+            ).ravel()
+        return np.full(np.shape(copy), int(phase), dtype=np.int32)
+
+    def travel(self, copy: Any, step: Any) -> NDArray[np.int32]:
+        row = self.pending[(int(step) + 1) % len(self.pending)]
+        self.inhibition[:] = row
+        row[:] = 0
+        for layer in self.plan.layers:
+            block = layer.units * self.plan.n_copies
+            stop = layer.offset + layer.positions * block
+            drive = self.targets[layer.array][layer.offset : stop].reshape(layer.positions, block)
+            drive[1:] = drive[:-1].copy()
+            drive[0] = 0
+        return np.full(np.shape(copy), int(step), dtype=np.int32)

@@ -1,0 +1,65 @@
+"""Processes that share the images of a run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+_forked: Callable[[Any], dict] | None = None  # inherited by forked workers; Brian2 cannot pickle
+
+
+def _in_processes(run: Callable[[Any], dict], parts: Sequence[Any], jobs: int) -> Iterator[dict]:
+    """Outcomes of all parts, in this process or in forked ones that inherit the build."""
+    if jobs == 1 or len(parts) == 1:
+        yield from map(run, parts)
+        return
+    global _forked
+    _forked = run
+    context = multiprocessing.get_context("fork")
+    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(min(jobs, len(parts)), context, _await_orders)
+    try:
+        for future in as_completed([pool.submit(_run_forked, part) for part in parts]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            "a worker process was ended from outside, perhaps for want of memory; run with fewer "
+            "--jobs or a smaller --batch"
+        ) from error
+    except BaseException:
+        for worker in set(multiprocessing.active_children()).difference(others):
+            worker.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        _forked = None
+
+
+def _await_orders() -> None:
+    """Leave Ctrl-C to the parent, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def follow() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        while True:  # the first ends the program, the next the worker that awaits another
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _run_forked(part: Any) -> dict:
+    assert _forked is not None
+    # Until here a worker may just end; from here on it has to take its program with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    return _forked(part)

@@ -1,0 +1,73 @@
+"""What enters a spiking network: images as currents, and injected values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..arrays import Array
+from ..dyadic import round_to
+from .projections import Projection
+
+IMAGES_AT_ONCE = 16  # whose input currents are computed together; more leave the cache
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Stimulus:
+    """What an image sets at one population for as long as it is shown.
+
+    Parameters
+    ----------
+    target : str
+        Population; position 0 of its units.
+    variable : str
+        Variable of its neurons.
+    projections : tuple of Projection
+        From the image's pixels; without any, each unit gets its own pixel.
+    bias : ndarray, shape (height, width, channels)
+        Added to the weighted sum, in network units.
+    step : float
+        The sum is rounded to whole multiples of it, in network units; 0 for no rounding.
+    """
+
+    target: str
+    variable: str
+    projections: tuple[Projection, ...] = ()
+    bias: Array = field(default_factory=lambda: np.zeros((1, 1, 1)))
+    step: float = 0.0
+
+    def values(self, images: Array) -> Array:
+        """Value for each unit, shape (n_images, n_units), in network units."""
+        flat = images.reshape(len(images), -1)
+        if not self.projections:
+            return flat
+        found = np.empty((len(images), self.bias.size))
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            part = slice(start, start + IMAGES_AT_ONCE)
+            total = np.zeros_like(found[part]) + self.bias.reshape(-1)
+            for projection in self.projections:
+                total += projection.forward(flat[part])
+            found[part] = round_to(total, self.step) if self.step else total
+        return found
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Injection:
+    """Values of a variable for each image, phase and unit, set at the start of the phase.
+
+    An input current that changes in time, say, or noise that is known beforehand.
+
+    Parameters
+    ----------
+    target : str
+        Population; position 0 of its units.
+    variable : str
+        Variable of its neurons, in volts.
+    values : ndarray, shape (n_images, n_phases, n_units)
+        In network units; phases count from the one in which the image reaches the population.
+    """
+
+    target: str
+    variable: str
+    values: Array
