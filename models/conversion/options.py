@@ -139,11 +139,11 @@ class Options:
 
 
 @cache
-def options_of(kind: type[Options]) -> tuple[Option, ...]:
+def options_of(kind: type) -> tuple[Option, ...]:
     """Declared options of a scheme, in the order of its fields."""
     hints = typing.get_type_hints(kind)
     found = []
-    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+    for field in dataclasses.fields(kind):
         hint = hints[field.name]
         kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         about = dict(field.metadata)

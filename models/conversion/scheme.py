@@ -1,4 +1,4 @@
-"""The contract of a conversion scheme: what every one of them declares, with the same signatures."""
+"""The contract of a conversion scheme: what each declares, with the same signatures."""
 
 from __future__ import annotations
 
