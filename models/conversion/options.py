@@ -8,7 +8,6 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -104,7 +103,7 @@ class Option:
         if self.choices:
             is_right = isinstance(value, str) and value in self.choices
         elif self.kind is bool:
-            is_right = isinstance(value, bool | np.bool_)
+            is_right = isinstance(value, bool)
         else:
             numbers = (int, np.integer) if self.kind is int else (int, float, np.number)
             is_right = (
@@ -138,7 +137,6 @@ class Options:
             declared.check(getattr(self, declared.name))
 
 
-@cache
 def options_of(kind: type) -> tuple[Option, ...]:
     """Declared options of a scheme, in the order of its fields."""
     hints = typing.get_type_hints(kind)
