@@ -110,8 +110,8 @@ class Option:
                 isinstance(value, numbers)
                 and not isinstance(value, bool)
                 and math.isfinite(value)  # type: ignore[arg-type]
-                and self.least <= value <= self.most  # type: ignore[operator]
-                and self.above < value < self.below  # type: ignore[operator]
+                and bool(self.least <= value <= self.most)  # type: ignore[operator]
+                and bool(self.above < value < self.below)  # type: ignore[operator]
             )
         if not is_right:
             what = {bool: "True or False", int: "a whole number", float: "a number"}.get(
