@@ -1,10 +1,10 @@
-"""Put the numbers and the pictures of the README in place, from stored results.
+"""Put the numbers and the pictures of README and docs in place, from stored results.
 
     python studies/publish.py
 
 Copies the numbers of complete reference results to ``studies/published/*.csv``, of studies the
 largest on each data set, pictures beside them, and writes the tables between the markers of
-README.md. Nothing is typed by hand.
+README.md and docs. Nothing is typed by hand.
 """
 
 from __future__ import annotations
@@ -25,21 +25,42 @@ import pandas as pd
 from ann2brian.studies.albsnn import conditions as albsnn_conditions
 from ann2brian.studies.burst.conditions import shape_checks
 from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame.headlines import costs_table, schemes_table
 from ann2brian.studies.frame.markdown import TABLES
 
 PUBLISHED = common.ROOT / "studies" / "published"
-README = common.ROOT / "README.md"
+SUMMARIES = {"schemes": schemes_table, "costs": costs_table}  # of several tables
+PAGES = (common.ROOT / "README.md", *sorted((common.ROOT / "docs").rglob("*.md")))
 
 
 def filled(text: str, published: Path = PUBLISHED) -> str:
-    """README text with every table that has published numbers written anew."""
+    """Text with every table that has published numbers written anew.
+
+    A table stands between ``<!-- name -->`` and ``<!-- end name -->``. A page that shows some of
+    the rows only says which: ``<!-- name: condition -->``, as `DataFrame.query` reads it.
+    """
     for name, table in TABLES.items():
         if not (published / f"{name}.csv").exists():
             continue
-        between = re.compile(f"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
-        rows = table(pd.read_csv(published / f"{name}.csv"))
-        text = between.sub(lambda found, rows=rows: f"{found[1]}{rows}\n{found[2]}", text)
+        numbers = pd.read_csv(published / f"{name}.csv")
+        between = re.compile(
+            rf"(<!-- {name}(?:: ([^\n]+))? -->\n).*?(<!-- end {name} -->)", re.DOTALL
+        )
+        text = between.sub(
+            lambda found, table=table, numbers=numbers: (
+                f"{found[1]}{table(_rows(numbers, found[2]))}\n{found[3]}"
+            ),
+            text,
+        )
+    for name, summary in SUMMARIES.items():
+        if f"<!-- {name} -->" in text:
+            between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end {name} -->)", re.DOTALL)
+            text = between.sub(rf"\g<1>{summary(published)}\n\g<2>", text)
     return text
+
+
+def _rows(numbers: pd.DataFrame, condition: str | None) -> pd.DataFrame:
+    return numbers if condition is None else numbers.query(condition, engine="python")
 
 
 def _is_reference(folder: Path) -> bool:
@@ -261,7 +282,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 table.to_csv(PUBLISHED / f"{name}.csv", index=False)
             for picture in PICTURES.get(scheme, ()):
                 shutil.copy2(_pictured(scheme, folders) / "figures" / picture, PUBLISHED / picture)
-        README.write_text(filled(README.read_text()))
+        for page in PAGES:
+            page.write_text(filled(page.read_text()))
 
 
 if __name__ == "__main__":

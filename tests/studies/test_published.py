@@ -1,25 +1,12 @@
-"""The README's numbers, and the borders between the packages."""
-
-import re
+"""Published numbers against what README and docs promise."""
 
 import pandas as pd
 from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.studies import publish
 from ann2brian.studies.albsnn import conditions as albsnn_conditions
 from ann2brian.studies.burst.conditions import CHECKS, Condition
-from ann2brian.studies.frame.result_folder import REQUIRED_COLUMNS, ROOT
+from ann2brian.studies.frame.result_folder import REQUIRED_COLUMNS
 from ann2brian.studies.noise import conditions as noise_conditions
-
-
-def test_readme_shows_the_published_numbers():
-    """README tables against the committed CSV files."""
-    text = publish.README.read_text()
-    assert publish.filled(text) == text
-    for scheme, pictures in publish.PICTURES.items():
-        is_published = (publish.PUBLISHED / f"{scheme}.csv").exists()
-        for picture in pictures:
-            assert (publish.PUBLISHED / picture).exists() == is_published
-            assert f"studies/published/{picture}" in text
 
 
 def test_published_amos_runs_keep_the_promises():
@@ -117,12 +104,3 @@ def test_published_albsnn_runs_keep_the_promises():
     assert packed.all()  # the file is as small as the table says
     paper = pd.read_csv(publish.PUBLISHED / "albsnn_paper.csv")
     assert paper[paper.source.str.startswith("published")].n_weights.isna().all()
-
-
-def test_readme_names_files_that_exist():
-    """Every path in the README against the tree."""
-    text = publish.README.read_text()
-    paths = re.findall(r"`((?:models|studies|analysis|notebooks)/[\w./]+\.\w+)`", text)
-    assert len(paths) > 8
-    for path in paths:
-        assert (ROOT / path).exists(), path
