@@ -66,4 +66,4 @@ def test_shell_commands_exist(command, monkeypatch):
 
 def test_every_block_has_a_language_that_is_checked():
     languages = {block.language for page in PAGES for block in blocks(page)}
-    assert languages <= {"python", "sh", "text"}
+    assert languages <= {"python", "sh", "text", "diff"}

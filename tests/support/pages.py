@@ -9,7 +9,7 @@ from ann2brian.models.places import ROOT
 README = ROOT / "README.md"
 PAGES = (README, *sorted((ROOT / "docs").rglob("*.md")))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"# ((?:models|studies|analysis|tests|docs)/\S+\.\w+)\n")
+FILE = re.compile(r"# ((?:models|studies|analysis)/\S+\.\w+)\n")
 
 
 @dataclass(frozen=True)
