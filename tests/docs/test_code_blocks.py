@@ -12,6 +12,7 @@ from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.places import ROOT
 
 from tests.support.pages import PAGES, blocks, name
+from tests.support.with_torch import torch_or_skip
 
 PYTHON = [
     page for page in PAGES if any(b.language == "python" and not b.file for b in blocks(page))
@@ -31,7 +32,7 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
     """The blocks of a page, one after the other, on the target that needs no compiler."""
     own = [block for block in blocks(page) if block.language == "python" and not block.file]
     if any("torch" in block.text for block in own):
-        pytest.importorskip("torch")
+        torch_or_skip()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(simulate.__kwdefaults__, "target", "numpy")
     names = {"__name__": "__main__"}
