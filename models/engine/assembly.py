@@ -262,7 +262,8 @@ def build(job: Job, images: NDArray[np.float64], target: str, start: int = 0) ->
             group,
             group,
             "route : integer (constant)\nreached : integer  # targets of the last spike",
-            on_pre="reached = deliver_spike(i, route, t_in_timesteps)",
+            # i_pre and not i: see docs/brian2-releases.md
+            on_pre="reached = deliver_spike(i_pre, route, t_in_timesteps)",
             namespace={"deliver_spike": functions["deliver_spike"]},
             clock=steps,
             name=f"{kind.name}_axons",

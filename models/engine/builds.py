@@ -26,6 +26,13 @@ MOST_BUILDS = 32  # kept; the ones unused for longest go first
 RULES = "precompiled.mk"
 
 
+def usable_cores() -> int:
+    """Cores that this process may use, or all where the system does not tell (macOS)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def require_compiler(target: str) -> None:
     """Raise a RuntimeError that says what to install if `target` lacks make or g++."""
     needed = {"cpp_standalone": ("make", "g++"), "cython": ("g++",), "numpy": ()}[target]
@@ -99,14 +106,15 @@ def compile_program(folder: Path) -> None:
         header.write_text("\n".join(['#include "objects.h"', *lines, ""]))
     (folder / RULES).write_text(
         "include makefile\n\n"
+        "HEADER_FLAGS := $(CXXFLAGS)\n"  # not what the objects add; macOS's make has no `private`
         f".INTERMEDIATE: {PRECOMPILED}.gch\n"  # 48 MB; removed when all is compiled
-        f"$(OBJS): private CXXFLAGS += -include {PRECOMPILED}\n"
+        f"$(OBJS): CXXFLAGS += -include {PRECOMPILED}\n"
         f"$(OBJS): {PRECOMPILED}.gch\n\n"
         f"{PRECOMPILED}.gch: {PRECOMPILED} objects.h synapses_classes.h makefile\n"
-        "\t$(CXX) $(CXXFLAGS) -x c++-header $< -o $@\n"
+        "\t$(CXX) $(HEADER_FLAGS) -x c++-header $< -o $@\n"
     )
     done = subprocess.run(
-        ["make", f"-j{len(os.sched_getaffinity(0))}", "-f", RULES],
+        ["make", f"-j{usable_cores()}", "-f", RULES],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

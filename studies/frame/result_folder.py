@@ -7,7 +7,6 @@ import argparse
 import fcntl
 import hashlib
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 import pandas as pd
+from ann2brian.models.engine.builds import usable_cores
 from ann2brian.models.places import RESULTS, ROOT
 from tqdm import tqdm
 
@@ -165,7 +165,7 @@ def provenance(seed: int, target: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "compiler": _first_line(["g++", "--version"]),
         "platform": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
