@@ -18,7 +18,7 @@ from .timing import Delays, direct_delays
 RULES = ("lipool", "gated", "or")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PoolingNeuron(NeuronType):
     """The neuron of one pooling window.
 

@@ -64,7 +64,7 @@ DIVIDED_GAIN_BITS = 24  # of gains divided by something else than a power of two
 IMAGE_BITS = 31  # of the weights from the image: a weight times a gain
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class AlbsnnConversion(Conversion):
     """A converted network and how it was converted.
 

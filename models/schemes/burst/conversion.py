@@ -49,7 +49,7 @@ SPIKING = (Activation, QuantisedReLU, MaxPool2D)  # layers whose units become ne
 START_STEP = 2.0**-16  # grid of the initial potential, in thresholds
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class BurstConversion(Conversion):
     """A converted network and what its spikes stand for.
 

@@ -42,7 +42,7 @@ from .options import NoiseOptions
 SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class NoiseConversion(Conversion):
     """A converted network and how it was converted.
 
