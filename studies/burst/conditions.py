@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from ann2brian.models.conversion.options import MOST_STEPS
 from ann2brian.models.networks.layers import QuantisedReLU
 from ann2brian.models.networks.network import Network
-from ann2brian.models.schemes.burst.options import MOST_STEPS, BurstOptions
+from ann2brian.models.schemes.burst.options import BurstOptions
 
 LOSSES = (0.3, 1.0)  # points of accuracy below the trained network
 COSTS = ("step", "sub_steps", "time_ms", "accuracy", "spikes_per_image", "energy_nj")
