@@ -1,6 +1,8 @@
-"""The studies there are, and the other results that have figures and are published."""
+"""The studies there are, the other results that are published, and what can be trained."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from ann2brian.studies.albsnn.study import STUDY as ALBSNN
 from ann2brian.studies.amos.study import STUDY as AMOS
@@ -10,6 +12,9 @@ from ann2brian.studies.frame.publishing import Reported
 from ann2brian.studies.frame.study import Study
 from ann2brian.studies.noise.study import STUDY as NOISE
 
+if TYPE_CHECKING:
+    from ann2brian.studies.training.recipe import Recipe
+
 STUDIES: tuple[Study, ...] = (
     AMOS,
     BURST,
@@ -17,3 +22,13 @@ STUDIES: tuple[Study, ...] = (
     ALBSNN,
 )
 REPORTS: tuple[Reported, ...] = (*STUDIES, TRAINING, BENCHMARK)
+
+
+def recipes() -> dict[str, Recipe]:
+    """One recipe for each network, shipped or not; only this needs PyTorch."""
+    from ann2brian.studies.albsnn.recipes import RECIPES as ALBSNN_RECIPES
+    from ann2brian.studies.amos.recipes import RECIPES as AMOS_RECIPES
+    from ann2brian.studies.burst.recipes import RECIPES as BURST_RECIPES
+    from ann2brian.studies.noise.recipes import RECIPES as NOISE_RECIPES
+
+    return AMOS_RECIPES | BURST_RECIPES | NOISE_RECIPES | ALBSNN_RECIPES

@@ -142,6 +142,7 @@ def add_option_flags(
         shown = by_network.get(option.name, _shown(option))
         about = f"{option.help.rstrip('.')} (default: {shown})".replace("%", "%%")
         if option.kind is bool:
+            about = option.help.rstrip(".").replace("%", "%%")
             group.add_argument(f"--{option.flag}", action="store_true", help=about)
             continue
         default = None if option.name in by_network else option.default
