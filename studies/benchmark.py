@@ -36,14 +36,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ann2brian.models.engine.assembly import Objects
-from ann2brian.models.engine.builds import cache_folder
+from ann2brian.models.engine.objects import Objects
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.layers import Activation, AvgPool2D, Conv2D, Dense, GlobalAvgPool
 from ann2brian.models.networks.network import InputCoding, Network, accuracy
-from ann2brian.models.places import RESULTS
+from ann2brian.models.places import RESULTS, cache_folder
 from ann2brian.models.schemes import SCHEMES, convert
 from ann2brian.models.spiking.network import SpikingNetwork
 from ann2brian.models.spiking.recording import Recording

@@ -1,4 +1,4 @@
-"""What all tests share: a guard against tests that leave Brian2 changed."""
+"""What all tests share: a guard against tests that leave Brian2 changed, and a marker."""
 
 import pytest
 from brian2 import defaultclock, get_device, prefs
@@ -21,3 +21,11 @@ def brian2_is_left_as_found():
     after = brian2_state()
     changed = [name for name in before if after[name] != before[name]]
     assert not changed, f"the test changed Brian2's {', '.join(changed)}"
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of a compiled target bear the marker, so that a quick check can leave them out."""
+    for item in items:
+        values = getattr(getattr(item, "callspec", None), "params", {}).values()
+        if {"cpp_standalone", "cython"} & {value for value in values if isinstance(value, str)}:
+            item.add_marker(pytest.mark.compiled)

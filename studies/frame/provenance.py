@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import platform
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ann2brian.models.engine.builds import usable_cores
 from ann2brian.models.places import ROOT
 
 PACKAGES = ("brian2", "numpy", "scipy", "pandas", "matplotlib", "scikit-learn", "safetensors")
@@ -33,7 +33,7 @@ def provenance(seed: int, target: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "compiler": _first_line(["g++", "--version"]),
         "platform": platform.platform(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": usable_cores(),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from ann2brian.analysis.statistics.binarisation_effects import (
     binarised,
     potential_histogram,
@@ -24,10 +23,11 @@ from ann2brian.models.networks.layers import (
     Spike,
 )
 from ann2brian.models.networks.network import InputCoding, Network
-from ann2brian.models.pytorch.binary_conv import binary_weight
 from ann2brian.models.schemes.albsnn import conversion as albsnn
 from ann2brian.models.schemes.albsnn import reference as albsnn_reference
 from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
+
+from tests.support.with_torch import torch_or_skip
 
 CLASSES = tuple("abcde")
 
@@ -122,6 +122,9 @@ def test_scale_is_the_best():
 
 def test_binarised_against_the_training_layer():
     """Weights of the plain network against PyTorch's, zeros included; all else is untouched."""
+    torch = torch_or_skip()
+    from ann2brian.models.pytorch.binary_conv import binary_weight
+
     network = spiking_network()
     kernel = network.layer("conv2").kernel.copy()
     kernel[0, 0, 0] = 0.0
@@ -169,6 +172,7 @@ def test_binarised_refusals():
 
 def test_saving_curve():
     """Rows against networks made one by one; together, layers follow in the order of harm."""
+    torch = torch_or_skip()
     images = pixels(60)
     network = with_all_classes(spiking_network(), images)
     labels = network.forward(images).argmax(axis=1)  # nearly all right: there is much to lose

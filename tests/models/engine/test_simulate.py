@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ann2brian.models.conversion.scheme import Conversion
 from ann2brian.models.engine import builds
-from ann2brian.models.engine.layout import plan
+from ann2brian.models.engine.layout import lay_out
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
@@ -261,7 +261,7 @@ def test_a_late_axon_breaks_the_code(case):
     spiking, images, reference = case
 
     def late(objects):
-        route = plan(spiking, 1, 1).axons[0].routes == 1
+        route = lay_out(spiking, 1, 1).axons[0].routes == 1
         delay = np.asarray(objects.axons["amos"].delay / ms)
         objects.axons["amos"].delay = np.where(route, delay + 1, delay) * ms
 

@@ -7,7 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+from tests.support.with_torch import torch_or_skip
+
+torch = torch_or_skip()
 from ann2brian.models.networks.layers import (
     INPUT,
     Activation,

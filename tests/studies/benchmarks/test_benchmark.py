@@ -13,6 +13,8 @@ from ann2brian.models.schemes.burst import reference as burst_reference
 from ann2brian.studies import benchmark
 from ann2brian.studies.benchmarks import spikingjelly as spikingjelly_network
 
+from tests.support.with_torch import torch_or_skip
+
 QUICK = benchmark.parser().parse_args(["--quick"])
 
 
@@ -95,7 +97,7 @@ def test_ratios_refuse_other_spikes():
 @pytest.mark.parametrize("name", ["digits-burst", "fashion-lenet5-max", "fashion-caffe-max"])
 def test_module_has_the_same_weights(name):
     """Logits of the PyTorch module against those of the saved network."""
-    torch = pytest.importorskip("torch")
+    torch = torch_or_skip()
     network = storage.load_network(storage.trained(name)).fold_batch_norm()
     shape = (5, *network.input.shape)
     images = np.random.default_rng(0).integers(0, int(network.input.maximum) + 1, shape)
@@ -107,7 +109,7 @@ def test_module_has_the_same_weights(name):
 
 def test_module_refuses_other_layers():
     """An activation without counterpart against the message that names it."""
-    pytest.importorskip("torch")
+    torch_or_skip()
     network = storage.load_network(storage.trained("digits-burst")).fold_batch_norm()
     smooth = tuple(
         Activation(layer.name, layer.inputs, "silu") if isinstance(layer, Activation) else layer

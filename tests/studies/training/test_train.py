@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+from tests.support.with_torch import torch_or_skip
+
+torch = torch_or_skip()
 from ann2brian.models.dyadic import (
     MANTISSA_BITS,
     exact_bits,

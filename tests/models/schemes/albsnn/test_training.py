@@ -7,7 +7,9 @@ import math
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+from tests.support.with_torch import torch_or_skip
+
+torch = torch_or_skip()
 from ann2brian.models.pytorch.binary_conv import BinaryConv2d
 from ann2brian.models.schemes.albsnn import training as binarisation
 from ann2brian.models.schemes.albsnn.training import (

@@ -11,7 +11,6 @@ from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.layers import Activation, Dense, Flatten
 from ann2brian.models.networks.network import InputCoding, Network, accuracy
-from ann2brian.models.pytorch.from_torch import from_torch
 from ann2brian.models.schemes.amos import conversion as amos
 from ann2brian.models.schemes.amos import reference as amos_reference
 from ann2brian.models.schemes.amos.options import AmosOptions
@@ -20,6 +19,7 @@ from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 from tests.support.networks import KINDS, everything, images_for, of_kind
+from tests.support.with_torch import torch_or_skip
 
 
 def digits_mlp(seed):
@@ -91,7 +91,9 @@ def test_n3_refitted_gates(k, most):
 
 def silu_mlp(seed):
     """MLP 64-64-64-10 with SiLU on the digits, trained with PyTorch, as in the method note."""
-    torch = pytest.importorskip("torch")
+    torch = torch_or_skip()
+    from ann2brian.models.pytorch.from_torch import from_torch
+
     images, labels = datasets.load("digits", "train")
     torch.manual_seed(seed)
     torch.set_num_threads(1)

@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+from tests.support.with_torch import torch_or_skip
+
+torch = torch_or_skip()
 from ann2brian.analysis.statistics.noise_theory import spike_gradient, spike_probability
 from ann2brian.analysis.statistics.psychometric import largest_deviation
 from ann2brian.models.pytorch import units as torch_layers
