@@ -45,7 +45,8 @@ class Headline:
         """Means over seeds: accuracies, biological time in ms, spikes and events of an image."""
         run = _means(published, self.table, self.rows)
         names = ("ann_accuracy", "accuracy", "latency_ms", "spikes_per_image", "events_per_image")
-        found = {name: run.get(self.columns.get(name, name)) for name in names}
+        columns = {name: self.columns.get(name, name) for name in names}
+        found = {name: run[column] for name, column in columns.items() if column in run}
         if self.trained:
             found["ann_accuracy"] = _means(published, *self.trained)["accuracy"]
         return found

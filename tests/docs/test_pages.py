@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from ann2brian.models.places import ROOT
 from ann2brian.studies import publish
+from ann2brian.studies.catalogue import REPORTS
+from ann2brian.studies.frame.publishing import PUBLISHED, filled, generators
 
 import ann2brian as ab
 from tests.support.pages import PAGES, README, name
@@ -57,7 +59,7 @@ def test_pages_are_reached_from_the_readme():
 def test_tables_are_generated(page):
     """What stands between markers is what the numbers give, and every marker has its end."""
     text = page.read_text()
-    assert publish.filled(text) == text
+    assert filled(text, publish.tables()) == text
     starts, ends = (
         [n for end, n in MARKER.findall(text) if bool(end) is is_end] for is_end in (False, True)
     )
@@ -70,7 +72,7 @@ def test_tables_are_generated(page):
 def test_published_numbers_and_pictures_are_shown():
     """Every published table and picture stands on a page."""
     text = "".join(page.read_text() for page in PAGES)
-    for path in publish.PUBLISHED.iterdir():
+    for path in PUBLISHED.iterdir():
         shown = f"studies/published/{path.name}" in text
         assert shown or (path.suffix == ".csv" and f"<!-- {path.stem}" in text), path.name
 
@@ -79,15 +81,16 @@ def test_a_condition_picks_rows(tmp_path):
     """A marker with a condition shows these rows, one without shows all."""
     table = pd.DataFrame({"quantity": ["a", "b"], "value": [1.0, 2.0]})
     table.to_csv(tmp_path / "benchmark.csv", index=False)
+    tables = generators(REPORTS, tmp_path)
     text = '<!-- benchmark: quantity == "b" -->\nold\n<!-- end benchmark -->\n'
-    assert publish.filled(text, tmp_path).splitlines()[3:-1] == ["| b | 2 |"]
-    assert "| a | 1 |" in publish.filled(text.replace(': quantity == "b"', ""), tmp_path)
+    assert filled(text, tables).splitlines()[3:-1] == ["| b | 2 |"]
+    assert "| a | 1 |" in filled(text.replace(': quantity == "b"', ""), tables)
 
 
 def test_readme_prints_what_make_study_prints():
     """The printed lines of the README against the published run of the same command."""
     text = README.read_text()
-    (row,) = pd.read_csv(publish.PUBLISHED / "amos.csv").query("dataset == 'digits'").itertuples()
+    (row,) = pd.read_csv(PUBLISHED / "amos.csv").query("dataset == 'digits'").itertuples()
     for line in (
         f"AMOS, {row.dataset}, {row.network}, K = {row.neurons_per_gate}",
         f"accuracy, trained network  {row.ann_accuracy:.2%}",
