@@ -44,7 +44,7 @@ REFIT_EVALUATIONS = 10_000  # a few seconds for a layer
 GATE_BITS = 8  # thresholds and inhibition are rounded to an output unit / 2^8, or finer
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class AmosConversion(Conversion):
     """A converted network and the gates that it is made of.
 
