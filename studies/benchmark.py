@@ -36,13 +36,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from ann2brian.models.engine.assembly import Objects
-from ann2brian.models.engine.builds import cache_folder
+from ann2brian.models.engine.objects import Objects
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.layers import Activation, AvgPool2D, Conv2D, Dense, GlobalAvgPool
 from ann2brian.models.networks.network import InputCoding, Network, accuracy
+from ann2brian.models.places import cache_folder
 from ann2brian.models.schemes.amos import conversion as amos
 from ann2brian.models.schemes.amos.options import AmosOptions
 from ann2brian.models.schemes.burst import conversion as burst
@@ -111,7 +111,7 @@ def stack(depth: int, channels: int = 8, size: int = 8, seed: int = 0) -> Spikin
     coding = InputCoding((size, size, 1), 15, np.array([1 / 15]), np.zeros(1))
     network = Network(f"stack-{depth}", coding, tuple(layers), tuple("0123456789"))
     images = stack_images(64, size)
-    return amos.convert(network, images, AmosOptions(neurons_per_gate=4)).spiking
+    return amos.convert(network, AmosOptions(neurons_per_gate=4), images).spiking
 
 
 def stack_images(n: int, size: int = 8) -> np.ndarray:
@@ -127,7 +127,7 @@ def lenet(n_neurons: int, data: Path | None, quick: bool) -> tuple[SpikingNetwor
     training, _ = datasets.load("fashion-mnist", "train", data)
     images, _ = datasets.load("fashion-mnist", "test", data)
     options = AmosOptions(neurons_per_gate=n_neurons)
-    return amos.convert(network, training[:256], options).spiking, images
+    return amos.convert(network, options, training[:256]).spiking, images
 
 
 def _small_lenet(n_neurons: int) -> tuple[SpikingNetwork, np.ndarray]:
@@ -145,7 +145,7 @@ def _small_lenet(n_neurons: int) -> tuple[SpikingNetwork, np.ndarray]:
     network = Network("small", coding, layers, tuple("0123456789"))
     images = stack_images(64, 12)
     options = AmosOptions(neurons_per_gate=n_neurons)
-    return amos.convert(network, images, options).spiking, images
+    return amos.convert(network, options, images).spiking, images
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +167,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
         trained = storage.load_network(storage.trained(task["network"]))
         calibration, images, labels = lenet_images(task)
         options = neurons_of_lenets(task["n_steps"])[task["neurons"]]
-        network = burst.convert(trained, calibration, options).spiking
+        network = burst.convert(trained, options, calibration).spiking
     if task.get("connections") == "explicit":
         changes.append(with_explicit_synapses(network))
     elif task.get("connections") == "none":

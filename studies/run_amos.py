@@ -135,7 +135,7 @@ def _gate(network: Network, wanted: str | None) -> str:
 
 def _convert(
     network: Network, calibration: np.ndarray, n_neurons: int, arguments: argparse.Namespace
-) -> amos.Conversion:
+) -> amos.AmosConversion:
     """Convert with `n_neurons` per gate."""
     options = AmosOptions(
         neurons_per_gate=n_neurons,
@@ -146,13 +146,13 @@ def _convert(
         weight_bits=arguments.weight_bits,
         slot_ms=arguments.slot_ms,
     )
-    return amos.convert(network, calibration, options)
+    return amos.convert(network, options, calibration)
 
 
 def _condition(
     working: Path,
     network: Network,
-    conversion: amos.Conversion,
+    conversion: amos.AmosConversion,
     n_neurons: int,
     images: np.ndarray,
     labels: np.ndarray,
@@ -194,7 +194,7 @@ def _condition(
 
 
 def _metrics(
-    conversion: amos.Conversion,
+    conversion: amos.AmosConversion,
     recording: Recording,
     network: Network,
     labels: np.ndarray,
@@ -242,7 +242,7 @@ def _metrics(
 
 
 def _layers(
-    conversion: amos.Conversion,
+    conversion: amos.AmosConversion,
     recording: Recording,
     trains: Recording,
     network: Network,

@@ -28,15 +28,12 @@ from ann2brian.analysis.statistics import bursts as burst_statistics
 from ann2brian.analysis.statistics import conversion_error
 from ann2brian.analysis.statistics.energy import energy_nj, multiply_accumulates
 from ann2brian.analysis.statistics.trains import trains_of
+from ann2brian.models.conversion.options import MOST_STEPS
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks.layers import MaxPool2D, QuantisedReLU
 from ann2brian.models.networks.network import Network, accuracy
 from ann2brian.models.schemes.burst import conversion as burst
 from ann2brian.models.schemes.burst.options import (
-    MOST_STEPS,
-    NORMALISATIONS,
-    POOLINGS,
-    TIMINGS,
     BurstOptions,
 )
 from ann2brian.models.spiking.recording import Recording
@@ -90,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     scheme.add_argument(
         "--normalisation",
         nargs="+",
-        choices=NORMALISATIONS,
+        choices=BurstOptions.declared("normalisation").choices,
         default=[DEFAULTS.normalisation],
         help=f"what one spike a step stands for (default: {DEFAULTS.normalisation})",
     )
@@ -112,13 +109,13 @@ def parser() -> argparse.ArgumentParser:
     scheme.add_argument(
         "--pooling",
         nargs="+",
-        choices=POOLINGS,
+        choices=BurstOptions.declared("pooling").choices,
         default=[DEFAULTS.pooling],
         help=f"how max pooling is done (default: {DEFAULTS.pooling})",
     )
     scheme.add_argument(
         "--timing",
-        choices=TIMINGS,
+        choices=BurstOptions.declared("timing").choices,
         default=DEFAULTS.timing,
         help=f"how steps are kept apart (default: {DEFAULTS.timing})",
     )
@@ -158,7 +155,7 @@ def _study(arguments: argparse.Namespace) -> Path:
         "conditions": [asdict(condition.options) for condition in conditions],
     }
     conversions = [
-        burst.convert(case.network, case.calibration, condition.options) for condition in conditions
+        burst.convert(case.network, condition.options, case.calibration) for condition in conditions
     ]
     print(
         f"{case.network.name}: {case.network.n_parameters} parameters, {len(case.images)} test "

@@ -36,7 +36,7 @@ from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.models.schemes.noise import conversion as noise
 from ann2brian.models.schemes.noise.conversion import NoiseConversion
 from ann2brian.models.schemes.noise.neurons import RULES
-from ann2brian.models.schemes.noise.options import STARTS, NoiseOptions
+from ann2brian.models.schemes.noise.options import NoiseOptions
 from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.frame import network_under_test as subject
 from ann2brian.studies.frame import result_folder as common
@@ -88,7 +88,10 @@ def parser() -> argparse.ArgumentParser:
         "--reset", choices=tuple(RESETS), default=DEFAULTS.reset, help="of the potential"
     )
     scheme.add_argument(
-        "--start", choices=STARTS, default=DEFAULTS.start, help="of the residual rule"
+        "--start",
+        choices=NoiseOptions.declared("start").choices,
+        default=DEFAULTS.start,
+        help="of the residual rule",
     )
     scheme.add_argument(
         "--leak",
@@ -235,7 +238,7 @@ def _convert(
     own: Subject, options: NoiseOptions | BurstOptions
 ) -> NoiseConversion | BurstConversion:
     if isinstance(options, BurstOptions):
-        return burst.convert(own.network, own.calibration, options)
+        return burst.convert(own.network, options, own.calibration)
     return noise.convert(own.network, options)
 
 

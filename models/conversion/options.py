@@ -1,16 +1,23 @@
-"""Options that declare themselves: one field, from which check, flag, column and docs row come."""
+"""Options that declare themselves: one field, from which check, flag, column and docs row come.
+
+At the end stand the options that several schemes have.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import textwrap
 import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+
+MOST_STEPS = 4096  # algorithmic steps of a conversion
+Documented = TypeVar("Documented", bound="Options")
 
 
 def option(
@@ -31,7 +38,7 @@ def option(
     default
         Its value unless the user gives another one.
     help : str
-        What it is, one sentence without its default; the unit where there is one.
+        What it is, for readers: sentences without its default and its range.
     least, most : float
         Bounds that belong to the range.
     above, below : float
@@ -81,48 +88,60 @@ class Option:
 
     @property
     def range(self) -> str:
-        """Values that it may have, in words; empty if there are no bounds."""
+        """Values that it may have, in words."""
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
-        parts = [
-            f"{word} {bound:g}"
-            for word, bound in (
-                ("at least", self.least),
-                ("above", self.above),
-                ("at most", self.most),
-                ("below", self.below),
+            words = f"one of {', '.join(self.choices)}"
+        elif self.kind is bool:
+            words = "True or False"
+        else:
+            words = " ".join(
+                part
+                for part in ("a whole number" if self.kind is int else "", self._bounds)
+                if part
             )
-            if math.isfinite(bound)
-        ]
-        return " and ".join(parts)
+        return words or {float: "a number", str: "text"}[self.kind]
+
+    @property
+    def _bounds(self) -> str:
+        if math.isfinite(self.least) and math.isfinite(self.most):
+            return f"from {self.least:g} to {self.most:g}"
+        bounds = (
+            ("at least", self.least),
+            ("above", self.above),
+            ("at most", self.most),
+            ("below", self.below),
+        )
+        parts = [f"{word} {bound:g}" for word, bound in bounds if math.isfinite(bound)]
+        is_open = self.kind is float and math.isinf(self.most) and math.isinf(self.below)
+        return " and ".join([*parts, "finite"] if parts and is_open else parts)
 
     def check(self, value: object) -> None:
         """Raise a ValueError that names option, range and value unless `value` is allowed."""
-        if value is None and self.is_optional:
-            return
+        if not ((value is None and self.is_optional) or self._is_allowed(value)):
+            raise ValueError(f"{self.name} must be {self.range}, got {value!r}")
+
+    def _is_allowed(self, value: Any) -> bool:
         if self.choices:
-            is_right = isinstance(value, str) and value in self.choices
-        elif self.kind is bool:
-            is_right = isinstance(value, bool)
-        else:
-            numbers = (int, np.integer) if self.kind is int else (int, float, np.number)
-            is_right = (
-                isinstance(value, numbers)
-                and not isinstance(value, bool)
-                and math.isfinite(value)  # type: ignore[arg-type]
-                and bool(self.least <= value <= self.most)  # type: ignore[operator]
-                and bool(self.above < value < self.below)  # type: ignore[operator]
-            )
-        if not is_right:
-            what = {bool: "True or False", int: "a whole number", float: "a number"}.get(
-                self.kind, "text"
-            )
-            text = self.range if self.choices else " ".join(x for x in (what, self.range) if x)
-            raise ValueError(f"{self.name} must be {text}, got {value!r}")
+            return isinstance(value, str) and value in self.choices
+        if self.kind is bool:
+            return isinstance(value, bool | np.bool_)
+        if self.kind is str:
+            return isinstance(value, str)
+        numbers = (int, np.integer) if self.kind is int else (int, float, np.integer, np.floating)
+        return bool(
+            isinstance(value, numbers)
+            and not isinstance(value, bool)
+            and math.isfinite(value)
+            and self.least <= value <= self.most
+            and self.above < value < self.below
+        )
 
 
 class Options:
     """Base of the options of a scheme: a frozen, keyword-only dataclass of :func:`option` fields.
+
+    The check, the flag of the command, the column in tables, the default and the row in the
+    documentation all come from the field; :func:`documented` puts it into the docstring.
 
     Raises
     ------
@@ -136,12 +155,17 @@ class Options:
         for declared in options_of(type(self)):
             declared.check(getattr(self, declared.name))
 
+    @classmethod
+    def declared(cls, name: str) -> Option:
+        """The option of that name, with its range and choices."""
+        return next(declared for declared in options_of(cls) if declared.name == name)
 
-def options_of(kind: type) -> tuple[Option, ...]:
+
+def options_of(kind: type[Options]) -> tuple[Option, ...]:
     """Declared options of a scheme, in the order of its fields."""
     hints = typing.get_type_hints(kind)
     found = []
-    for field in dataclasses.fields(kind):
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         hint = hints[field.name]
         kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         about = dict(field.metadata)
@@ -156,3 +180,40 @@ def options_of(kind: type) -> tuple[Option, ...]:
             )
         )
     return tuple(found)
+
+
+def documented(kind: type[Documented]) -> type[Documented]:
+    """Add the declared options to the docstring of their class."""
+    lines = ["", "", "    Parameters", "    ----------"]
+    for declared in options_of(kind):
+        names = declared.kind.__name__ + (", optional" if declared.is_optional else "")
+        lines.append(f"    {declared.name} : {names}")
+        text = f"{declared.help} {declared.range.capitalize()}; {declared.default!r} by default."
+        lines += textwrap.wrap(text, 92, initial_indent=" " * 8, subsequent_indent=" " * 8)
+    kind.__doc__ = (kind.__doc__ or "").rstrip() + "\n".join(lines) + "\n"
+    return kind
+
+
+def steps_option(default: int) -> Any:
+    """Option of the number of algorithmic steps."""
+    return option(
+        default, "Algorithmic steps for one image.", least=1, most=MOST_STEPS, flag="steps"
+    )
+
+
+def step_length_option() -> Any:
+    """Option of the length of a step of neurons that decide at once."""
+    text = "Length of a step in ms, which is also the time that a spike takes to the next layer."
+    return option(1.0, text, least=1e-3, most=1e3)
+
+
+def leak_option(default: float) -> Any:
+    """Option of the leak of a membrane."""
+    text = "Factor of the potential from step to step; 1 is no leak."
+    return option(default, text, least=2.0**-10, most=1.0)
+
+
+def weight_bits_option() -> Any:
+    """Option of the bits of a weight, which say on what grid the sums of potentials are exact."""
+    text = "Bits of a synaptic weight, sign included: the dyadic grid of a layer's kernels."
+    return option(16, text, least=2, most=24)

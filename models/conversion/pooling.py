@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,21 @@ from ..spiking.neuron_type import NeuronType
 from ..spiking.projections import WindowProjection
 from .membrane import IN_BURST, RELEASES, V_TH
 from .timing import Delays, direct_delays
+
+RULES = ("lipool", "gated", "or")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolingNeuron(NeuronType):
+    """The neuron of one pooling window.
+
+    Parameters
+    ----------
+    rule : str
+        One of `RULES`, see :func:`pooling_neuron`.
+    """
+
+    rule: str
 
 
 def pooling_windows(network: Network, layer: MaxPool2D, delays: Delays) -> WindowProjection:
@@ -56,7 +72,9 @@ def or_pooling(
     return kind, population, pooling_windows(network, layer, direct_delays(first))
 
 
-def pooling_neuron(rule: str, window: tuple[int, int], timing: str, phase_steps: int) -> NeuronType:
+def pooling_neuron(
+    rule: str, window: tuple[int, int], timing: str, phase_steps: int
+) -> PoolingNeuron:
     """Return the neuron that stands for one pooling window.
 
     Parameters
@@ -76,7 +94,7 @@ def pooling_neuron(rule: str, window: tuple[int, int], timing: str, phase_steps:
 
     Returns
     -------
-    NeuronType
+    PoolingNeuron
         Named after rule and size; parameter ``limit`` (integer). Afferents ``u0``, ``u1``, ...:
         one for each place of the window, row by row.
     """
@@ -104,7 +122,8 @@ def pooling_neuron(rule: str, window: tuple[int, int], timing: str, phase_steps:
             passing = [f"{b}*int({a} >= lead)" for a, b in zip(s, u, strict=True)]
             taken.insert(len(s), f"lead = {_largest(s)}")
         taken.insert(len(taken) - len(u), f"v = {_largest(passing)}")
-    return NeuronType(
+    return PoolingNeuron(
+        rule=rule,
         name=f"{rule}_{window[0]}x{window[1]}",
         equations="\n".join(lines),
         every_phase="\n".join(taken),

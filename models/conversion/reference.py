@@ -1,4 +1,8 @@
-"""What the NumPy references of the schemes of steps share: result, helpers, the loop over steps."""
+"""The NumPy references of all schemes: their one result, and their one loop over layers and steps.
+
+A reference reads the same converted network as the simulation but shares no code with it: what
+spikes bring is gathered by convolution in float64, where the engine scatters spikes through axons.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +14,28 @@ import numpy as np
 from ..arrays import Array, Counts
 from ..spiking.network import READOUT, Population, SpikingNetwork
 from ..spiking.recording import Spikes
+from .pooling import PoolingNeuron
 
 # Population, step, V after the step before, constant current, weighted spikes: spikes and V after.
-Respond = Callable[[Population, int, Array, Array, "Array | float"], tuple[Array, Array]]
+Respond = Callable[[Population, int, Array, Array, Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ReferenceRun:
     """What the algorithm does with some images.
 
+    A step of a unit that is one neuron is an algorithmic step. A unit that is a chain of neurons
+    has a step for each position, in which that neuron decides.
+
     Parameters
     ----------
     counts : dict of str to ndarray of int, shape (n_images, n_steps, n_units)
         Spikes in each step, by population.
-    potentials : dict of str to ndarray, shape (n_images, n_units)
-        V after the last step in units of the threshold; of pooling neurons, what they would
-        still have to release.
+    potentials : dict of str to ndarray, shape (n_images, n_neurons)
+        V after the last step in network units; of pooling neurons, what they would still have to
+        release; of the neurons of a chain, the potential with which they decided.
     scores : ndarray, shape (n_images, n_steps, n_classes)
-        Class scores after each step, as in a recording.
+        Class scores after each step of the read-out, as in a recording.
     spikes : Spikes
         The same spikes as a table with times.
     """
@@ -38,12 +46,121 @@ class ReferenceRun:
     spikes: Spikes
 
 
-def weighted_sum(network: SpikingNetwork, target: str, counts: dict[str, Array]) -> Array | float:
-    """What `target` receives in one step, shape (n_images, n_units), in network units."""
-    return sum((p.forward(counts[p.source]) for p in network.incoming(target)), start=0.0)
+def step_by_step(
+    network: SpikingNetwork, images: Array, respond: Respond, n_steps: int | None = None
+) -> ReferenceRun:
+    """Present each image on its own, to one layer after the other, in every step of each.
+
+    Parameters
+    ----------
+    network : SpikingNetwork
+        A step of a layer needs nothing but the same step of its sources; of a chain, all of their
+        steps.
+    images : ndarray, shape (n, height, width, channels)
+        Pixels.
+    respond : callable
+        One step of all neurons of a population but pooling ones: gets the population, the number
+        of the step, V after the step before (0 at first), shape (n, n_neurons), the constant
+        current and what the weighted spikes bring, shape (n, n_units); returns the spikes, shape
+        (n, n_units), and V.
+    n_steps : int, optional
+        Steps, at most and by default those of the read-out; chains have one for each position.
+
+    Returns
+    -------
+    ReferenceRun
+    """
+    n_images = len(images)
+    n_steps = network.readout.n_steps if n_steps is None else n_steps
+    from_image = {s.target: s.values(images) for s in network.stimuli}
+    counts: dict[str, Counts] = {}
+    potentials: dict[str, Array] = {}
+    for population in network.populations:
+        name = population.name
+        kind = network.kind(population.neurons)
+        window = network.window(name)
+        fired = np.zeros(
+            (n_images, population.n_positions if kind.is_chain else n_steps, population.n_units),
+            dtype=np.int16,
+        )
+        if window is not None:
+            assert isinstance(kind, PoolingNeuron)
+            places = np.zeros((n_images, population.n_units, window.n_places))
+            for t in range(n_steps):
+                arrived = window.by_place(counts[window.source][:, t].astype(np.float64))
+                fired[:, t], places = pool(kind.rule, places, arrived)
+            v = places.max(axis=2) if kind.rule == "lipool" else np.zeros(places.shape[:2])
+        else:
+            v = np.zeros((n_images, population.n_neurons))
+            bias = np.asarray(population.parameters.get("bias", 0.0), dtype=np.float64).reshape(-1)
+            shape = (n_images, population.n_units)
+            current = np.broadcast_to(from_image.get(name, bias), shape)
+            received = np.zeros(shape)
+            for t in range(fired.shape[1]):
+                if t == 0 or not kind.is_chain:
+                    due = slice(None) if kind.is_chain else slice(t, t + 1)
+                    received = sum(
+                        (
+                            p.forward(np.einsum("p,npu->nu", p.gains, counts[p.source][:, due]))
+                            for p in network.incoming(name)
+                        ),
+                        start=np.zeros(shape),
+                    )
+                fired[:, t], v = respond(population, t, v, current, received)
+        counts[name], potentials[name] = fired, v
+    return ReferenceRun(
+        counts=counts,
+        potentials=potentials,
+        scores=_scores(network, counts, n_steps),
+        spikes=_spike_table(network, counts),
+    )
 
 
-def spike_table(network: SpikingNetwork, counts: dict[str, Counts]) -> Spikes:
+def pool(rule: str, places: Array, arrived: Array) -> tuple[Array, Array]:
+    """One step of a pooling neuron.
+
+    Parameters
+    ----------
+    rule : str
+        ``"lipool"``, ``"gated"`` or ``"or"``, see :func:`models.conversion.pooling.pooling_neuron`.
+    places : ndarray, shape (..., n_places)
+        Counts so far; for lateral inhibition less the output so far.
+    arrived : ndarray, shape (..., n_places)
+        Spikes of this step at each place.
+
+    Returns
+    -------
+    spikes : ndarray, shape (...)
+    places : ndarray, shape (..., n_places)
+    """
+    places = places + arrived
+    if rule == "lipool":
+        spikes = np.maximum(places.max(axis=-1), 0)
+        return spikes, places - spikes[..., None]
+    if rule == "gated":
+        leads = places == places.max(axis=-1, keepdims=True)
+        return np.where(leads, arrived, 0).max(axis=-1), places
+    return arrived.max(axis=-1), places
+
+
+def _scores(network: SpikingNetwork, counts: dict[str, Counts], n_steps: int) -> Array:
+    """Scores after each step; the neurons of a chain contribute one after the other."""
+    readout = network.readout
+    first = next(iter(counts.values()))
+    scores = np.zeros((len(first), n_steps, readout.n_classes))
+    for projection in network.incoming(READOUT):
+        source = network.population(projection.source)
+        is_chain = network.kind(source.neurons).is_chain
+        fired = counts[source.name].astype(np.float64)
+        if is_chain:
+            fired *= projection.gains[:, None]
+        at = source.onset - readout.onset if is_chain else 0
+        for t in range(fired.shape[1]):
+            scores[:, at + t] += projection.forward(fired[:, t])
+    return readout.logits(scores)
+
+
+def _spike_table(network: SpikingNetwork, counts: dict[str, Counts]) -> Spikes:
     """Spikes with their times; those of one step come one simulation step apart."""
     every, phase_steps = network.readout.every, network.phase_steps
     parts = []
@@ -54,67 +171,14 @@ def spike_table(network: SpikingNetwork, counts: dict[str, Counts]) -> Spikes:
         which = np.repeat(np.arange(size.size), size)
         place = np.arange(which.size) - np.repeat(np.cumsum(size) - size, size)
         phase = population.onset + every * step + every - 1
+        is_chain = network.kind(population.neurons).is_chain
+        neuron = unit + step * population.n_units if is_chain else unit
         parts.append(
             Spikes(
                 image=image[which],
                 layer=np.full(which.size, index),
-                neuron=unit[which],
+                neuron=neuron[which],
                 step=phase[which] * phase_steps + place,
             )
         )
     return Spikes.of(parts)
-
-
-def step_by_step(
-    network: SpikingNetwork, images: Array, n_steps: int, respond: Respond
-) -> ReferenceRun:
-    """Present each image on its own, layer by layer in every step; neurons spike once or not.
-
-    Parameters
-    ----------
-    network : SpikingNetwork
-        Whose images are constant currents; pooling neurons pass on what any of their window sent.
-    images : ndarray, shape (n, height, width, channels)
-        Pixels.
-    n_steps : int
-        Steps, at most those of the read-out.
-    respond : callable
-        One step of all neurons of a population but pooling ones: gets the population, the number
-        of the step, V after the step before (0 at first), the constant current ``bias`` and the
-        weighted sum of spikes; returns spikes and V.
-
-    Returns
-    -------
-    ReferenceRun
-    """
-    n_images = len(images)
-    populations = network.populations
-    currents: dict[str, Array] = {
-        p.name: p.parameters["bias"].reshape(-1).astype(np.float64)
-        for p in populations
-        if network.window(p.name) is None
-    }
-    currents |= {s.target: s.values(images) for s in network.stimuli}
-    counts = {p.name: np.zeros((n_images, n_steps, p.n_units), np.int16) for p in populations}
-    state = {p.name: np.zeros((n_images, p.n_units)) for p in populations}
-    scores = np.zeros((n_images, n_steps, network.readout.n_classes))
-    for t in range(n_steps):
-        now: dict[str, Array] = {}
-        for population in populations:
-            name = population.name
-            window = network.window(name)
-            if window is not None:
-                now[name] = window.by_place(now[window.source]).max(axis=-1)
-            else:
-                received = weighted_sum(network, name, now)
-                now[name], state[name] = respond(
-                    population, t, state[name], currents[name], received
-                )
-            counts[name][:, t] = now[name]
-        scores[:, t] = weighted_sum(network, READOUT, now)
-    return ReferenceRun(
-        counts=counts,
-        potentials=state,
-        scores=network.readout.logits(scores),
-        spikes=spike_table(network, counts),
-    )

@@ -29,6 +29,24 @@ class Conversion:
     options: Any
 
 
+def required(calibration: Array | None) -> Array:
+    """The calibration images of a scheme that reads them.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    if calibration is None:
+        raise ValueError(
+            "this scheme reads the range of each layer from training images; pass some hundred as "
+            "calibration="
+        )
+    if not len(calibration):
+        raise ValueError("calibration needs at least one image")
+    return calibration
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scheme:
     """A conversion scheme.

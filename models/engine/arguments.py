@@ -6,21 +6,37 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import brian2
 import numpy as np
+from brian2 import Equations
 from numpy.typing import NDArray
 
+from ..arrays import Array, Integers
 from ..spiking.inputs import Injection
 from ..spiking.network import SpikingNetwork
 
 
-def _is_whole(value: object, least: int) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        return False
-    return int(value) >= least
+def require_whole_number(name: str, value: object, least: int, what: str = "") -> None:
+    """Raise a ValueError unless `value` is a whole number of at least `least`.
+
+    Parameters
+    ----------
+    name : str
+        Of the argument.
+    value : object
+        Its value.
+    least : int
+        Smallest one that is allowed.
+    what : str
+        What it counts, for the message.
+    """
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or int(value) < least:  # type: ignore[call-overload]
+        counted = f"{least} {what}".strip()
+        raise ValueError(f"{name} must be a whole number of at least {counted}, got {value!r}")
 
 
-def _checked(network: SpikingNetwork, images: NDArray[Any]) -> NDArray[np.float64]:
+def checked_images(network: SpikingNetwork, images: NDArray[Any]) -> Array:
+    """Images as floats, refused unless the network can see them."""
     shape = network.image_shape
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1:] != shape or not len(images):
@@ -37,8 +53,11 @@ def _checked(network: SpikingNetwork, images: NDArray[Any]) -> NDArray[np.float6
     return images
 
 
-def _recorded_layers(network: SpikingNetwork, record: bool | Sequence[str]) -> tuple[int, ...]:
+def recorded_layers(network: SpikingNetwork, record: bool | Sequence[str]) -> tuple[int, ...]:
+    """Indices of the layers to record, in their order."""
     names = [population.name for population in network.populations]
+    if isinstance(record, str):
+        raise ValueError(f"record takes a list of layers, got the string {record!r}")
     if record is True:
         return tuple(range(len(names)))
     if not record:
@@ -49,50 +68,59 @@ def _recorded_layers(network: SpikingNetwork, record: bool | Sequence[str]) -> t
     return tuple(sorted({names.index(name) for name in record}))
 
 
-def _injections(
+def checked_injections(
     network: SpikingNetwork, injections: Sequence[Injection], n_images: int
 ) -> tuple[Injection, ...]:
-    names = [population.name for population in network.populations]
+    """Injections, refused unless each goes into a variable of its own that nothing else sets."""
     places = [(injection.target, injection.variable) for injection in injections]
     if len(set(places)) < len(places):
         raise ValueError("inject: two injections into one variable of one layer")
     for injection in injections:
-        what = f"injection into {injection.target!r}"
-        if injection.target not in names:
-            raise ValueError(f"{what}: no such layer; there are {', '.join(names)}")
-        kind = network.kind(network.population(injection.target).neurons)
-        variables = brian2.Equations(kind.equations).parameter_names
-        if injection.variable not in variables:
-            raise ValueError(
-                f"{what}: neurons of type {kind.name!r} have no variable {injection.variable!r} to "
-                f"set; there are {', '.join(sorted(variables))}"
-            )
-        if re.search(rf"^\s*{injection.variable}\s*=", kind.every_phase, re.MULTILINE):
-            raise ValueError(
-                f"{what}: neurons of type {kind.name!r} set {injection.variable!r} themselves in "
-                "every phase; take a type that leaves it alone"
-            )
-        wanted = (n_images, network.n_phases, network.population(injection.target).n_units)
-        if np.shape(injection.values) != wanted:
-            raise ValueError(
-                f"{what}: values of shape {np.shape(injection.values)}, {wanted} are needed "
-                "(images, phases, units)"
-            )
-        if not np.isfinite(np.asarray(injection.values)).all():
-            raise ValueError(f"{what}: values hold NaN or are infinite")
+        problem = _injection_problem(network, injection, n_images)
+        if problem:
+            raise ValueError(f"injection into {injection.target!r}: {problem}")
     return tuple(injections)
 
 
-def _traced_neurons(
+def _injection_problem(network: SpikingNetwork, injection: Injection, n_images: int) -> str | None:
+    """What is wrong with an injection; None if nothing is."""
+    names = [population.name for population in network.populations]
+    if injection.target not in names:
+        return f"no such layer; there are {', '.join(names)}"
+    population = network.population(injection.target)
+    kind = network.kind(population.neurons)
+    variables = Equations(kind.equations).parameter_names
+    if injection.variable not in variables:
+        return (
+            f"neurons of type {kind.name!r} have no variable {injection.variable!r} to set; there "
+            f"are {', '.join(sorted(variables))}"
+        )
+    if re.search(rf"^\s*{injection.variable}\s*=", kind.every_phase, re.MULTILINE):
+        return (
+            f"neurons of type {kind.name!r} set {injection.variable!r} themselves in every phase; "
+            "take a type that leaves it alone"
+        )
+    wanted = (n_images, network.n_phases, population.n_units)
+    if np.shape(injection.values) != wanted:
+        return (
+            f"values of shape {np.shape(injection.values)}, {wanted} are needed "
+            "(images, phases, units)"
+        )
+    if not np.isfinite(np.asarray(injection.values)).all():
+        return "values hold NaN or are infinite"
+    return None
+
+
+def traced_neurons(
     network: SpikingNetwork, traces: Mapping[str, Sequence[int]]
-) -> dict[str, NDArray[np.int64]]:
+) -> dict[str, Integers]:
     """Neurons to trace, by type, in the order of the layers; for one copy."""
     names = [population.name for population in network.populations]
     unknown = [name for name in traces if name not in names]
     if unknown:
         raise ValueError(f"traces: no layer {unknown[0]!r}; there are {', '.join(names)}")
     offsets = dict.fromkeys((kind.name for kind in network.neurons), 0)
-    found: dict[str, list[NDArray[np.int64]]] = {kind: [] for kind in offsets}
+    found: dict[str, list[Integers]] = {kind: [] for kind in offsets}
     for population in network.populations:
         neurons = np.asarray(traces.get(population.name, ()), dtype=np.int64)
         size = population.n_neurons

@@ -1,8 +1,9 @@
 """Folders of compiled C++ programs, reused as long as the program stays the same.
 
-A folder belongs to one architecture and run shape, not to weights or images: those are data that
-the program reads. A marker is written when a build is complete, and a lock keeps two processes
-out of one folder, so that a run stopped half way, even by ``kill -9``, confuses nobody.
+A build is what its generated sources say, nothing less: a folder is named after their text.
+Weights and images are not in it but data that the program reads. A marker is written when a build
+is complete, and a lock keeps two processes out of one folder, so that a run stopped half way, even
+by ``kill -9``, confuses nobody.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..places import cache_folder
+from .delivery import HEADER
 
-COMPILED_MAIN = "main.cpp.compiled"
 COMPLETE = "complete"
 PRECOMPILED = "common.h"
 MOST_BUILDS = 32  # kept; the ones unused for longest go first
 RULES = "precompiled.mk"
+DATA = "static_arrays"  # of a program, beside its sources
 
 
 def usable_cores() -> int:
@@ -51,7 +53,7 @@ def build_folder(description: str) -> Iterator[Path]:
     Parameters
     ----------
     description : str
-        Everything the generated code depends on.
+        Everything the program depends on.
 
     Yields
     ------
@@ -83,8 +85,42 @@ def build_folder(description: str) -> Iterator[Path]:
         _remove_data(folder)
 
 
+def description(project: Path) -> str:
+    """Everything that a program depends on: its sources, and what this processor can do.
+
+    Parameters
+    ----------
+    project : Path
+        Folder that Brian2 generated, makefile included.
+    """
+    # The compiler is told to use what this processor has, so a shared cache must tell them apart.
+    processor = Path("/proc/cpuinfo")
+    features = processor.read_text().split("\n\n")[0] if processor.exists() else ""
+    flags = [line for line in features.splitlines() if line.startswith(("flags", "Features"))]
+    sources = {str(path): (project / path).read_text() for path in _sources(project)}
+    return repr((HEADER.read_text(), flags, sources))
+
+
+def _sources(project: Path) -> list[Path]:
+    """Files of a generated project but for its data, relative to it."""
+    files = (path.relative_to(project) for path in project.rglob("*") if path.is_file())
+    return sorted(path for path in files if path.parts[0] != DATA)
+
+
+def install(project: Path, folder: Path) -> None:
+    """Move a generated project into its build folder: the data, and in an empty one the sources."""
+    names = [path.relative_to(project) for path in (project / DATA).iterdir()]
+    if not (folder / COMPLETE).exists():
+        names += _sources(project)
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(project / name, folder / name)
+
+
 def compile_program(folder: Path) -> None:
     """Compile Brian2's project in `folder` on all cores, and mark the folder complete.
+
+    Does nothing in a complete one.
 
     Reading the standard headers is most of the compile time of a small source file, so they are
     precompiled, once for all files. `make` is started here and not by Brian2, whose way of doing
@@ -95,15 +131,10 @@ def compile_program(folder: Path) -> None:
     RuntimeError
         If the compiler fails; the message holds the end of its output.
     """
-    (folder / COMPLETE).unlink(missing_ok=True)
-    main, compiled = folder / "main.cpp", folder / COMPILED_MAIN
-    if compiled.exists() and sorted(_lines(main)) == sorted(_lines(compiled)):
-        # Brian2 sets clocks back in the order of a set, another one in each process.
-        shutil.copy2(compiled, main)
-    header = folder / PRECOMPILED
-    if not header.exists():
-        lines = [f"#include <{name}>" for name in _STANDARD_HEADERS]
-        header.write_text("\n".join(['#include "objects.h"', *lines, ""]))
+    if (folder / COMPLETE).exists():
+        return
+    includes = [f"#include <{name}>" for name in _STANDARD_HEADERS]
+    (folder / PRECOMPILED).write_text("\n".join(['#include "objects.h"', *includes, ""]))
     (folder / RULES).write_text(
         "include makefile\n\n"
         "HEADER_FLAGS := $(CXXFLAGS)\n"  # not what the objects add; macOS's make has no `private`
@@ -123,12 +154,7 @@ def compile_program(folder: Path) -> None:
     )
     if done.returncode != 0:
         raise RuntimeError(f"{folder}: make failed:\n{done.stdout[-2000:]}")
-    shutil.copy2(main, compiled)
     (folder / COMPLETE).touch()
-
-
-def _lines(file: Path) -> list[str]:
-    return file.read_text().splitlines()
 
 
 _STANDARD_HEADERS = (
@@ -146,7 +172,7 @@ _STANDARD_HEADERS = (
 
 def _remove_data(folder: Path) -> None:
     """Remove what single runs leave in a build: their arguments, arrays and results."""
-    for path in folder.glob("static_arrays/*"):
+    for path in folder.glob(f"{DATA}/*"):
         path.unlink(missing_ok=True)
     for path in folder.glob("results*"):
         shutil.rmtree(path, ignore_errors=True)

@@ -2,8 +2,8 @@
 // along the chains of neurons that stand for one unit.
 //
 // One copy of every kernel serves all positions of a map and all images of a batch. The tables
-// are laid out by models/delivery.py, which also holds the same functions in NumPy; a test keeps
-// the three code-generation targets equal. Included by C++ standalone and by Cython code.
+// are laid out by layout.py; numpy_delivery.py holds the same functions in NumPy, and a test keeps the
+// three code-generation targets equal. Included by C++ standalone and by Cython code.
 #ifndef ANN2BRIAN_DELIVERY
 #define ANN2BRIAN_DELIVERY
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace ann2brian {
 
 enum Kind { CONVOLUTION, READOUT, LATERAL, WINDOW };
 
-// Columns of the route table; same order as Route in models/delivery.py.
+// Columns of the route table; same order as Route in layout.py.
 struct Route {
     int32_t kind, offset, block, units, positions;
     int32_t height, width, channels;                    // source map
@@ -28,17 +28,18 @@ struct Route {
     int32_t is_binary;                                  // kernel_start: index into State::signs
 };
 
-// Columns of the layer table; same order as Layer in models/delivery.py.
+// Columns of the layer table; same order as Layer in layout.py.
 struct Layer {
     int32_t group, array, offset, units, positions, onset;
 };
 
-// Columns of the table of sizes; same order as Sizes in models/delivery.py.
+// Columns of the table of sizes; same order as Sizes in layout.py.
 struct Sizes {
     int32_t layers, copies, chained, rows, readout_rows, phase_steps, phases, period, every, steps;
 };
 
-// Weight: the type of the kernels, the narrowest that holds them exactly.
+// Weight: the type of the kernels, the narrowest that holds them exactly. Pointers in the order of
+// TABLES in delivery.py, then of State in numpy_delivery.py.
 template <class Weight>
 struct State {
     const int32_t *sizes_table, *layers_table, *routes_table;

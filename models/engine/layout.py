@@ -9,8 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Array, Integers
 from ..dyadic import narrowest
-from ..spiking.network import READOUT, SpikingNetwork
+from ..spiking.network import READOUT, Population, SpikingNetwork
 from ..spiking.projections import Projection, WindowProjection
 
 CONVOLUTION, TO_READOUT, LATERAL, WINDOW = range(4)  # enum Kind of delivery.h
@@ -84,13 +85,13 @@ class Sizes(NamedTuple):
 class Axons(NamedTuple):
     """Axons of one group of neurons, one entry an axon: source, route and delay in steps."""
 
-    sources: NDArray[np.int64]
-    routes: NDArray[np.int64]
-    delays: NDArray[np.int64]
+    sources: Integers
+    routes: Integers
+    delays: Integers
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Plan:
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Layout:
     """Where everything of a network lies in the arrays of a run with `n_copies` images at once.
 
     Every type of neurons is one group. Its neurons are ordered layer, position in the unit, copy,
@@ -106,6 +107,8 @@ class Plan:
         One per population.
     routes : tuple of Route
         One per projection, then one per population with inhibition.
+    connections : tuple of str
+        Name of each route; two paths between the same layers have the same.
     weights, gains : ndarray
         Real kernels, in network units, and factors of all routes, one after the other; those of
         binary routes in volts.
@@ -121,97 +124,83 @@ class Plan:
     group_sizes: tuple[int, ...]
     layers: tuple[Layer, ...]
     routes: tuple[Route, ...]
-    weights: NDArray[np.float64]
-    gains: NDArray[np.float64]
+    connections: tuple[str, ...]
+    weights: Array
+    gains: Array
     signs: NDArray[np.int32]
     axons: tuple[Axons, ...]
     unit_volt: float
+
+    def __repr__(self) -> str:
+        return (
+            f"Layout({len(self.layers)} layers, {len(self.routes)} routes, {self.n_copies} copies, "
+            f"{sum(self.group_sizes):,} neurons)"
+        )
 
     @property
     def n_copies(self) -> int:
         """Images side by side."""
         return self.sizes.copies
 
+    def block(self, index: int) -> slice:
+        """Neurons of a layer in their group, all copies."""
+        layer = self.layers[index]
+        return slice(layer.offset, layer.offset + layer.positions * layer.units * self.n_copies)
 
-def plan(network: SpikingNetwork, n_copies: int, period: int) -> Plan:
+
+class _Tables:
+    """Weights, gains and signs of the routes, and the axons of each group, while they grow."""
+
+    def __init__(self, n_groups: int) -> None:
+        self.weights: list[Array] = [np.zeros(0)]
+        self.gains: list[Array] = [np.zeros(0)]
+        self.signs: list[NDArray[np.bool_]] = [np.zeros(0, dtype=bool)]
+        self.axons: list[list[Axons]] = [[] for _ in range(n_groups)]
+
+    def add_axons(self, group: int, neurons: Integers, route: int, delays: Integers) -> None:
+        self.axons[group].append(Axons(neurons, np.full(neurons.size, route), delays))
+
+    def all_axons(self) -> tuple[Axons, ...]:
+        none = np.zeros(0, dtype=np.int64)
+        return tuple(
+            Axons(
+                sources=np.concatenate([none, *(axons.sources for axons in parts)]),
+                routes=np.concatenate([none, *(axons.routes for axons in parts)]),
+                delays=np.concatenate([none, *(axons.delays for axons in parts)]),
+            )
+            for parts in self.axons
+        )
+
+
+def _start(parts: Sequence[NDArray]) -> int:
+    """Where the next of several arrays begins."""
+    return sum(part.size for part in parts)
+
+
+def lay_out(network: SpikingNetwork, n_copies: int, period: int) -> Layout:
     """Lay out a network for `n_copies` images side by side, a new one each `period` phases."""
-    kinds = [kind.name for kind in network.neurons]
-    arrays = np.cumsum([0, *(len(kind.afferents) for kind in network.neurons)])
-    group_sizes = [0] * len(kinds)
-    layers: list[Layer] = []
+    layers, group_sizes = _layers(network, n_copies)
+    tables = _Tables(len(group_sizes))
+    routes = [_feed_forward(network, p, layers, n_copies, tables) for p in network.projections]
+    for number, (p, route) in enumerate(zip(network.projections, routes, strict=True)):
+        neurons = route.offset + np.arange(route.positions * route.block)
+        group = layers[p.source].group
+        tables.add_axons(group, neurons, number, np.repeat(p.delays, route.block))
+    connections = [p.name for p in network.projections]
     for population in network.populations:
-        group = kinds.index(population.neurons)
-        layers.append(
-            Layer(
-                group,
-                int(arrays[group]),
-                group_sizes[group],
-                population.n_units,
-                population.n_positions,
-                population.onset,
-            )
-        )
-        group_sizes[group] += population.n_neurons * n_copies
-    index = {population.name: i for i, population in enumerate(network.populations)}
-    routes: list[Route] = []
-    weights: list[NDArray[np.float64]] = [np.zeros(0)]
-    gains: list[NDArray[np.float64]] = [np.zeros(0)]
-    signs: list[NDArray[np.bool_]] = [np.zeros(0, dtype=bool)]
-    n_weights = n_gains = n_signs = 0
-    axons: list[list[Axons]] = [[] for _ in kinds]
-    for p in network.projections:
-        source = layers[index[p.source]]
-        block = source.units * n_copies
-        if isinstance(p, Projection):
-            kernel = _by_source_channel(p.kernel, p.groups).ravel()
-        else:
-            kernel = np.array([p.weight])
-        is_binary = isinstance(p, Projection) and p.is_binary
-        routes.append(
-            _route(network, p, source, layers, index, n_copies)._replace(
-                block=block,
-                is_binary=int(is_binary),
-                kernel_start=n_signs if is_binary else n_weights,
-                gain_start=n_gains,
-                array=int(arrays[-1]) if p.target == READOUT else layers[index[p.target]].array,
-            )
-        )
-        if is_binary:
-            signs.append(kernel > 0)
-            n_signs += kernel.size
-        else:
-            weights.append(kernel)
-            n_weights += kernel.size
-        gains.append(p.gains * (network.unit_volt if is_binary else 1.0))
-        n_gains += p.gains.size
-        neurons = source.offset + np.arange(source.positions * block)
-        number = np.full(neurons.size, len(routes) - 1)
-        axons[source.group].append(Axons(neurons, number, np.repeat(p.delays, block)))
-    for population, layer in zip(network.populations, layers, strict=True):
-        h = population.inhibition
-        sources = np.flatnonzero(np.any(h != 0, axis=0))
-        if not sources.size:
-            continue
-        block = layer.units * n_copies
-        routes.append(
-            Route(
-                LATERAL, layer.offset, block, layer.units, layer.positions, kernel_start=n_weights
-            )
-        )
-        weights.append(h.T.ravel())  # row: position that spikes; column: position it inhibits
-        n_weights += h.size
-        neurons = (layer.offset + sources[:, None] * block + np.arange(block)).ravel()
-        number = np.full(neurons.size, len(routes) - 1)
-        axons[layer.group].append(Axons(neurons, number, np.zeros(neurons.size, dtype=np.int64)))
+        if population.inhibition.any():
+            layer = layers[population.name]
+            routes.append(_lateral(population, layer, n_copies, len(routes), tables))
+            connections.append(f"{population.name} inhibition")
     chained = [
         size for size, kind in zip(group_sizes, network.neurons, strict=True) if kind.is_chain
     ]
-    return Plan(
+    return Layout(
         sizes=Sizes(
             layers=len(layers),
             copies=n_copies,
             chained=sum(chained),
-            rows=max(layer.positions for layer in layers),
+            rows=max(layer.positions for layer in layers.values()),
             readout_rows=network.readout.n_rows,
             phase_steps=network.phase_steps,
             phases=network.n_phases,
@@ -219,39 +208,107 @@ def plan(network: SpikingNetwork, n_copies: int, period: int) -> Plan:
             every=network.readout.every,
             steps=-(-network.n_phases // network.readout.every),
         ),
-        group_sizes=tuple(group_sizes),
-        layers=tuple(layers),
+        group_sizes=group_sizes,
+        layers=tuple(layers.values()),
         routes=tuple(routes),
-        weights=np.concatenate(weights),
-        gains=np.concatenate(gains),
-        signs=_packed(np.concatenate(signs)),
-        axons=tuple(
-            Axons(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-            if parts
-            else Axons(*(np.zeros(0, dtype=np.int64),) * 3)
-            for parts in axons
-        ),
+        connections=tuple(connections),
+        weights=np.concatenate(tables.weights),
+        gains=np.concatenate(tables.gains),
+        signs=_packed(np.concatenate(tables.signs)),
+        axons=tables.all_axons(),
         unit_volt=network.unit_volt,
     )
 
 
 def kernel_bytes(network: SpikingNetwork) -> int:
     """Memory of all kernels in a run: four or eight bytes a real weight, a bit a binary one."""
-    layout = plan(network, 1, network.n_phases)
+    layout = lay_out(network, 1, network.n_phases)
     real = narrowest(layout.weights * layout.unit_volt)
     has_signs = any(route.is_binary for route in layout.routes)
     return int(real.nbytes + (layout.signs.nbytes if has_signs else 0))
 
 
-def _route(
+def _layers(network: SpikingNetwork, n_copies: int) -> tuple[dict[str, Layer], tuple[int, ...]]:
+    """Layers by name, and the size of each group."""
+    kinds = [kind.name for kind in network.neurons]
+    arrays = _first_arrays(network)
+    group_sizes = [0] * len(kinds)
+    layers = {}
+    for population in network.populations:
+        group = kinds.index(population.neurons)
+        layers[population.name] = Layer(
+            group=group,
+            array=arrays[group],
+            offset=group_sizes[group],
+            units=population.n_units,
+            positions=population.n_positions,
+            onset=population.onset,
+        )
+        group_sizes[group] += population.n_neurons * n_copies
+    return layers, tuple(group_sizes)
+
+
+def _first_arrays(network: SpikingNetwork) -> list[int]:
+    """Place of each group's first afferent variable in State::targets, then the read-out's."""
+    counts = [len(kind.afferents) for kind in network.neurons]
+    return [sum(counts[:group]) for group in range(len(counts) + 1)]
+
+
+def _lateral(
+    population: Population, layer: Layer, n_copies: int, number: int, tables: _Tables
+) -> Route:
+    """Route of the inhibition between the neurons of a unit, with its weights and axons."""
+    h = population.inhibition
+    block = layer.units * n_copies
+    route = Route(
+        kind=LATERAL,
+        offset=layer.offset,
+        block=block,
+        units=layer.units,
+        positions=layer.positions,
+        kernel_start=_start(tables.weights),
+    )
+    tables.weights.append(h.T.ravel())  # row: position that spikes; column: position it inhibits
+    sources = np.flatnonzero(np.any(h != 0, axis=0))
+    neurons = (layer.offset + sources[:, None] * block + np.arange(block)).ravel()
+    tables.add_axons(layer.group, neurons, number, np.zeros(neurons.size, dtype=np.int64))
+    return route
+
+
+def _feed_forward(
     network: SpikingNetwork,
     p: Projection | WindowProjection,
-    source: Layer,
-    layers: Sequence[Layer],
-    index: Mapping[str, int],
+    layers: Mapping[str, Layer],
+    n_copies: int,
+    tables: _Tables,
+) -> Route:
+    """Route of a projection, with its weights and gains."""
+    is_binary = isinstance(p, Projection) and p.is_binary
+    start = _start(tables.signs if is_binary else tables.weights)
+    gain_start = _start(tables.gains)
+    if isinstance(p, WindowProjection):
+        tables.weights.append(np.array([p.weight]))
+    else:
+        kernel = _by_source_channel(p.kernel, p.groups).ravel()
+        if is_binary:
+            tables.signs.append(kernel > 0)
+        else:
+            tables.weights.append(kernel)
+    tables.gains.append(p.gains * (network.unit_volt if is_binary else 1.0))
+    array = _first_arrays(network)[-1] if p.target == READOUT else layers[p.target].array
+    return _geometry(network, p, layers, n_copies)._replace(
+        is_binary=int(is_binary), kernel_start=start, gain_start=gain_start, array=array
+    )
+
+
+def _geometry(
+    network: SpikingNetwork,
+    p: Projection | WindowProjection,
+    layers: Mapping[str, Layer],
     n_copies: int,
 ) -> Route:
     """Geometry and timing of a projection's route."""
+    source = layers[p.source]
     every = network.readout.every
     # Layers release the spikes of a step in the last of its phases.
     first = source.onset + every - 1 + int(p.delays.min()) // network.phase_steps
@@ -267,18 +324,15 @@ def _route(
         "first_phase": first,
     }
     if isinstance(p, WindowProjection):
-        target = layers[index[p.target]]
-        rows, columns = p.target_shape[:2]
         return Route(
             kind=WINDOW,
-            pooled_h=rows,
-            pooled_w=columns,
+            **_pair("pooled", p.target_shape[:2]),
             out_channels=p.source_shape[2],
-            target_offset=target.offset,
-            target_units=target.units,
+            target_offset=layers[p.target].offset,
+            target_units=layers[p.target].units,
             **common,
         )
-    out = _output_shape(p.pooled_shape, p.kernel.shape, p.stride, p.padding)
+    height, width, channels = _output_shape(p.pooled_shape, p.kernel.shape, p.stride, p.padding)
     to_readout = p.target == READOUT
     return Route(
         kind=TO_READOUT if to_readout else CONVOLUTION,
@@ -287,11 +341,11 @@ def _route(
         **_pair("stride", p.stride),
         **_pair("pad", p.padding),
         groups=p.groups,
-        out_h=out[0],
-        out_w=out[1],
-        out_channels=out[2],
-        target_offset=0 if to_readout else layers[index[p.target]].offset,
-        target_units=network.readout.n_classes if to_readout else layers[index[p.target]].units,
+        out_h=height,
+        out_w=width,
+        out_channels=channels,
+        target_offset=0 if to_readout else layers[p.target].offset,
+        target_units=network.readout.n_classes if to_readout else layers[p.target].units,
         readout_row=max(source.onset - network.readout.onset, 0) if to_readout else 0,
         **common,
     )
@@ -301,7 +355,7 @@ def _pair(name: str, values: Sequence[int]) -> dict[str, int]:
     return {f"{name}_h": int(values[0]), f"{name}_w": int(values[1])}
 
 
-def _by_source_channel(kernel: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
+def _by_source_channel(kernel: Array, groups: int) -> Array:
     """Kernel as delivery.h reads it: source channel, row, column from last to first, output."""
     rows, columns, in_per_group, n_out = kernel.shape
     split = kernel[:, ::-1].reshape(rows, columns, in_per_group, groups, n_out // groups)

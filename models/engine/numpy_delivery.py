@@ -2,41 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .layout import LATERAL, TO_READOUT, WINDOW, Plan, Route
+from .layout import LATERAL, TO_READOUT, WINDOW, Layout, Route
 
 
-class _NumpyDelivery:
-    """The functions of delivery.h in NumPy, for whole vectors of spikes."""
+class State(NamedTuple):
+    """State variables that the functions read and write: those of struct State, in its order.
 
-    def __init__(
-        self, plan: Plan, weights: NDArray[Any], state: Mapping[str, Sequence[NDArray[Any]]]
-    ) -> None:
-        self.plan, self.weights, self.gains = plan, weights, plan.gains
-        bits = np.unpackbits(plan.signs.astype("<i4").view(np.uint8), bitorder="little")
+    One entry for most, an array or its name; several for `targets` and `ages`; none for what the
+    network lacks.
+    """
+
+    targets: Sequence[Any]
+    ages: Sequence[Any]
+    inhibition: Sequence[Any]
+    pending: Sequence[Any]
+    arrivals: Sequence[Any]
+    events: Sequence[Any]
+    n_images: Sequence[Any]
+
+
+class NumpyDelivery:
+    """The functions of delivery.h in NumPy, for whole vectors of spikes.
+
+    Parameters
+    ----------
+    layout : Layout
+        Where everything lies.
+    weights : ndarray
+        Its weights in volts.
+    state : State
+        Arrays.
+    """
+
+    def __init__(self, layout: Layout, weights: NDArray[Any], state: State) -> None:
+        self.layout, self.weights, self.gains = layout, weights, layout.gains
+        bits = np.unpackbits(layout.signs.astype("<i4").view(np.uint8), bitorder="little")
         self.signs = np.where(bits, 1.0, -1.0)
-        self.targets, self.ages = state["targets"], state["ages"]
-        self.n_images = state["n_images"][0]
-        counts = (len(plan.routes), plan.sizes.steps)
-        self.arrivals = state["arrivals"][0].reshape(counts)
-        self.events = state["events"][0].reshape(counts)
-        if plan.sizes.chained:
-            self.inhibition = state["inhibition"][0]
-            self.pending = state["pending"][0].reshape(plan.sizes.rows, plan.sizes.chained)
+        self.targets, self.ages = state.targets, state.ages
+        self.n_images = state.n_images[0]
+        counts = (len(layout.routes), layout.sizes.steps)
+        self.arrivals = state.arrivals[0].reshape(counts)
+        self.events = state.events[0].reshape(counts)
+        if layout.sizes.chained:
+            self.inhibition = state.inhibition[0]
+            self.pending = state.pending[0].reshape(layout.sizes.rows, layout.sizes.chained)
 
     def deliver_spike(self, neuron: Any, route: Any, step: Any) -> NDArray[np.int32]:
+        """Spikes of `neuron` arrive over `route` in `step`; number of targets of each."""
         neuron, route = np.atleast_1d(neuron), np.atleast_1d(route)
         neuron, route = np.broadcast_arrays(neuron, route)
         reached = np.zeros(neuron.shape, dtype=np.int32)
-        sizes = self.plan.sizes
+        sizes = self.layout.sizes
         for index in np.unique(route):
             chosen = route == index
-            r = self.plan.routes[index]
+            r = self.layout.routes[index]
             if r.kind == LATERAL:
                 reached[chosen] = self._inhibit(r, neuron[chosen], int(step))
             else:
@@ -85,8 +110,8 @@ class _NumpyDelivery:
         kernel = stored[r.kernel_start : r.kernel_start + int(np.prod(shape))].reshape(shape)
         target = self.targets[r.array]
         if r.kind == TO_READOUT:
-            row = (position + r.readout_row) % self.plan.sizes.readout_rows
-            base = base + row * self.plan.n_copies * r.target_units
+            row = (position + r.readout_row) % self.layout.sizes.readout_rows
+            base = base + row * self.layout.n_copies * r.target_units
         base = base + group * out_per_group
         channels = np.arange(out_per_group)
         for py, px, inside in self._pooled(r, y, x):
@@ -118,8 +143,9 @@ class _NumpyDelivery:
                 yield py, px, in_y & in_x
 
     def set_ages(self, copy: Any, phase: Any) -> NDArray[np.int32]:
-        sizes = self.plan.sizes
-        for layer in self.plan.layers:
+        """Set, for all copies, how long the present image has been at each neuron."""
+        sizes = self.layout.sizes
+        for layer in self.layout.layers:
             block = layer.units * sizes.copies
             stop = layer.offset + layer.positions * block
             since = int(phase) - layer.onset - np.arange(layer.positions)[:, None]
@@ -132,11 +158,12 @@ class _NumpyDelivery:
         return np.full(np.shape(copy), int(phase), dtype=np.int32)
 
     def travel(self, copy: Any, step: Any) -> NDArray[np.int32]:
+        """Move the drive of all copies on along the chains, and fetch what inhibits next."""
         row = self.pending[(int(step) + 1) % len(self.pending)]
         self.inhibition[:] = row
         row[:] = 0
-        for layer in self.plan.layers:
-            block = layer.units * self.plan.n_copies
+        for layer in self.layout.layers:
+            block = layer.units * self.layout.n_copies
             stop = layer.offset + layer.positions * block
             drive = self.targets[layer.array][layer.offset : stop].reshape(layer.positions, block)
             drive[1:] = drive[:-1].copy()

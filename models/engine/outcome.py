@@ -2,122 +2,174 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from brian2 import mV, second, volt
-from numpy.typing import NDArray
 
+from ..arrays import Array, Integers
 from ..spiking.recording import RecordedLayer, Recording, Spikes
-from .assembly import Job, Objects
-from .layout import Layer
+from .job import Job, Part
+from .objects import Objects
 
 
-def _outcome(job: Job, objects: Objects, start: int, n_images: int, loop_s: float) -> dict:
-    """Read one run's arrays and put them in the order of the images."""
-    network, layout = job.network, job.plan
-    n_copies, readout = layout.n_copies, network.readout
-    unit = network.unit_volt * volt
-    score = np.asarray(objects.scores.score / unit, dtype=np.float64)
-    score = score.reshape(readout.n_rows, n_copies, readout.n_classes, -1)
-    index = np.arange(n_images)
-    copy, turn = index % n_copies, index // n_copies
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Outcome:
+    """What one part of the images gave, in the order of the images.
+
+    Parameters
+    ----------
+    start : int
+        Number of the first image.
+    loop_s : float
+        Wall time of the simulation loop.
+    received : ndarray, shape (n_images, n_steps, n_classes)
+        What the read-out got in each step, in network units.
+    counts : tuple of ndarray, shape (n_positions, n_units)
+        Per layer: spikes of each neuron.
+    most_spikes : int
+        Largest number of spikes that any neuron fired for one image.
+    arrivals, events : ndarray, shape (n_routes, n_steps)
+        Spikes that arrived over each route, and the targets that they reached.
+    spikes : Spikes or None
+        Of the layers that are recorded.
+    traces : dict of str to ndarray, shape (n_traced_neurons, n_steps)
+        Membrane potential in mV, by type of neurons.
+    ends : dict of str to ndarray, shape (n_images, n_neurons)
+        Membrane potential in mV at the end of each image, by layer.
+    """
+
+    start: int
+    loop_s: float
+    received: Array
+    counts: tuple[Integers, ...]
+    most_spikes: int
+    arrivals: Integers
+    events: Integers
+    spikes: Spikes | None
+    traces: dict[str, Array]
+    ends: dict[str, Array]
+
+    @property
+    def n_images(self) -> int:
+        """Images of the part."""
+        return len(self.received)
+
+
+def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome:
+    """Read the arrays of a finished run and put them in the order of the images."""
+    layout = job.layout
+    n_images = len(part.images)
+    tally = (len(layout.routes), layout.sizes.steps)
+    groups = objects.neurons.values()
+    return Outcome(
+        start=part.start,
+        loop_s=loop_s,
+        received=_received(job, objects, n_images),
+        counts=_counts(job, objects),
+        most_spikes=max(int(np.max(group.most_in_image[:])) for group in groups),
+        arrivals=np.asarray(objects.tally.n_arrived[:]).reshape(tally).astype(np.int64),
+        events=np.asarray(objects.tally.n_reached[:]).reshape(tally).astype(np.int64),
+        spikes=_spike_trains(job, objects, part.start) if objects.spikes else None,
+        traces={name: np.asarray(trace.v / mV) for name, trace in objects.traces.items()},
+        ends=_ends(job, objects, n_images),
+    )
+
+
+def _copy_and_turn(job: Job, n_images: int) -> tuple[Integers, Integers]:
+    """In which copy each image was shown, and as which one of that copy."""
+    turn, copy = np.divmod(np.arange(n_images), job.layout.n_copies)
+    return copy, turn
+
+
+def _received(job: Job, objects: Objects, n_images: int) -> Array:
+    """What the read-out got, shape (n_images, n_steps, n_classes)."""
+    readout = job.network.readout
+    score = np.asarray(objects.scores.score / (job.network.unit_volt * volt), dtype=np.float64)
+    score = score.reshape(readout.n_rows, job.layout.n_copies, readout.n_classes, -1)
+    copy, turn = _copy_and_turn(job, n_images)
     steps = np.arange(readout.n_steps)
     # What arrived in a phase is read at the start of the next.
     at = turn[:, None] * job.period + readout.onset + readout.every * steps + 1
-    scores = score[steps % readout.n_rows, copy[:, None], :, at]
-    spikes = {name: np.asarray(group.n_spikes[:]) for name, group in objects.neurons.items()}
-    tally = (len(layout.routes), layout.sizes.steps)
-    outcome: dict[str, Any] = {
-        "start": start,
-        "loop_s": loop_s,
-        "scores": scores,
-        "counts": [
-            spikes[population.neurons][_block(layer, n_copies)]
-            .reshape(layer.positions, n_copies, layer.units)
-            .sum(axis=1)
-            for population, layer in zip(network.populations, layout.layers, strict=True)
-        ],
-        "most": max(int(np.max(group.most_in_image[:])) for group in objects.neurons.values()),
-        "arrivals": np.asarray(objects.tally.n_arrived[:]).reshape(tally).astype(np.int64),
-        "events": np.asarray(objects.tally.n_reached[:]).reshape(tally).astype(np.int64),
-        "spikes": _spike_trains(job, objects, start) if objects.spikes else None,
-        "traces": {name: np.asarray(trace.v / mV) for name, trace in objects.traces.items()},
-        "ends": _ends(job, objects, copy, turn),
-    }
-    return outcome
+    return score[steps % readout.n_rows, copy[:, None], :, at]
 
 
-def _block(layer: Layer, n_copies: int) -> slice:
-    """Neurons of a layer in their group."""
-    return slice(layer.offset, layer.offset + layer.positions * layer.units * n_copies)
+def _counts(job: Job, objects: Objects) -> tuple[Integers, ...]:
+    """Spikes of each neuron, all copies together."""
+    of_groups = {name: np.asarray(group.n_spikes[:]) for name, group in objects.neurons.items()}
+    counts = []
+    for index, population in enumerate(job.network.populations):
+        layer = job.layout.layers[index]
+        own = of_groups[population.neurons][job.layout.block(index)]
+        own = own.reshape(layer.positions, job.layout.n_copies, layer.units)
+        counts.append(own.sum(axis=1, dtype=np.int64))
+    return tuple(counts)
 
 
-def _ends(
-    job: Job, objects: Objects, copy: NDArray[np.int64], turn: NDArray[np.int64]
-) -> dict[str, NDArray[np.float64]]:
+def _ends(job: Job, objects: Objects, n_images: int) -> dict[str, Array]:
     """Potential in mV of recorded layers at each image's end, shape (n_images, n_neurons)."""
+    copy, turn = _copy_and_turn(job, n_images)
     found = {}
     done = dict.fromkeys(objects.ends, 0)
     for index in job.record if job.keeps_ends else ():
-        population, layer = job.network.populations[index], job.plan.layers[index]
-        kind, size = population.neurons, layer.positions * layer.units * job.plan.n_copies
+        population, layer = job.network.populations[index], job.layout.layers[index]
+        kind, size = population.neurons, layer.positions * layer.units * job.layout.n_copies
         v = np.asarray(objects.ends[kind].v[done[kind] : done[kind] + size] / mV)
         done[kind] += size
-        v = v.reshape(layer.positions, job.plan.n_copies, layer.units, -1)
-        found[population.name] = np.moveaxis(v, 3, 0)[turn + 1, :, copy].reshape(len(turn), -1)
+        v = v.reshape(layer.positions, job.layout.n_copies, layer.units, -1)
+        found[population.name] = np.moveaxis(v, 3, 0)[turn + 1, :, copy].reshape(n_images, -1)
     return found
 
 
 def _spike_trains(job: Job, objects: Objects, start: int) -> Spikes:
     """Spikes as image, layer, neuron in the layer, and step since the image's onset."""
-    n_copies, network = job.plan.n_copies, job.network
+    n_copies, network = job.layout.n_copies, job.network
+    layers = job.layout.layers
+    offsets, units, onsets = (
+        np.array([getattr(layer, name) for layer in layers], dtype=np.int64)
+        for name in ("offset", "units", "onset")
+    )
     parts = []
     for group, kind in enumerate(network.neurons):
         monitor = objects.spikes[kind.name]
         neuron = np.asarray(monitor.i[:], dtype=np.int64)
         step = np.rint(np.asarray(monitor.t / second) / network.dt_s).astype(np.int64)
-        mine = np.array([i for i, layer in enumerate(job.plan.layers) if layer.group == group])
-        table = np.array([job.plan.layers[i] for i in mine], dtype=np.int64)
-        row = np.searchsorted(table[:, 2], neuron, side="right") - 1
-        _, _, offset, units, _, onset = table[row].T
-        position, rest = np.divmod(neuron - offset, units * n_copies)
-        copy, unit = np.divmod(rest, units)
-        turn = (step - (onset + position) * network.phase_steps) // job.period_steps
+        mine = np.array([i for i, layer in enumerate(layers) if layer.group == group])
+        of = mine[np.searchsorted(offsets[mine], neuron, side="right") - 1]
+        position, rest = np.divmod(neuron - offsets[of], units[of] * n_copies)
+        copy, unit = np.divmod(rest, units[of])
+        turn = (step - (onsets[of] + position) * network.phase_steps) // job.period_steps
         spikes = Spikes(
             image=start + turn * n_copies + copy,
-            layer=mine[row],
-            neuron=position * units + unit,
+            layer=of,
+            neuron=position * units[of] + unit,
             step=step - turn * job.period_steps,
         )
         parts.append(spikes.where(np.isin(spikes.layer, job.record)))
     return Spikes.of(parts)
 
 
-def _collect(job: Job, outcomes: list[dict], build_s: float, run_s: float) -> Recording:
+def recording_of(job: Job, outcomes: Sequence[Outcome], build_s: float, run_s: float) -> Recording:
+    """Join the outcomes of all parts.
+
+    Parameters
+    ----------
+    job : Job
+        What ran.
+    outcomes : sequence of Outcome
+        Of all parts, in any order.
+    build_s, run_s : float
+        As in the recording.
+    """
     network = job.network
-    scores = np.concatenate([outcome["scores"] for outcome in outcomes])
-    arrivals = sum(outcome["arrivals"] for outcome in outcomes)
-    events = sum(outcome["events"] for outcome in outcomes)
-    lateral = [p.name for p in network.populations if p.inhibition.any()]
-    names = [p.name for p in network.projections] + [f"{name} inhibition" for name in lateral]
-    by_step: dict[str, NDArray[np.int64]] = {}
-    for name, count in zip(names, events, strict=True):
+    outcomes = sorted(outcomes, key=lambda outcome: outcome.start)
+    received = np.concatenate([outcome.received for outcome in outcomes])
+    arrivals = np.sum([outcome.arrivals for outcome in outcomes], axis=0)
+    events = np.sum([outcome.events for outcome in outcomes], axis=0)
+    by_step: dict[str, Integers] = {}
+    for name, count in zip(job.layout.connections, events, strict=True):
         by_step[name] = by_step.get(name, 0) + count  # two paths between layers count together
-    spikes_by_step = {
-        p.source: count for p, count in zip(network.projections, arrivals, strict=False)
-    }
-    traces, done = {}, dict.fromkeys(job.traced, 0)
-    for population in network.populations:
-        kind = population.neurons
-        rows = outcomes[0]["traces"].get(kind)
-        if rows is None:
-            continue
-        size = population.n_neurons
-        chosen = (job.traced[kind] >= done[kind]) & (job.traced[kind] < done[kind] + size)
-        done[kind] += size
-        if chosen.any():
-            traces[population.name] = rows[chosen]
     return Recording(
         scheme=network.scheme,
         network=network.name,
@@ -125,27 +177,42 @@ def _collect(job: Job, outcomes: list[dict], build_s: float, run_s: float) -> Re
             RecordedLayer(name=p.name, shape=p.shape, n_positions=p.n_positions, onset=p.onset)
             for p in network.populations
         ),
-        n_images=len(scores),
+        n_images=len(received),
         dt_ms=network.dt_ms,
         phase_steps=network.phase_steps,
         period=job.period,
-        scores=network.readout.logits(scores),
+        scores=network.readout.logits(received),
         readout_onset=network.readout.onset,
         readout_every=network.readout.every,
         spike_counts=tuple(
-            sum(outcome["counts"][i] for outcome in outcomes).astype(np.int64)
-            for i in range(len(network.populations))
+            sum(of_parts) for of_parts in zip(*(o.counts for o in outcomes), strict=True)
         ),
-        most_spikes=max(outcome["most"] for outcome in outcomes),
+        most_spikes=max(outcome.most_spikes for outcome in outcomes),
         events_by_step=by_step,
-        spikes_by_step=spikes_by_step,
-        spikes=Spikes.of([o["spikes"] for o in outcomes]) if job.record else None,
-        traces=traces,
+        spikes_by_step={
+            p.source: count for p, count in zip(network.projections, arrivals, strict=False)
+        },
+        spikes=Spikes.of([o.spikes for o in outcomes if o.spikes is not None])
+        if job.record
+        else None,
+        traces=_traces_by_layer(job, outcomes[0].traces),
         end_potentials={
-            name: np.concatenate([outcome["ends"][name] for outcome in outcomes])
-            for name in outcomes[0]["ends"]
+            name: np.concatenate([outcome.ends[name] for outcome in outcomes])
+            for name in outcomes[0].ends
         },
         build_s=build_s,
         run_s=run_s,
-        loop_s=sum(outcome["loop_s"] for outcome in outcomes),
+        loop_s=sum(outcome.loop_s for outcome in outcomes),
     )
+
+
+def _traces_by_layer(job: Job, by_type: dict[str, Array]) -> dict[str, Array]:
+    """Traces of each layer that has any; there is one copy."""
+    traces = {}
+    for index, population in enumerate(job.network.populations):
+        block, kind = job.layout.block(index), population.neurons
+        if kind in by_type:
+            chosen = (job.traced[kind] >= block.start) & (job.traced[kind] < block.stop)
+            if chosen.any():
+                traces[population.name] = by_type[kind][chosen]
+    return traces

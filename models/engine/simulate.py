@@ -18,22 +18,31 @@ from numpy.typing import NDArray
 
 from ..dyadic import require_exact
 from ..spiking.inputs import Injection
-from ..spiking.network import SpikingNetwork
+from ..spiking.network import Converted, SpikingNetwork, spiking_network
 from ..spiking.recording import Recording
-from .arguments import _checked, _injections, _is_whole, _recorded_layers, _traced_neurons
-from .assembly import Job, Objects
-from .layout import plan
-from .outcome import _collect
-from .programs import _runner
-from .workers import _in_processes
+from .arguments import (
+    checked_images,
+    checked_injections,
+    recorded_layers,
+    require_whole_number,
+    traced_neurons,
+)
+from .equation_checks import require_sound_neurons
+from .job import Job, Part
+from .layout import lay_out
+from .objects import Objects
+from .outcome import Outcome, recording_of
+from .programs import TARGETS, runner
+from .settings import own_brian2
+from .workers import in_processes, require_jobs
 
-TARGETS = ("cpp_standalone", "cython", "numpy")
 NEURONS_IN_CACHE = 20_000  # of all copies; more copies are slower (studies/benchmark.py)
+MOST_COPIES = 32
 IMAGES_PER_RUN = 1000  # images of one program start: bounds memory, and lets progress be shown
 
 
 def simulate(
-    network: SpikingNetwork,
+    network: SpikingNetwork | Converted,
     images: NDArray[Any],
     *,
     batch: int | None = None,
@@ -52,12 +61,13 @@ def simulate(
 
     Parameters
     ----------
-    network : SpikingNetwork
-        What to run.
+    network : SpikingNetwork or a conversion
+        What to run; of a conversion, its ``spiking``.
     images : ndarray, shape (n, height, width, channels)
         Values that the input population codes.
     batch : int, optional
-        Images side by side in one process; by default as many as fit the processor's cache.
+        Images side by side in one process; by default as many as fit the processor's cache, and
+        1 if there are `traces`.
     pipelined : bool
         A new image enters each copy as soon as its first layer is free, instead of one at a time.
     period : int, optional
@@ -72,11 +82,13 @@ def simulate(
         another image is in the network at the same time; True for all.
     traces : mapping of str to sequence of int, optional
         Neurons of each layer (index as in :class:`~models.spiking.recording.Spikes`) whose membrane
-        potential to keep, for the first copy; needs ``batch=1`` and one process run.
+        potential to keep, in every step of the run: one image at a time, in one program run of
+        at most 1000 images.
     inject : sequence of Injection
         Values that neurons get in every phase beside the images: currents, or noise.
     change : callable, optional
-        Called with the Brian2 :class:`Objects` before they run, to alter a delay, say.
+        Called with the Brian2 :class:`~models.engine.objects.Objects` before they run, to alter a
+        delay, say: ``lambda objects: objects.set_delay("act1->act2", 3 * ms)``.
     seed : int
         Seed of Brian2's random numbers, for neuron types that draw any. With such neurons the
         result holds for one target, batch and number of processes.
@@ -90,56 +102,64 @@ def simulate(
     Raises
     ------
     ValueError
-        If an argument is out of range; the message names it.
+        If an argument is out of range, or a type of neurons has equations that Brian2 cannot run;
+        the message names argument, or type and line.
+    TypeError
+        If `network` is neither a spiking network nor a conversion.
     RuntimeError
         If the compiler is missing or a program fails.
     """
-    gc.collect()  # names of earlier Brian2 objects become free again, so that builds are reused
     started = time.perf_counter()
-    images = _checked(network, images)
-    if batch is None:
-        batch = max(1, min(32, NEURONS_IN_CACHE // network.n_neurons))
-    for name, value in (("batch", batch), ("jobs", jobs)):
-        if not _is_whole(value, 1):
-            raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+    network = spiking_network(network)
+    images = checked_images(network, images)
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
     if period is None:
         period = network.n_phases if pipelined else network.latency_phases
-    if not _is_whole(period, network.n_phases):
-        raise ValueError(
-            f"period must be a whole number of at least {network.n_phases} phases, got {period!r}"
-        )
-    if not _is_whole(seed, 0):
-        raise ValueError(f"seed must be a whole number of at least 0, got {seed!r}")
-    if isinstance(record, str):
-        raise ValueError(f"record takes a list of layers, got the string {record!r}")
+    require_whole_number("period", period, network.n_phases, "phases")
+    require_whole_number("seed", seed, 0)
+    require_whole_number("jobs", jobs, 1)
+    require_jobs(jobs)
+    traced = traced_neurons(network, traces or {})
+    if batch is None:
+        fitting = min(MOST_COPIES, NEURONS_IN_CACHE // network.n_neurons)
+        batch = 1 if traces else max(1, fitting)
+    require_whole_number("batch", batch, 1)
     batch = min(batch, len(images))
     n_runs = max(jobs, -(-len(images) // max(IMAGES_PER_RUN, batch)))
     depth = -(-len(images) // (batch * n_runs))
+    parts = _parts(images, batch * depth)
+    if traces and (batch > 1 or len(parts) > 1):
+        raise ValueError(
+            f"traces show one image at a time in one program run: batch=1, jobs=1 and at most "
+            f"{IMAGES_PER_RUN} images, got batch={batch}, jobs={jobs} and {len(images)} images"
+        )
     require_exact(network.needed_bits)
-    layout = plan(network, batch, period)
-    job = Job(
-        network=network,
-        plan=layout,
-        period=period,
-        depth=depth,
-        record=_recorded_layers(network, record),
-        traced=_traced_neurons(network, traces or {}),
-        injected=_injections(network, inject, len(images)),
-        seed=seed,
-        change=change,
-    )
-    starts = range(0, len(images), batch * depth)
-    parts = [(start, images[start : start + batch * depth]) for start in starts]
-    if traces and len(parts) * batch > 1:
-        raise ValueError("traces need batch=1 and at most one program run; present fewer images")
-    outcomes = []
-    with _runner(job, target) as run:
-        built = time.perf_counter()
-        for outcome in _in_processes(run, parts, jobs):
-            outcomes.append(outcome)
-            if progress is not None:
-                progress(sum(len(o["scores"]) for o in outcomes), len(images))
-    outcomes.sort(key=lambda outcome: outcome["start"])
-    return _collect(job, outcomes, built - started, time.perf_counter() - built)
+    outcomes: list[Outcome] = []
+    with own_brian2("numpy"):
+        require_sound_neurons(network)
+    gc.collect()  # names of earlier objects become free again, so that builds are reused
+    with own_brian2(target):
+        job = Job(
+            network=network,
+            layout=lay_out(network, batch, period),
+            period=period,
+            depth=depth,
+            record=recorded_layers(network, record),
+            traced=traced,
+            injected=checked_injections(network, inject, len(images)),
+            seed=seed,
+            change=change,
+        )
+        with runner(job, target) as run:
+            built = time.perf_counter()
+            for outcome in in_processes(run, parts, jobs):
+                outcomes.append(outcome)
+                if progress is not None:
+                    progress(sum(o.n_images for o in outcomes), len(images))
+    return recording_of(job, outcomes, built - started, time.perf_counter() - built)
+
+
+def _parts(images: NDArray[Any], size: int) -> list[Part]:
+    """Images of each program start."""
+    return [Part(start, images[start : start + size]) for start in range(0, len(images), size)]

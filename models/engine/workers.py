@@ -11,13 +11,32 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
 
-_forked: Callable[[Any], dict] | None = None  # inherited by forked workers; Brian2 cannot pickle
+from .job import Part
+from .outcome import Outcome
+
+_forked: Callable[[Part], Outcome] | None = None  # inherited by workers; Brian2 cannot pickle
 
 
-def _in_processes(run: Callable[[Any], dict], parts: Sequence[Any], jobs: int) -> Iterator[dict]:
-    """Outcomes of all parts, in this process or in forked ones that inherit the build."""
+def require_jobs(jobs: int) -> None:
+    """Raise a ValueError if this process may not start others."""
+    if jobs > 1 and multiprocessing.current_process().daemon:
+        raise ValueError(
+            f"jobs must be 1 inside a daemonic process, which may start no others, got {jobs}; "
+            "concurrent.futures.ProcessPoolExecutor has workers that may"
+        )
+
+
+def in_processes(
+    run: Callable[[Part], Outcome], parts: Sequence[Part], jobs: int
+) -> Iterator[Outcome]:
+    """Outcomes of all parts, in this process or in forked ones that inherit the build.
+
+    Raises
+    ------
+    RuntimeError
+        If a worker process was ended from outside.
+    """
     if jobs == 1 or len(parts) == 1:
         yield from map(run, parts)
         return
@@ -58,7 +77,7 @@ def _await_orders() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _run_forked(part: Any) -> dict:
+def _run_forked(part: Part) -> Outcome:
     assert _forked is not None
     try:
         # Until here a worker may just end; from here on it has to take its program with it.

@@ -13,7 +13,7 @@ from .projections import Projection
 IMAGES_AT_ONCE = 16  # whose input currents are computed together; more leave the cache
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Stimulus:
     """What an image sets at one population for as long as it is shown.
 
@@ -37,6 +37,10 @@ class Stimulus:
     bias: Array = field(default_factory=lambda: np.zeros((1, 1, 1)))
     step: float = 0.0
 
+    def __repr__(self) -> str:
+        source = "pixels through weights" if self.projections else "pixels"
+        return f"Stimulus({source} -> {self.target}.{self.variable})"
+
     def values(self, images: Array) -> Array:
         """Value for each unit, shape (n_images, n_units), in network units."""
         flat = images.reshape(len(images), -1)
@@ -52,7 +56,7 @@ class Stimulus:
         return found
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Injection:
     """Values of a variable for each image, phase and unit, set at the start of the phase.
 
@@ -71,3 +75,7 @@ class Injection:
     target: str
     variable: str
     values: Array
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, np.shape(self.values)))
+        return f"Injection({shape} values -> {self.target}.{self.variable})"

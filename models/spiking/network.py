@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from .neuron_type import NeuronType
 from .projections import Projection, WindowProjection, largest_sum
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Population:
     """Neurons of one layer.
 
@@ -72,6 +73,10 @@ class Population:
     largest_input: float = 0.0
     input_step: float = np.inf
 
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.shape))
+        return f"Population({self.name}: {shape} units, {self.n_neurons:,} {self.neurons} neurons)"
+
     @property
     def n_units(self) -> int:
         """Units of the map."""
@@ -86,7 +91,7 @@ class Population:
 READOUT = "readout"
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Readout:
     """Where the class scores accumulate; it does not spike.
 
@@ -121,6 +126,10 @@ class Readout:
     every: int = 1
     n_rows: int = 1
 
+    def __repr__(self) -> str:
+        what = "means" if self.is_mean else "sums"
+        return f"Readout({self.n_classes} classes, {what} over {self.n_steps} steps)"
+
     @property
     def n_classes(self) -> int:
         """Class scores."""
@@ -150,7 +159,7 @@ class Readout:
         return (total + steps * self.offset) / steps
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class SpikingNetwork:
     """Populations, projections and read-out of one converted network.
 
@@ -211,52 +220,55 @@ class SpikingNetwork:
         if len(self.neurons) > 1 and any(kind.is_chain for kind in self.neurons):
             raise ValueError(f"network {self.name!r}: chains of neurons allow no other type")
         for projection in self.projections:
-            source = self.population(projection.source)
-            if int(np.prod(projection.source_shape)) != source.n_units:
-                raise ValueError(
-                    f"projection {projection.name}: it sees {projection.source_shape} units, "
-                    f"the source has {source.shape}"
-                )
-            if (
-                isinstance(projection, Projection)
-                and projection.is_binary
-                and not (np.abs(projection.kernel) == 1).all()
-            ):
-                raise ValueError(
-                    f"projection {projection.name}: binary weights are +1 and -1; move the scale "
-                    "to the gain of the target's neurons"
-                )
-            for what in ("gains", "delays"):
-                if len(getattr(projection, what)) != source.n_positions:
-                    raise ValueError(
-                        f"projection {projection.name}: {len(getattr(projection, what))} {what} "
-                        f"for {source.n_positions} neurons a unit"
-                    )
-            if (projection.delays < 0).any():
-                raise ValueError(f"projection {projection.name}: negative delay")
-            n_target = int(np.prod(projection.target_shape))
-            expected = (
-                self.readout.n_classes
-                if projection.target == READOUT
-                else self.population(projection.target).n_units
-            )
-            if n_target != expected:
-                raise ValueError(
-                    f"projection {projection.name}: {n_target} outputs for {expected} targets"
-                )
-            needed = projection.n_places if isinstance(projection, WindowProjection) else 1
-            if projection.target != READOUT:
-                kind = self.kind(self.population(projection.target).neurons)
-                if len(kind.afferents) != needed:
-                    raise ValueError(
-                        f"projection {projection.name}: neurons of type {kind.name!r} have "
-                        f"{len(kind.afferents)} afferent variables, {needed} are needed"
-                    )
+            problem = self._problem_at_source(projection) or self._problem_at_target(projection)
+            if problem:
+                raise ValueError(f"projection {projection.name}: {problem}")
         if not 2.0**-30 < self.dt_s < 2.0**10:
             raise ValueError(
                 f"network {self.name!r}: a step must be from 1e-5 ms to 1e6 ms long, not "
                 f"{self.dt_ms} ms"
             )
+
+    def __repr__(self) -> str:
+        return (
+            f"SpikingNetwork({self.scheme}, {self.name}: {len(self.populations)} populations, "
+            f"{self.n_neurons:,} neurons, {self.n_synapses:,} synapses of "
+            f"{self.n_kernel_weights:,} weights, {self.latency_ms:,} ms)"
+        )
+
+    def _problem_at_source(self, p: Projection | WindowProjection) -> str | None:
+        """What does not fit in weights or at the source; None if all does."""
+        source = self.population(p.source)
+        if int(np.prod(p.source_shape)) != source.n_units:
+            return f"it sees {p.source_shape} units, the source has {source.shape}"
+        if isinstance(p, Projection) and p.is_binary and not (np.abs(p.kernel) == 1).all():
+            return (
+                "binary weights are +1 and -1; move the scale to the gain of the target's neurons"
+            )
+        for what in ("gains", "delays"):
+            if len(getattr(p, what)) != source.n_positions:
+                return f"{len(getattr(p, what))} {what} for {source.n_positions} neurons a unit"
+        return "negative delay" if (p.delays < 0).any() else None
+
+    def _problem_at_target(self, p: Projection | WindowProjection) -> str | None:
+        """What does not fit at the target; None if all does."""
+        n_target = int(np.prod(p.target_shape))
+        if p.target == READOUT:
+            expected = self.readout.n_classes
+        else:
+            expected = self.population(p.target).n_units
+        if n_target != expected:
+            return f"{n_target} outputs for {expected} targets"
+        if p.target == READOUT:
+            return None
+        needed = p.n_places if isinstance(p, WindowProjection) else 1
+        kind = self.kind(self.population(p.target).neurons)
+        if len(kind.afferents) != needed:
+            return (
+                f"neurons of type {kind.name!r} have {len(kind.afferents)} afferent variables, "
+                f"{needed} are needed"
+            )
+        return None
 
     def population(self, name: str) -> Population:
         """Population of that name; KeyError lists the names there are."""
@@ -364,3 +376,27 @@ class SpikingNetwork:
         largest *= float(np.abs(gain).max())
         largest += np.abs(inhibition).sum(axis=1).max() + largest_input * self.n_phases
         return exact_bits(largest, min(steps))
+
+
+class Converted(Protocol):
+    """Whatever holds a spiking network: the result of a conversion, say."""
+
+    @property
+    def spiking(self) -> SpikingNetwork:
+        """The network that runs."""
+
+
+def spiking_network(given: SpikingNetwork | Converted) -> SpikingNetwork:
+    """Return a spiking network, or the one that a conversion holds.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    """
+    found = given if isinstance(given, SpikingNetwork) else getattr(given, "spiking", None)
+    if not isinstance(found, SpikingNetwork):
+        raise TypeError(
+            f"a converted network is needed, got {type(given).__name__}; convert it first"
+        )
+    return found

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+Edit = Mapping[str, str] | str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class NeuronType:
     """Equations of one type of neuron, as Brian2 reads them.
 
@@ -39,8 +42,8 @@ class NeuronType:
     since the present image reached the neuron, -1 for none), ``inhibition`` (volt) for chains,
     and one variable for each entry of :attr:`Population.parameters`; the rest is free. Neurons
     that multiply what spikes bring call the factor ``gain`` (dimensionless parameter), so that
-    the exactness of their sums can be judged. To change the biology, replace a type:
-    ``network.with_neurons(replace(kind, equations=...))``.
+    the exactness of their sums can be judged. To change the biology, put an edited type in the
+    place of the old one: ``network.with_neurons(kind.edited(...))``.
     """
 
     name: str
@@ -53,3 +56,110 @@ class NeuronType:
     is_chain: bool = False
     constants: Mapping[str, object] = field(default_factory=dict)
     method: str = "exact"
+
+    def __repr__(self) -> str:
+        code = " ".join(_without_comments(self.threshold).split())
+        return f"NeuronType({self.name}: spikes where {code})"
+
+    def edited(
+        self,
+        *,
+        equations: Edit | None = None,
+        threshold: Edit | None = None,
+        reset: Edit | None = None,
+        every_phase: Edit | None = None,
+        every_step: Edit | None = None,
+        constants: Mapping[str, object] | None = None,
+        method: str | None = None,
+    ) -> NeuronType:
+        """Return the type with other equations; refuses an edit that finds nothing to change.
+
+        Parameters
+        ----------
+        equations, threshold, reset, every_phase, every_step : str or mapping of str to str
+            What takes the place of the whole text; or old pieces and what takes their place. A
+            piece has to stand there exactly once, outside of comments and in whole words; spaces
+            and line breaks in it do not matter.
+        constants : mapping of str to brian2.Quantity
+            Added, or in place of those of the same name.
+        method : str
+            Integration method.
+
+        Returns
+        -------
+        NeuronType
+
+        Raises
+        ------
+        ValueError
+            If a piece is missing or stands there twice, or if no equation or statement uses a
+            constant; the message lists the lines there are.
+
+        Examples
+        --------
+        A leaky membrane in place of a perfect one:
+
+        >>> AMOS_NEURON.edited(
+        ...     equations={"v : volt": "dv/dt = -v/tau_m : volt"}, constants={"tau_m": 20 * ms}
+        ... )
+        NeuronType(amos: spikes where v > theta and age == 0)
+        """
+        edits = {
+            "equations": equations,
+            "threshold": threshold,
+            "reset": reset,
+            "every_phase": every_phase,
+            "every_step": every_step,
+        }
+        texts = {
+            name: edit if isinstance(edit, str) else self._replaced(name, edit)
+            for name, edit in edits.items()
+            if edit is not None
+        }
+        changed = replace(
+            self,
+            **texts,  # type: ignore[arg-type]
+            constants={**self.constants, **(constants or {})},
+            method=self.method if method is None else method,
+        )
+        used = "\n".join(_without_comments(getattr(changed, name)) for name in edits)
+        for name in constants or ():
+            if not re.search(rf"\b{re.escape(name)}\b", used):
+                raise ValueError(
+                    f"neuron type {self.name!r}: no equation or statement uses the constant "
+                    f"{name!r}; there are\n{_listed(used)}"
+                )
+        return changed
+
+    def _replaced(self, name: str, edit: Mapping[str, str]) -> str:
+        """One of the texts with old pieces replaced by new ones."""
+        text = getattr(self, name)
+        for old, new in edit.items():
+            code = _without_comments(text)
+            places = list(_piece(old).finditer(code)) if old.strip() else []
+            if len(places) != 1:
+                found = f"{old!r} stands {len(places)} times" if places else f"no {old!r}"
+                raise ValueError(
+                    f"neuron type {self.name!r}: {found} in {name}, where one is to be replaced; "
+                    f"its lines are\n{_listed(code) or '  (none)'}"
+                )
+            (place,) = places
+            text = text[: place.start()] + new + text[place.end() :]
+        return text
+
+
+def _piece(text: str) -> re.Pattern[str]:
+    """Pattern of a piece of code, for any spaces in it, between borders of words."""
+    pattern = r"\s*".join(map(re.escape, "".join(text.split())))
+    before, after = (re.match(r"\w", text.strip()[i]) for i in (0, -1))
+    return re.compile(("(?<!\\w)" if before else "") + pattern + ("(?!\\w)" if after else ""))
+
+
+def _without_comments(text: str) -> str:
+    """The text with spaces in place of comments, of the same length."""
+    return re.sub("#[^\n]*", lambda comment: " " * len(comment.group()), text)
+
+
+def _listed(code: str) -> str:
+    lines = (" ".join(line.split()) for line in code.splitlines())
+    return "\n".join(f"  {line}" for line in lines if line)

@@ -22,7 +22,7 @@ from ..dyadic import power_of_two_at_least, round_to
 from ..networks.layers import Conv2D, windows
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Projection:
     """A shared kernel from one population to another, or to the read-out.
 
@@ -62,6 +62,10 @@ class Projection:
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
     is_binary: bool = False
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.kernel.shape))
+        return f"Projection({self.name}: {shape} {'signs' if self.is_binary else 'weights'})"
 
     @property
     def name(self) -> str:
@@ -151,7 +155,7 @@ def _held(
     return reach
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class WindowProjection:
     """Units of each pooling window to variables of their own, one for each place in the window.
 
@@ -178,6 +182,9 @@ class WindowProjection:
     pool_stride: tuple[int, int]
     pool_padding: tuple[int, int] = (0, 0)
     weight: float = 1.0
+
+    def __repr__(self) -> str:
+        return f"WindowProjection({self.name}: windows of {self.pool[0]}x{self.pool[1]})"
 
     @property
     def name(self) -> str:

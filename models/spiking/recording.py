@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..arrays import Integers
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Spikes:
     """Spike trains as integers, one entry per spike, sorted by image, layer, step and neuron.
 
@@ -22,7 +22,7 @@ class Spikes:
     layer : ndarray of int, shape (n_spikes,)
         Index into the recording's ``layers``.
     neuron : ndarray of int, shape (n_spikes,)
-        Index in the layer: position in the gate times units of the layer plus unit.
+        Index in the layer: position in the unit times units of the layer plus unit.
     step : ndarray of int, shape (n_spikes,)
         Steps since the onset of that image; times ``dt_ms`` it is the spike time in ms.
     """
@@ -31,6 +31,9 @@ class Spikes:
     layer: Integers
     neuron: Integers
     step: Integers
+
+    def __repr__(self) -> str:
+        return f"Spikes({len(self):,} spikes of {len(np.unique(self.image)):,} images)"
 
     def __len__(self) -> int:
         """Number of spikes."""
@@ -81,7 +84,7 @@ class RecordedLayer:
         return int(np.prod(self.shape))
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Recording:
     """Result of a simulation, as plain arrays.
 
@@ -147,6 +150,13 @@ class Recording:
     build_s: float
     run_s: float
     loop_s: float
+
+    def __repr__(self) -> str:
+        return (
+            f"Recording({self.scheme}, {self.network}: {self.n_images:,} images, "
+            f"{len(self.layers)} layers, {self.spikes_per_image:,.1f} spikes per image, "
+            f"{self.latency_steps * self.dt_ms:,.1f} ms)"
+        )
 
     @property
     def predictions(self) -> Integers:

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
-from ann2brian.models.engine.assembly import Objects
-from ann2brian.models.engine.layout import plan
+from ann2brian.models.engine.layout import lay_out
+from ann2brian.models.engine.objects import Objects
 from ann2brian.models.spiking.network import READOUT, SpikingNetwork
 from ann2brian.models.spiking.projections import Projection, WindowProjection
 from brian2 import BrianLogger, Synapses, second, volt
@@ -32,7 +32,7 @@ def with_explicit_synapses(network: SpikingNetwork) -> Callable[[Objects], None]
     network : SpikingNetwork
         The network that is simulated, with ``batch=1``.
     """
-    layout = plan(network, 1, network.n_phases)
+    layout = lay_out(network, 1, network.n_phases)
     kinds = {p.name: network.kind(p.neurons) for p in network.populations}
     layers = dict(zip(kinds, layout.layers, strict=True))
 

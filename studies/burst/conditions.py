@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from ann2brian.models.schemes.burst.options import MOST_STEPS, BurstOptions
+from ann2brian.models.conversion.options import MOST_STEPS
+from ann2brian.models.schemes.burst.options import BurstOptions
 
 LOSSES = (0.3, 1.0)  # points of accuracy below the trained network
 COSTS = ("step", "sub_steps", "time_ms", "accuracy", "spikes_per_image", "energy_nj")

@@ -31,6 +31,7 @@ from ...conversion.builder import require_spiking
 from ...conversion.linear_paths import bias_map, linear_paths
 from ...conversion.membrane import UNIT_VOLT
 from ...conversion.pooling import or_pooling
+from ...conversion.scheme import Conversion
 from ...conversion.synapses import image_current
 from ...conversion.timing import Delays, direct_delays, last_onset, onsets
 from ...dyadic import grid_step, round_to
@@ -64,7 +65,7 @@ IMAGE_BITS = 31  # of the weights from the image: a weight times a gain
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class AlbsnnConversion:
+class AlbsnnConversion(Conversion):
     """A converted network and how it was converted.
 
     Parameters
@@ -79,13 +80,14 @@ class AlbsnnConversion:
         By weighted layer: the population that it drives, or the read-out.
     """
 
-    spiking: SpikingNetwork
     options: AlbsnnOptions
     binary: tuple[str, ...]
     driven: dict[str, str]
 
 
-def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnConversion:
+def convert(
+    network: Network, options: AlbsnnOptions | None = None, calibration: Array | None = None
+) -> AlbsnnConversion:
     """Convert a network of spiking units, some of whose layers may have binary weights.
 
     Parameters
@@ -96,6 +98,8 @@ def convert(network: Network, options: AlbsnnOptions | None = None) -> AlbsnnCon
         before it, and global average pooling after the last one.
     options : AlbsnnOptions, optional
         Defaults as stated there.
+    calibration : ndarray, optional
+        Not read: the scale of each layer is that of the training.
 
     Returns
     -------

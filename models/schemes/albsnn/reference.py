@@ -1,7 +1,6 @@
 """Locally binary networks step by step in plain NumPy, independent of Brian2 and of the engine.
 
-It reads the same converted network as the simulation, input currents included, but shares no code
-with it beyond that: weights are numbers here, not packed signs. The spikes of every neuron in
+Weights are numbers here, not packed signs. The spikes of every neuron in
 every step must equal those of a simulation.
 """
 
@@ -56,11 +55,11 @@ def run(conversion: AlbsnnConversion, images: Array) -> ReferenceRun:
     options = conversion.options
 
     def respond(
-        population: Population, _t: int, v: Array, current: Array, received: Array | float
+        population: Population, _t: int, v: Array, current: Array, received: Array
     ) -> tuple[Array, Array]:
         return step(v, _drive(population, current, received), options.leak, options.reset)
 
-    return step_by_step(conversion.spiking, images, options.n_steps, respond)
+    return step_by_step(conversion.spiking, images, respond)
 
 
 def drives(conversion: AlbsnnConversion, images: Array) -> dict[str, Array]:
@@ -83,15 +82,15 @@ def drives(conversion: AlbsnnConversion, images: Array) -> dict[str, Array]:
     found: dict[str, Array] = {}
 
     def respond(
-        population: Population, _t: int, v: Array, current: Array, received: Array | float
+        population: Population, _t: int, v: Array, current: Array, received: Array
     ) -> tuple[Array, Array]:
         found[population.name] = drive = _drive(population, current, received)
         return step(v, drive, options.leak, options.reset)
 
-    step_by_step(conversion.spiking, images, 1, respond)
+    step_by_step(conversion.spiking, images, respond, n_steps=1)
     return found
 
 
-def _drive(population: Population, current: Array, received: Array | float) -> Array:
+def _drive(population: Population, current: Array, received: Array) -> Array:
     """What a step brings to a population, in thresholds, shape (n, n_units)."""
     return current + population.parameters["gain"].reshape(-1) * received

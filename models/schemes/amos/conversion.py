@@ -26,6 +26,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...conversion.linear_paths import LinearPath, bias_map, linear_paths
+from ...conversion.scheme import Conversion, required
 from ...dyadic import power_of_two_at_least, round_to
 from ...networks.layers import INPUT, Activation
 from ...networks.network import Network
@@ -44,13 +45,15 @@ GATE_BITS = 8  # thresholds and inhibition are rounded to an output unit / 2^8, 
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Conversion:
+class AmosConversion(Conversion):
     """A converted network and the gates that it is made of.
 
     Parameters
     ----------
     spiking : SpikingNetwork
         What runs.
+    options : AmosOptions
+        As asked for.
     gates : dict of str to Gate
         By population: the gate as it runs, on the dyadic grid.
     out_of_range : dict of str to float
@@ -59,36 +62,36 @@ class Conversion:
         Largest relative root-mean-square rounding error of a kernel.
     """
 
-    spiking: SpikingNetwork
+    options: AmosOptions
     gates: dict[str, Gate]
     out_of_range: dict[str, float]
     weight_error: float
 
 
-def convert(network: Network, calibration: Array, options: AmosOptions | None = None) -> Conversion:
+def convert(
+    network: Network, options: AmosOptions | None = None, calibration: Array | None = None
+) -> AmosConversion:
     """Convert a trained network.
 
     Parameters
     ----------
     network : Network
         ReLU, SiLU, sigmoid, tanh or GELU activations; average pooling only.
-    calibration : ndarray, shape (n, height, width, channels)
-        Training images from which the range of each layer is read.
     options : AmosOptions, optional
         Defaults as stated there.
+    calibration : ndarray, shape (n, height, width, channels)
+        Training images from which the range of each layer is read.
 
     Returns
     -------
-    Conversion
+    AmosConversion
 
     Raises
     ------
     ValueError
-        If a layer cannot be converted; the message names it.
+        If a layer cannot be converted; the message names it. If there are no training images.
     """
     options = options or AmosOptions()
-    if not len(calibration):
-        raise ValueError("calibration needs at least one image")
     network = network.fold_batch_norm()
     layers = [layer for layer in network.layers if isinstance(layer, Activation)]
     linear_paths(network, network.layers[-1].name)  # refuses, by name, what has no gate
@@ -96,7 +99,7 @@ def convert(network: Network, calibration: Array, options: AmosOptions | None = 
         raise ValueError(
             f"network {network.name!r} has no activation, so there is nothing to make gates of"
         )
-    values = network.activations(calibration)
+    values = network.activations(required(calibration))
     coding = network.input
     # DIFFERS: the input is coded as spikes too, with the standardisation in the first kernel.
     if coding.signed:
@@ -152,8 +155,9 @@ def convert(network: Network, calibration: Array, options: AmosOptions | None = 
         coding=coding,
         dt_ms=options.slot_ms,
     )
-    return Conversion(
+    return AmosConversion(
         spiking=spiking,
+        options=options,
         gates=gates,
         out_of_range=out_of_range,
         weight_error=max(weight_error, error),

@@ -30,6 +30,7 @@ from ...arrays import Array
 from ...conversion.builder import require_spiking
 from ...conversion.membrane import UNIT_VOLT
 from ...conversion.pooling import pooling_neuron, pooling_windows
+from ...conversion.scheme import Conversion, required
 from ...conversion.synapses import Weighted, weighted
 from ...conversion.timing import last_onset, onsets
 from ...dyadic import round_to
@@ -49,13 +50,15 @@ START_STEP = 2.0**-16  # grid of the initial potential, in thresholds
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class BurstConversion:
+class BurstConversion(Conversion):
     """A converted network and what its spikes stand for.
 
     Parameters
     ----------
     spiking : SpikingNetwork
         What runs.
+    options : BurstOptions
+        As asked for.
     scales : dict of str to ndarray, shape (channels,)
         By population: lambda, the value in the trained network that one spike a step stands for.
     limits : dict of str to int
@@ -64,14 +67,14 @@ class BurstConversion:
         Largest relative root-mean-square rounding error of a kernel.
     """
 
-    spiking: SpikingNetwork
+    options: BurstOptions
     scales: dict[str, Array]
     limits: dict[str, int]
     weight_error: float
 
 
 def convert(
-    network: Network, calibration: Array, options: BurstOptions | None = None
+    network: Network, options: BurstOptions | None = None, calibration: Array | None = None
 ) -> BurstConversion:
     """Convert a trained network.
 
@@ -79,11 +82,11 @@ def convert(
     ----------
     network : Network
         ReLU or quantised ReLU activations; average, global average and max pooling.
-    calibration : ndarray, shape (n, height, width, channels)
-        Training images from which the scale of each layer is read.
     options : BurstOptions, optional
         Defaults as stated there. Quantised activations bring their own scale, limit and initial
         potential, with which one step is exact.
+    calibration : ndarray, shape (n, height, width, channels)
+        Training images from which the scale of each layer is read.
 
     Returns
     -------
@@ -92,16 +95,17 @@ def convert(
     Raises
     ------
     ValueError
-        If a layer cannot be converted; the message names it.
+        If a layer cannot be converted; the message names it. If there are no training images.
     """
     options = options or BurstOptions()
     network = network.fold_batch_norm()
     _require_convertible(network)
+    calibration = required(calibration)
     scales = layer_scales(network, calibration, options)
     limits = _limits(network, options)
     conversion = _assemble(network, scales, limits, options)
     if options.own_limits:
-        run = burst_reference.run(conversion.spiking, calibration)
+        run = burst_reference.run(conversion, calibration)
         for layer in network.layers:
             if isinstance(layer, Activation):
                 limits[layer.name] = needed_limit(run.counts[layer.name])
@@ -198,6 +202,7 @@ def _assemble(
     )
     return BurstConversion(
         spiking=spiking,
+        options=options,
         scales=scales,
         limits=limits,
         weight_error=max(weight_error, found.error),

@@ -49,10 +49,8 @@ def layer_scales(network: Network, calibration: Array, options: BurstOptions) ->
     Raises
     ------
     ValueError
-        If there are no images, or none drives a layer above 0.
+        If no image drives a layer above 0.
     """
-    if not len(calibration):
-        raise ValueError("calibration needs at least one image")
     is_cut = options.normalisation == "compatibility"
     values = {INPUT: network.input.standardise(network.check_images(calibration))}
     scales: dict[str, Array] = {}

@@ -27,6 +27,7 @@ from ...arrays import Array
 from ...conversion.builder import require_spiking
 from ...conversion.membrane import UNIT_VOLT
 from ...conversion.pooling import or_pooling
+from ...conversion.scheme import Conversion
 from ...conversion.synapses import Weighted, weighted
 from ...conversion.timing import direct_delays, last_onset, onsets
 from ...dyadic import round_to
@@ -42,7 +43,7 @@ SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class NoiseConversion:
+class NoiseConversion(Conversion):
     """A converted network and how it was converted.
 
     Parameters
@@ -57,7 +58,6 @@ class NoiseConversion:
         Largest relative root-mean-square rounding error of a kernel.
     """
 
-    spiking: SpikingNetwork
     options: NoiseOptions
     means: dict[str, float]
     sigmas: dict[str, float]
@@ -80,7 +80,9 @@ class NoiseConversion:
         return self.spiking.with_neurons(self.options.neuron_with_given_noise)
 
 
-def convert(network: Network, options: NoiseOptions | None = None) -> NoiseConversion:
+def convert(
+    network: Network, options: NoiseOptions | None = None, calibration: Array | None = None
+) -> NoiseConversion:
     """Convert a network of spiking units.
 
     Parameters
@@ -90,6 +92,8 @@ def convert(network: Network, options: NoiseOptions | None = None) -> NoiseConve
         pooling.
     options : NoiseOptions, optional
         Defaults as stated there.
+    calibration : ndarray, optional
+        Not read: the scale of each layer is that of the training.
 
     Returns
     -------

@@ -4,65 +4,66 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...checks import require_between, require_one_of, require_whole
 from ...conversion.membrane import RESETS
+from ...conversion.options import (
+    Options,
+    documented,
+    leak_option,
+    option,
+    step_length_option,
+    steps_option,
+    weight_bits_option,
+)
 from ...spiking.neuron_type import NeuronType
 from .neurons import RULES, noisy_neuron
 
-STARTS = ("fixed", "drawn")
-MOST_STEPS = 4096
 
-
+@documented
 @dataclass(frozen=True, kw_only=True)
-class NoiseOptions:
-    """How to run a noise-trained network.
+class NoiseOptions(Options):
+    """How to run a noise-trained network."""
 
-    Parameters
-    ----------
-    n_steps : int
-        Steps N.
-    rule : str
-        What becomes of the noise: ``"residual"``, ``"memoryless"``, ``"both"`` or
-        ``"diffusive"``, see :mod:`models.schemes.noise.neurons`.
-    mean, sigma : float, optional
-        Of the noise, in thresholds, instead of those each layer was trained with.
-    start : str
-        Of the residual rule: the leaked initial potential is ``"fixed"`` at the mean, or
-        ``"drawn"`` from the noise.
-    leak : float
-        Factor of the potential from step to step, above 0 and at most 1 (no leak).
-    reset : str
-        ``"soft"`` (by subtraction) or ``"hard"`` (to rest).
-    has_floor : bool
-        Raise negative potentials to rest after each step.
-    dt_ms : float
-        Length of a step, which is also the time that a spike takes to the next layer.
-    weight_bits : int
-        Bits of a synaptic weight, sign included.
-    """
-
-    n_steps: int = 8
-    rule: str = "residual"
-    mean: float | None = None
-    sigma: float | None = None
-    start: str = "fixed"
-    leak: float = 1.0
-    reset: str = "soft"
-    has_floor: bool = False
-    dt_ms: float = 1.0
-    weight_bits: int = 16
+    n_steps: int = steps_option(8)
+    rule: str = option(
+        "residual",
+        "What becomes of the noise of training: residual, what a step leaves on the membrane takes "
+        "its place; memoryless, escape noise and nothing carried; both, escape noise and the "
+        "potential carried; diffusive, white noise in the membrane equation.",
+        choices=RULES,
+    )
+    mean: float | None = option(
+        None,
+        "Of the noise in thresholds, instead of that each layer was trained with.",
+        least=-4,
+        most=4,
+    )
+    sigma: float | None = option(
+        None,
+        "Deviation of the noise in thresholds, instead of that each layer was trained with.",
+        least=0,
+        most=4,
+    )
+    start: str = option(
+        "fixed",
+        "Of the residual rule: the leaked initial potential is fixed at the mean, or drawn from "
+        "the noise.",
+        choices=("fixed", "drawn"),
+    )
+    leak: float = leak_option(1.0)
+    reset: str = option(
+        "soft",
+        "After a spike: by subtraction of the threshold (soft), or to rest (hard).",
+        choices=tuple(RESETS),
+    )
+    has_floor: bool = option(
+        False, "Raise negative potentials to rest after each step.", flag="floor"
+    )
+    dt_ms: float = step_length_option()
+    weight_bits: int = weight_bits_option()
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        require_whole("n_steps", self.n_steps, 1, MOST_STEPS)
-        require_whole("weight_bits", self.weight_bits, 2, 24)
-        require_one_of("rule", self.rule, RULES)
-        require_one_of("start", self.start, STARTS)
-        require_one_of("reset", self.reset, tuple(RESETS))
-        require_between("mean", self.mean, -4, 4)
-        require_between("sigma", self.sigma, 0, 4)
-        require_between("leak", self.leak, 2.0**-10, 1)
-        require_between("dt_ms", self.dt_ms, 1e-3, 1e3)
+        """Refuse values out of range, and a drawn start where neurons have noise anyway."""
+        super().__post_init__()
         if self.start == "drawn" and self.rule != "residual":
             raise ValueError(
                 f"start 'drawn' is for the residual rule; with the {self.rule} rule neurons have "

@@ -1,7 +1,6 @@
 """Noise-trained networks step by step in plain NumPy, independent of Brian2 and of the engine.
 
-It reads the same converted network as the simulation, input currents included, but shares no code
-with it beyond that. Handed the same noise, the spikes of every neuron in every step must equal
+Handed the same noise, the spikes of every neuron in every step must equal
 those of a simulation; when Brian2 draws the noise, the two agree in law.
 """
 
@@ -107,10 +106,10 @@ def run(
     given = noise or {}
 
     def respond(
-        population: Population, t: int, v: Array, current: Array, received: Array | float
+        population: Population, t: int, v: Array, current: Array, received: Array
     ) -> tuple[Array, Array]:
         name = population.name
         eps = given[name][:, t] if name in given else 0.0
         return step(v, current + received, eps, t, means[name], options)
 
-    return step_by_step(conversion.spiking, images, options.n_steps, respond)
+    return step_by_step(conversion.spiking, images, respond)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ann2brian.models.conversion.scheme import Conversion
 from ann2brian.models.engine import builds
-from ann2brian.models.engine.layout import plan
+from ann2brian.models.engine.layout import lay_out
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
@@ -33,7 +34,7 @@ from tests.support.networks import (
 
 def convert(network, images, **options):
     options = {"neurons_per_gate": 4, **options}
-    return amos.convert(network, images, AmosOptions(**options)).spiking
+    return amos.convert(network, AmosOptions(**options), images)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +42,9 @@ def case():
     """Network with every kind of layer, 67 images, and what the reference does with them."""
     network = everything()
     images = images_for(network, 67)
-    spiking = convert(network, images)
-    return spiking, images, amos_reference.run(spiking, images)
+    conversion = convert(network, images)
+    spiking = conversion.spiking
+    return spiking, images, amos_reference.run(conversion, images)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -83,9 +85,10 @@ def test_each_kind_of_layer_equals_reference(kind, target):
     """
     network = of_kind(kind)
     images = images_for(network, 12)
-    spiking = convert(network, images)
+    conversion = convert(network, images)
+    spiking = conversion.spiking
     run = simulate(spiking, images, target=target, record=True, batch=3, pipelined=True)
-    assert_same(run, amos_reference.run(spiking, images))
+    assert_same(run, amos_reference.run(conversion, images))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -97,8 +100,8 @@ def test_decoded_scores_approach_the_trained_network(kind):
     """
     network = of_kind(kind)
     images = images_for(network, 12)
-    spiking = convert(network, images, neurons_per_gate=12, range_percentile=100.0)
-    scores = amos_reference.run(spiking, images).scores[:, -1]
+    conversion = convert(network, images, neurons_per_gate=12, range_percentile=100.0)
+    scores = amos_reference.run(conversion, images).scores[:, -1]
     logits = network.forward(images)
     assert np.abs(scores - logits).max() < 0.01 * logits.std()
 
@@ -109,9 +112,10 @@ def test_fitted_gates_equal_reference(function, inhibition):
     """Networks of fitted gates, with free and restricted inhibition, against the reference."""
     network = everything(function)
     images = images_for(network, 10)
-    spiking = convert(network, images, neurons_per_gate=8, inhibition=inhibition)
+    conversion = convert(network, images, neurons_per_gate=8, inhibition=inhibition)
+    spiking = conversion.spiking
     run = simulate(spiking, images, target="numpy", record=True, batch=4, pipelined=True)
-    assert_same(run, amos_reference.run(spiking, images))
+    assert_same(run, amos_reference.run(conversion, images))
 
 
 def test_signed_input_is_coded_as_spikes():
@@ -119,11 +123,12 @@ def test_signed_input_is_coded_as_spikes():
     network = everything()
     network = replace(network, input=replace(network.input, signed=True, maximum=2.0))
     images = images_for(network, 10)
-    spiking = convert(
+    conversion = convert(
         network, images, neurons_per_gate=12, input_neurons=12, range_percentile=100.0
     )
+    spiking = conversion.spiking
     run = simulate(spiking, images, target="numpy", record=True, batch=4)
-    assert_same(run, amos_reference.run(spiking, images))
+    assert_same(run, amos_reference.run(conversion, images))
     assert (run.spike_counts[0] > 0).any()
     logits = network.forward(images)
     assert np.abs(run.scores[:, -1] - logits).max() < 0.02 * logits.std()
@@ -145,9 +150,10 @@ def test_shipped_networks_equal_reference(name, target):
     except datasets.DatasetError as error:
         pytest.skip(str(error))
     images = images[:64]
-    spiking = convert(network, images, neurons_per_gate=8)
+    conversion = convert(network, images, neurons_per_gate=8)
+    spiking = conversion.spiking
     run = simulate(spiking, images, target=target, record=True, pipelined=True, batch=2)
-    assert_same(run, amos_reference.run(spiking, images))
+    assert_same(run, amos_reference.run(conversion, images))
     assert run.most_spikes == 1
 
 
@@ -208,7 +214,7 @@ def test_counts_and_events_equal_the_spike_trains(case, target):
 def test_fan_out_equals_the_unrolled_network(kind):
     """Fan-out by geometry against the connections found by sending unit vectors through."""
     network = of_kind(kind)
-    for projection in convert(network, images_for(network, 8)).projections:
+    for projection in convert(network, images_for(network, 8)).spiking.projections:
         source, _, _ = unrolled(projection)
         assert np.array_equal(
             np.bincount(source, minlength=projection.fan_out.size), projection.fan_out
@@ -255,7 +261,7 @@ def test_a_late_axon_breaks_the_code(case):
     spiking, images, reference = case
 
     def late(objects):
-        route = plan(spiking, 1, 1).axons[0].routes == 1
+        route = lay_out(spiking, 1, 1).axons[0].routes == 1
         delay = np.asarray(objects.axons["amos"].delay / ms)
         objects.axons["amos"].delay = np.where(route, delay + 1, delay) * ms
 
@@ -277,7 +283,9 @@ def test_changed_equations_run_on_every_target(case):
         replace(p, parameters={"theta": p.parameters["theta"] * np.exp(1 / 20)})
         for p in spiking.populations
     ]
-    expected = amos_reference.run(replace(spiking, populations=tuple(raised)), images[:20])
+    expected = amos_reference.run(
+        Conversion(spiking=replace(spiking, populations=tuple(raised)), options=None), images[:20]
+    )
     assert not np.array_equal(expected.scores, reference.scores[:20])
     for target in ("numpy", "cpp_standalone"):
         run = simulate(
@@ -313,9 +321,10 @@ def test_second_run_compiles_nothing(case, tmp_path, monkeypatch):
     _, images, _ = case
     for seed in (0, 1):
         network = everything(seed=seed)
-        spiking = convert(network, images)
+        conversion = convert(network, images)
+        spiking = conversion.spiking
         run = simulate(spiking, images[:6], record=True, batch=2, pipelined=True)
-        assert_same(run, amos_reference.run(spiking, images[:6]))
+        assert_same(run, amos_reference.run(conversion, images[:6]))
         programs = {path: path.stat().st_mtime_ns for path in tmp_path.glob("builds/*/main")}
         objects = {p: p.stat().st_mtime_ns for p in tmp_path.glob("builds/*/**/*.o")}
         if seed == 0:

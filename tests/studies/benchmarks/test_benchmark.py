@@ -126,7 +126,7 @@ def test_spikingjelly_spikes_as_or_pooling_does():
     calibration, images, labels = benchmark.lenet_images(task)
     network = storage.load_network(storage.trained("digits-burst"))
     options = benchmark.neurons_of_lenets(8)["IF, or-pooling"]
-    ours = burst_reference.run(burst.convert(network, calibration, options).spiking, images)
+    ours = burst_reference.run(burst.convert(network, options, calibration), images)
     theirs = benchmark.measure(task)
     spikes = sum(counts.sum() for counts in ours.counts.values()) / len(images)
     assert theirs["spikes_per_image"] == pytest.approx(spikes, rel=0.01)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from ann2brian.models.schemes.burst.options import NORMALISATIONS, POOLINGS, TIMINGS, BurstOptions
+from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.studies.burst.conditions import (
     BASELINE,
     CHECKS,
@@ -16,6 +16,11 @@ from ann2brian.studies.burst.conditions import (
     shape_checks,
     study,
 )
+
+NORMALISATIONS, POOLINGS, TIMINGS = (
+    BurstOptions.declared(name).choices for name in ("normalisation", "pooling", "timing")
+)
+
 
 BASES = [
     BurstOptions(),

@@ -16,13 +16,18 @@ from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.network import accuracy
 from ann2brian.models.schemes.burst import conversion as burst
 from ann2brian.models.schemes.burst import reference as burst_reference
-from ann2brian.models.schemes.burst.options import NORMALISATIONS, POOLINGS, TIMINGS, BurstOptions
+from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.studies import run_burst
 from ann2brian.studies.burst import conditions as burst_conditions
 from ann2brian.studies.burst.conditions import Condition
 from ann2brian.studies.frame import result_folder as common
 from ann2brian.studies.frame.spike_files import load_spikes
 from ann2brian.studies.make_figures import FIGURES
+
+NORMALISATIONS, POOLINGS, TIMINGS = (
+    BurstOptions.declared(name).choices for name in ("normalisation", "pooling", "timing")
+)
+
 
 N_IMAGES, N_TRAINS, N_STEPS = 12, 5, 4
 SMALL = ["--images", str(N_IMAGES), "--spikes", str(N_TRAINS), "--steps", str(N_STEPS)]
@@ -99,8 +104,8 @@ class Expected:
             options = BurstOptions(**options)
             name = Condition(options=options).label
             self.options[name] = options
-            self.conversions[name] = burst.convert(self.network, calibration, options)
-            self.runs[name] = burst_reference.run(self.conversions[name].spiking, self.images)
+            self.conversions[name] = burst.convert(self.network, options, calibration)
+            self.runs[name] = burst_reference.run(self.conversions[name], self.images)
 
 
 @pytest.fixture(scope="module")

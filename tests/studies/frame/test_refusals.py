@@ -56,7 +56,7 @@ def case():
     network = everything()
     images = images_for(network, 3)
     options = AmosOptions(neurons_per_gate=2)
-    return network, images, amos.convert(network, images, options).spiking
+    return network, images, amos.convert(network, options, images).spiking
 
 
 # ---- networks and weights ----
@@ -111,7 +111,7 @@ def test_max_pooling_is_named(case):
     network = with_max_pooling()
     network.forward(images_for(network, 2))  # it is a network, only not one that can be converted
     with pytest.raises(ValueError, match=r"MaxPool2D 'pool'.*other layers instead"):
-        amos.convert(network, images_for(network, 2))
+        amos.convert(network, calibration=images_for(network, 2))
 
 
 def test_quantised_activations_are_named_by_amos():
@@ -125,7 +125,7 @@ def test_quantised_activations_are_named_by_amos():
     )
     network = replace(network, layers=layers)
     with pytest.raises(ValueError, match=r"QuantisedReLU '\w+' cannot become"):
-        amos.convert(network, np.zeros((2, 8, 8, 1)))
+        amos.convert(network, calibration=np.zeros((2, 8, 8, 1)))
 
 
 def test_study_names_the_unsupported_layer(tmp_path, capsys):
@@ -187,7 +187,7 @@ def test_images_out_of_range(case, where, value, shown):
     network, images, spiking = case
     take = {
         "forward": network.forward,
-        "calibration": lambda images: amos.convert(network, images),
+        "calibration": lambda images: amos.convert(network, calibration=images),
         "simulate": lambda images: simulate(spiking, images, target="numpy"),
     }[where]
     broken = images.astype(float)
@@ -203,7 +203,7 @@ def test_images_of_the_wrong_size(case, where, shape):
     network, _, spiking = case
     take = {
         "forward": network.forward,
-        "calibration": lambda images: amos.convert(network, images),
+        "calibration": lambda images: amos.convert(network, calibration=images),
         "simulate": lambda images: simulate(spiking, images, target="numpy"),
     }[where]
     with pytest.raises(ValueError, match=rf"\(n, 9, 8, 2\).*got {re.escape(str(shape))}"):
@@ -300,7 +300,7 @@ def test_gate_size_without_a_fit(case):
     network = everything("silu")
     for attempt in (
         lambda: fitted_gate("silu", 5),
-        lambda: amos.convert(network, case[1], AmosOptions(neurons_per_gate=5)),
+        lambda: amos.convert(network, AmosOptions(neurons_per_gate=5), case[1]),
     ):
         with pytest.raises(ValueError, match=r"silu gate with 5 neurons.*4, 6, 8.* neurons"):
             attempt()

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from ann2brian.models.dyadic import grid_step
-from ann2brian.models.engine.layout import plan
+from ann2brian.models.engine.layout import lay_out
 from ann2brian.models.networks.grids import on_grid
 from ann2brian.models.networks.layers import (
     Activation,
@@ -480,7 +480,7 @@ def test_plan_packs_a_bit_a_weight(channels):
     """Every bit of the plan against its weight, and the number of words against 32 bits each."""
     network = mixed("rbbrb", channels)
     spiking = convert(network).spiking
-    layout = plan(spiking, 2, 1)
+    layout = lay_out(spiking, 2, 1)
     sizes = {name: network.layer(name).signs.size for name in ("conv2", "conv3", "conv5")}
     assert layout.signs.dtype == np.int32
     n_words = -(-sum(sizes.values()) // 32)
@@ -516,7 +516,7 @@ def test_plan_packs_a_bit_a_weight(channels):
 def test_gains_of_binary_routes_are_volts():
     """Factors of each route against one threshold in volts for signs, and 1 for real weights."""
     spiking = convert(mixed("rbrbb")).spiking
-    layout = plan(spiking, 1, 1)
+    layout = lay_out(spiking, 1, 1)
     found = [(route.is_binary, layout.gains[route.gain_start]) for route in layout.routes]
     assert found == [(1, 2.0**-6), (0, 1), (0, 1), (1, 2.0**-6), (1, 2.0**-6)]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ann2brian.models.engine.layout import plan
+from ann2brian.models.engine.layout import lay_out
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks.layers import GlobalAvgPool, Spike
@@ -249,7 +249,7 @@ def test_packed_signs_do_what_numbers_do(target):
         assert np.array_equal(packed.spikes_by_step[name], counts)
     for name, potentials in real.end_potentials.items():
         assert np.array_equal(packed.end_potentials[name], potentials)
-    layouts = [plan(s, 1, 4) for s in (spiking, unpacked(spiking))]
+    layouts = [lay_out(s, 1, 4) for s in (spiking, unpacked(spiking))]
     assert layouts[0].weights.size < 10 < layouts[1].weights.size
     assert layouts[0].signs.size > 10 > layouts[1].signs.size
 

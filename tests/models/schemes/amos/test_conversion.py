@@ -50,8 +50,8 @@ def mlps():
 
 def loss(network, calibration, images, labels, **options):
     """Accuracy that the conversion loses, in points, and the reference run."""
-    conversion = amos.convert(network, calibration, AmosOptions(**options))
-    run = amos_reference.run(conversion.spiking, images)
+    conversion = amos.convert(network, AmosOptions(**options), calibration)
+    run = amos_reference.run(conversion, images)
     trained = accuracy(network.forward(images), labels)
     return 100 * (trained - accuracy(run.scores[:, -1], labels)), conversion, run
 
@@ -134,7 +134,7 @@ def test_n4_firing_probability_by_position(mlps):
     networks, images, labels, training = mlps
     _, _, run = loss(networks[0], training, images, labels, neurons_per_gate=10)
     for layer in ("act0", "act1"):
-        probability = run.fired[layer].mean(axis=(0, 2))
+        probability = run.counts[layer].mean(axis=(0, 2))
         assert (np.diff(probability[:3]) > 0).all()
         assert np.ptp(probability[-5:]) < 0.02
         assert 0 < probability[0] < probability[-1] / 2 < 0.25
@@ -160,7 +160,7 @@ def test_per_gate_error_is_bias_and_variance(mlps):
         gate = conversion.gates["act0"]
         q = gate.outputs[-1]
         drive = network.activations(images)["dense0"].reshape(len(images), -1)
-        decoded = np.tensordot(gate.outputs, run.fired["act0"], (0, 1))
+        decoded = np.tensordot(gate.outputs, run.counts["act0"], (0, 1))
         inside = (drive > q) & (drive < gate.outputs.sum())
         error = (decoded - drive)[inside] / q
         assert inside.sum() > 5000
@@ -187,7 +187,7 @@ def test_fashion_mnist_test_set(name, n_images):
     most, k = (0.002, 8) if name.endswith("relu") else (0.005, 12)
     options = AmosOptions(neurons_per_gate=k)
     images, labels = images[:n_images], labels[:n_images]
-    spiking = amos.convert(network, training[:512], options).spiking
+    spiking = amos.convert(network, options, training[:512]).spiking
     run = simulate(spiking, images, pipelined=True, jobs=2)
     trained = accuracy(network.forward(images), labels)
     assert trained >= 0.91
@@ -230,7 +230,7 @@ def test_timing_follows_the_method_note():
     """Onsets o_{l+1} = o_l + K_l, and every spike of an image arrives in one slot."""
     network = everything()
     spiking = amos.convert(
-        network, images_for(network, 30), AmosOptions(neurons_per_gate=5)
+        network, AmosOptions(neurons_per_gate=5), images_for(network, 30)
     ).spiking
     onsets = {p.name: p.onset for p in spiking.populations}
     assert onsets == {"input": 0, "act1": 4, "act2": 9, "act3": 14, "act4": 19}
@@ -245,7 +245,7 @@ def test_weights_lie_on_the_grid_they_claim():
     network = everything("silu")
     for bits in (4, 8, 16):
         options = AmosOptions(weight_bits=bits)
-        conversion = amos.convert(network, images_for(network, 30), options)
+        conversion = amos.convert(network, options, images_for(network, 30))
         for p in conversion.spiking.projections:
             assert np.abs(p.kernel).max() / grid_step(p.kernel) <= 2 ** (bits + 1)
         assert 2.0**-bits / 4 < conversion.weight_error < 8 * 2.0**-bits
@@ -270,12 +270,12 @@ def test_signed_input_rounds_down_to_its_code():
     coding = InputCoding((9, 8, 2), 0.7, np.array([1.0, 2.0]), np.zeros(2), signed=True)
     network = Network("signed", coding, network.layers, network.classes)
     images = images_for(network, 20)
-    conversion = amos.convert(network, images, AmosOptions(input_neurons=7))
-    run = amos_reference.run(conversion.spiking, images)
+    conversion = amos.convert(network, AmosOptions(input_neurons=7), images)
+    run = amos_reference.run(conversion, images)
     gate = conversion.gates["input"]
     q = gate.outputs[-1]
     assert 1.4 / 128 <= q < 1.4 / 128 * 1.01
-    decoded = gate.decode(run.fired["input"].transpose(0, 2, 1))
+    decoded = gate.decode(run.counts["input"].transpose(0, 2, 1))
     assert np.allclose(decoded, q * np.floor(images.reshape(20, -1) / q), atol=1e-12)
 
 
@@ -285,24 +285,24 @@ def test_network_without_activation_and_dead_layers():
     linear = Dense("out", ("input",), np.eye(2), np.zeros(2))
     images = np.full((3, 1, 1, 2), 7)
     with pytest.raises(ValueError, match="'linear' has no activation"):
-        amos.convert(Network("linear", coding, (linear,), ("a", "b")), images)
+        amos.convert(Network("linear", coding, (linear,), ("a", "b")), calibration=images)
     dead = (
         Dense("dead", ("input",), np.zeros((2, 3)), np.ones(3)),
         Activation("act", ("dead",), "relu"),
         Dense("out", ("act",), np.ones((3, 2)), np.zeros(2)),
     )
     network = Network("dead", coding, dead, ("a", "b"))
-    run = amos_reference.run(amos.convert(network, images).spiking, images)
+    run = amos_reference.run(amos.convert(network, calibration=images), images)
     assert np.allclose(run.scores[:, -1], network.forward(images), atol=0.05)
     with pytest.raises(ValueError, match="calibration needs at least one image"):
-        amos.convert(network, images[:0])
+        amos.convert(network, calibration=images[:0])
 
 
 def test_scaling_the_weights_of_an_exact_network_changes_no_spike():
     """All potentials times two: same spikes, since only the unit has changed."""
     network = of_kind("strided and padded")
     images = images_for(network, 10)
-    first = amos_reference.run(amos.convert(network, images).spiking, images)
+    first = amos_reference.run(amos.convert(network, calibration=images), images)
     doubled = Network(
         "doubled",
         network.input,
@@ -316,6 +316,6 @@ def test_scaling_the_weights_of_an_exact_network_changes_no_spike():
         ),
         network.classes,
     )
-    second = amos_reference.run(amos.convert(doubled, images).spiking, images)
-    assert first.fired["act1"].any()
-    assert np.array_equal(first.fired["act1"], second.fired["act1"])
+    second = amos_reference.run(amos.convert(doubled, calibration=images), images)
+    assert first.counts["act1"].any()
+    assert np.array_equal(first.counts["act1"], second.counts["act1"])

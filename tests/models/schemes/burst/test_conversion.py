@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from ann2brian.analysis.statistics.conversion_error import conservation_error
+from ann2brian.models.conversion.reference import pool
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.layers import (
@@ -128,7 +129,7 @@ def test_golden_vectors_of_pooling():
     for rule, expected in wanted.items():
         state, found = np.zeros(2), []
         for arrived in trains:
-            s, state = burst_reference.pool(rule, state, arrived)
+            s, state = pool(rule, state, arrived)
             found.append(int(s))
         assert found == expected
 
@@ -141,11 +142,11 @@ def test_lipool_is_the_largest_count_at_every_step(n_places, n_steps, limit, see
     li, gated, so_far = np.zeros(n_places), np.zeros(n_places), 0
     out = 0
     for step, arrived in enumerate(trains, start=1):
-        s, li = burst_reference.pool("lipool", li, arrived)
+        s, li = pool("lipool", li, arrived)
         assert 0 <= s <= limit
         out += s
         assert out == trains[:step].sum(axis=0).max()
-        passed, gated = burst_reference.pool("gated", gated, arrived)
+        passed, gated = pool("gated", gated, arrived)
         so_far += passed
         assert so_far >= out
 
@@ -163,8 +164,8 @@ def test_lipool_map_is_the_maximum_at_every_step(size, stride, padding):
     """Acceptance B5 on maps: any kernel, stride and padding, against the layer's own maximum."""
     network = pooled_network(size, stride, padding)
     images = images_for(network, 6)
-    spiking = burst.convert(network, images, BurstOptions(n_steps=9, gamma=3)).spiking
-    run = burst_reference.run(spiking, images)
+    conversion = burst.convert(network, BurstOptions(n_steps=9, gamma=3), images)
+    run = burst_reference.run(conversion, images)
     pool = network.layer("pool1")
     shape = network.shapes["act1"]
     before = np.cumsum(run.counts["act1"], axis=1, dtype=float)
@@ -187,8 +188,9 @@ def test_conservation_in_a_network(limit, initial):
     options = BurstOptions(
         n_steps=12, gamma=limit, initial=initial, normalisation="percentile", percentile=90.0
     )
-    spiking = burst.convert(network, images, options).spiking
-    run = burst_reference.run(spiking, images)
+    conversion = burst.convert(network, options, images)
+    spiking = conversion.spiking
+    run = burst_reference.run(conversion, images)
     totals = {name: counts.sum(axis=1) for name, counts in run.counts.items()}
     stimulus = {s.target: s.values(images) for s in spiking.stimuli}
     for population in spiking.populations:
@@ -225,8 +227,8 @@ def test_converted_network_equals_a_run_on_the_trained_layers(options):
     network = pooled_network()
     images = images_for(network, 8)
     options = BurstOptions(n_steps=20, gamma=3, weight_bits=24, **options)
-    conversion = burst.convert(network, images, options)
-    run = burst_reference.run(conversion.spiking, images)
+    conversion = burst.convert(network, options, images)
+    run = burst_reference.run(conversion, images)
     state = {}
     counts = {name: np.zeros_like(c, dtype=int) for name, c in run.counts.items()}
     logits = np.zeros((len(images), len(CLASSES)))
@@ -271,8 +273,8 @@ def test_scores_approach_the_trained_network():
         options = BurstOptions(
             n_steps=n_steps, gamma=4, normalisation="percentile/gamma", percentile=100.0
         )
-        conversion = burst.convert(network, images, options)
-        run = burst_reference.run(conversion.spiking, images)
+        conversion = burst.convert(network, options, images)
+        run = burst_reference.run(conversion, images)
         found = run.scores[:, -1]
         errors.append(np.abs(found - logits).max() / logits.std())
     assert errors[1] < 0.02
@@ -305,8 +307,8 @@ def test_quantised_network_is_exact_in_one_step(levels):
     """Acceptance B7: T = 1, Gamma = L, V(0) = v_th/2 against the trained network, bit for bit."""
     network = quantised_network(levels)
     images = images_for(network, 40)
-    conversion = burst.convert(network, images, BurstOptions(n_steps=1))
-    run = burst_reference.run(conversion.spiking, images)
+    conversion = burst.convert(network, BurstOptions(n_steps=1), images)
+    run = burst_reference.run(conversion, images)
     values = network.activations(images)
     for name in ("act1", "pool1", "act2"):
         scale = conversion.scales[name][0]
@@ -327,8 +329,8 @@ def test_shipped_quantised_networks_are_exact_in_one_step(name):
     except datasets.DatasetError as error:
         pytest.skip(str(error))
     images, labels = images[:200], labels[:200]
-    conversion = burst.convert(network, images[:1], BurstOptions(n_steps=1))
-    run = burst_reference.run(conversion.spiking, images)
+    conversion = burst.convert(network, BurstOptions(n_steps=1), images[:1])
+    run = burst_reference.run(conversion, images)
     assert np.array_equal(run.scores[:, 0], network.forward(images))
     assert accuracy(run.scores[:, 0], labels) > 0.85
     assert conversion.weight_error == 0
@@ -371,12 +373,12 @@ def test_limits_of_their_own():
     network = pooled_network()
     images = images_for(network, 20)
     options = BurstOptions(n_steps=16, gamma=6, normalisation="percentile", percentile=95.0)
-    free = burst.convert(network, images, options)
-    own = burst.convert(network, images, replace(options, own_limits=True))
+    free = burst.convert(network, options, images)
+    own = burst.convert(network, replace(options, own_limits=True), images)
     assert max(own.limits.values()) < 6
     assert own.limits["pool1"] == own.limits["act1"]
-    before = burst_reference.run(free.spiking, images)
-    after = burst_reference.run(own.spiking, images)
+    before = burst_reference.run(free, images)
+    after = burst_reference.run(own, images)
     assert max(after.counts["act1"].max(), 1) == own.limits["act1"]
     total = sum(int(c.sum()) for c in before.counts.values())
     assert abs(sum(int(c.sum()) for c in after.counts.values()) - total) < 0.02 * total
@@ -412,7 +414,7 @@ def test_what_cannot_be_converted_is_refused_by_name(layers, match):
     head = (Flatten("f", (found[-1].name,)), dense(rng, "o", "f", int(np.prod(shape)), 5))
     network = Network("odd", coding((8, 8, 2)), (*found, *head), CLASSES)
     with pytest.raises(ValueError, match=match):
-        burst.convert(network, images_for(network, 2))
+        burst.convert(network, calibration=images_for(network, 2))
 
 
 def test_a_path_around_all_activations_is_refused():
@@ -427,7 +429,7 @@ def test_a_path_around_all_activations_is_refused():
     )
     network = Network("shortcut", coding((4, 4, 2)), layers, CLASSES)
     with pytest.raises(ValueError, match="from the input to the output"):
-        burst.convert(network, images_for(network, 2))
+        burst.convert(network, calibration=images_for(network, 2))
 
 
 def test_spikes_at_the_end_are_refused():
@@ -440,19 +442,19 @@ def test_spikes_at_the_end_are_refused():
     )
     network = Network("end", coding((4, 4, 2)), layers, CLASSES)
     with pytest.raises(ValueError, match=r"last layer.*'a'"):
-        burst.convert(network, images_for(network, 2))
+        burst.convert(network, calibration=images_for(network, 2))
 
 
 def test_silent_calibration_is_refused():
     """No image, and a percentile at which a layer is silent."""
     network = pooled_network()
     with pytest.raises(ValueError, match="at least one image"):
-        burst.convert(network, images_for(network, 1)[:0])
+        burst.convert(network, calibration=images_for(network, 1)[:0])
     with pytest.raises(ValueError, match=r"act1.*percentile 1 "):
         burst.convert(
             network,
-            images_for(network, 2),
             BurstOptions(normalisation="percentile", percentile=1.0),
+            images_for(network, 2),
         )
 
 
@@ -489,5 +491,6 @@ def test_intervals_that_rounding_makes_odd_are_taken():
     """0.3 / 0.1 is not 3 in floating point, but three intervals all the same."""
     options = BurstOptions(intra_burst_ms=0.1, guard_ms=0.3, delay_ms=0.1)
     network = pooled_network()
-    spiking = burst.convert(network, images_for(network, 2), options).spiking
+    conversion = burst.convert(network, options, images_for(network, 2))
+    spiking = conversion.spiking
     assert spiking.phase_steps == options.gamma + 3

@@ -62,7 +62,7 @@ def case():
     network = pooled_network()
     images = images_for(network, 3)
     options = BurstOptions(n_steps=2, gamma=2)
-    return network, images, burst.convert(network, images, options).spiking
+    return network, images, burst.convert(network, options, images).spiking
 
 
 # ---- networks and weights ----
@@ -106,7 +106,7 @@ def test_networks_that_cannot_be_converted(tmp_path, capsys, middle, message):
     images, _ = datasets.load("digits", "train")
     network.forward(images[:2])  # it is a network, only not one that can be converted
     with pytest.raises(ValueError, match=message):
-        burst.convert(network, images[:20])
+        burst.convert(network, calibration=images[:20])
     path = storage.save_network(network, tmp_path / "mine.safetensors")
     said = refused_at_once(capsys, tmp_path / "out", "--network", str(path))
     assert re.search(message, said)
@@ -157,7 +157,7 @@ def test_images_out_of_range(case, where, value):
     """Pixels below, above, between or beyond 0 to 15 against errors that name image and value."""
     network, images, spiking = case
     take = {
-        "calibration": lambda images: burst.convert(network, images),
+        "calibration": lambda images: burst.convert(network, calibration=images),
         "simulate": lambda images: simulate(spiking, images, target="numpy"),
     }[where]
     broken = images.astype(float)
@@ -173,7 +173,7 @@ def test_images_of_the_wrong_size(case, where, shape):
     """Images turned, grey, single or flat against errors with the wanted and the given shape."""
     network, _, spiking = case
     take = {
-        "calibration": lambda images: burst.convert(network, images),
+        "calibration": lambda images: burst.convert(network, calibration=images),
         "simulate": lambda images: simulate(spiking, images, target="numpy"),
     }[where]
     with pytest.raises(ValueError, match=rf"\(n, 11, 10, 2\).*got {re.escape(str(shape))}"):
@@ -184,7 +184,7 @@ def test_no_images(case):
     """Empty batches against errors that want at least one."""
     network, images, spiking = case
     with pytest.raises(ValueError, match="at least one image"):
-        burst.convert(network, images[:0])
+        burst.convert(network, calibration=images[:0])
     with pytest.raises(ValueError, match=r"n >= 1, got \(0, 11, 10, 2\)"):
         simulate(spiking, images[:0], target="numpy")
 
@@ -228,7 +228,7 @@ def test_percentile_at_which_a_layer_is_silent(tmp_path, capsys, normalisation):
     message = "layer 'act1': percentile 20 of its calibration outputs is 0"
     options = BurstOptions(normalisation=normalisation, percentile=20.0)
     with pytest.raises(ValueError, match=message):
-        burst.convert(network, images[:100], options)
+        burst.convert(network, options, images[:100])
     flags = ["--percentile", "20", "--normalisation", normalisation]
     said = refused_at_once(capsys, tmp_path / "out", *flags)
     assert said.startswith(message)
@@ -385,7 +385,7 @@ def test_older_result_survives_a_refusal(tmp_path, capsys, monkeypatch):
 def test_network_without_max_pooling_is_taken():
     """Average pooling, which the AMOS networks have, against the same conversion: no refusal."""
     network = everything()
-    conversion = burst.convert(network, images_for(network, 3))
+    conversion = burst.convert(network, calibration=images_for(network, 3))
     assert list(conversion.scales) == ["act1", "act2", "act3", "act4"]
 
 

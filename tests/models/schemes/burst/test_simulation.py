@@ -10,7 +10,7 @@ from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.schemes.burst import conversion as burst
 from ann2brian.models.schemes.burst import reference as burst_reference
-from ann2brian.models.schemes.burst.options import POOLINGS, TIMINGS, BurstOptions
+from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.studies.benchmarks.explicit_synapses import with_explicit_synapses
 from brian2 import ms
 
@@ -26,12 +26,15 @@ from tests.support.networks import (
     slow_unless,
 )
 
+POOLINGS, TIMINGS = (BurstOptions.declared(name).choices for name in ("pooling", "timing"))
+
+
 ONE_SIZE = (2, 2), (2, 2), (1, 0)  # windows, strides and padding
 OPTIONS = {"n_steps": 6, "gamma": 3, "normalisation": "percentile", "percentile": 90.0}
 
 
 def convert(network, images, **options):
-    return burst.convert(network, images, BurstOptions(**{**OPTIONS, **options})).spiking
+    return burst.convert(network, BurstOptions(**{**OPTIONS, **options}), images)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +42,9 @@ def case():
     """Network with every kind of pooling, 17 images, and what the reference does with them."""
     network = pooled_network()
     images = images_for(network, 17)
-    spiking = convert(network, images)
-    return spiking, images, burst_reference.run(spiking, images)
+    conversion = convert(network, images)
+    spiking = conversion.spiking
+    return spiking, images, burst_reference.run(conversion, images)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
@@ -55,8 +59,9 @@ def compiled_case():
     """The same with windows of one size: their neurons are of one type, so less is compiled."""
     network = pooled_network(*ONE_SIZE)
     images = images_for(network, 17)
-    spiking = convert(network, images)
-    return spiking, images, burst_reference.run(spiking, images)
+    conversion = convert(network, images)
+    spiking = conversion.spiking
+    return spiking, images, burst_reference.run(conversion, images)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +97,9 @@ def test_every_limit_equals_reference(gamma, target):
     """Acceptance B8: Gamma 1, 2, 3 and 5, on all targets; residual and bursts really occur."""
     network = pooled_network(*ONE_SIZE, seed=gamma)
     images = images_for(network, 6)
-    spiking = convert(network, images, gamma=gamma, normalisation="percentile/gamma")
-    reference = burst_reference.run(spiking, images)
+    conversion = convert(network, images, gamma=gamma, normalisation="percentile/gamma")
+    spiking = conversion.spiking
+    reference = burst_reference.run(conversion, images)
     run = simulate(spiking, images, target=target, record=True, batch=2)
     assert_same(run, reference)
     assert max(c.max() for c in reference.counts.values()) == gamma
@@ -108,15 +114,20 @@ def test_every_limit_equals_reference(gamma, target):
         lambda *case: (
             case[2] == "numpy" or case[:2] in (("double-buffer", "or"), ("alternating", "gated"))
         ),
-        itertools.product(TIMINGS, POOLINGS, ("numpy", "cpp_standalone")),
+        itertools.product(
+            TIMINGS,
+            BurstOptions.declared("pooling").choices,
+            ("numpy", "cpp_standalone"),
+        ),
     ),
 )
 def test_each_timing_and_pooling_equals_reference(timing, pooling, target):
     """All neuron types: the reference knows the rules of pooling, and nothing of the timing."""
     network = pooled_network((2, 2), (2, 2), (0, 0), seed=3)
     images = images_for(network, 5)
-    spiking = convert(network, images, timing=timing, pooling=pooling)
-    reference = burst_reference.run(spiking, images)
+    conversion = convert(network, images, timing=timing, pooling=pooling)
+    spiking = conversion.spiking
+    reference = burst_reference.run(conversion, images)
     run = simulate(spiking, images, target=target, record=True, batch=2, pipelined=True)
     assert_same(run, reference)
 
@@ -126,7 +137,9 @@ def test_both_timings_release_the_same_spikes_at_other_times():
     network = pooled_network()
     images = images_for(network, 4)
     runs = [
-        simulate(convert(network, images, timing=timing), images, target="numpy", record=True)
+        simulate(
+            convert(network, images, timing=timing).spiking, images, target="numpy", record=True
+        )
         for timing in TIMINGS
     ]
     for name, counts in runs[0].spikes_by_step.items():
@@ -156,18 +169,20 @@ def test_options_equal_reference(options):
     """Limits and scales of their own, and other intervals, pauses and delays."""
     network = pooled_network(seed=5)
     images = images_for(network, 5)
-    spiking = convert(network, images, **options)
+    conversion = convert(network, images, **options)
+    spiking = conversion.spiking
     run = simulate(spiking, images, target="numpy", record=True, batch=3, pipelined=True)
-    assert_same(run, burst_reference.run(spiking, images))
+    assert_same(run, burst_reference.run(conversion, images))
 
 
 def test_average_pooling_residual_and_grouped_layers_equal_reference():
     """The network of the AMOS tests, which holds every linear layer, as burst neurons."""
     network = everything()
     images = images_for(network, 5)
-    spiking = convert(network, images)
+    conversion = convert(network, images)
+    spiking = conversion.spiking
     run = simulate(spiking, images, target="numpy", record=True, batch=2)
-    assert_same(run, burst_reference.run(spiking, images))
+    assert_same(run, burst_reference.run(conversion, images))
 
 
 def test_signed_real_images():
@@ -175,9 +190,10 @@ def test_signed_real_images():
     network = pooled_network()
     network = replace(network, input=replace(network.input, signed=True, maximum=2.0))
     images = images_for(network, 5)
-    spiking = convert(network, images)
+    conversion = convert(network, images)
+    spiking = conversion.spiking
     run = simulate(spiking, images, target="numpy", record=True, batch=2)
-    assert_same(run, burst_reference.run(spiking, images))
+    assert_same(run, burst_reference.run(conversion, images))
 
 
 SHIPPED = [
@@ -207,10 +223,11 @@ def test_shipped_networks_equal_reference(name, gamma, target):
     except datasets.DatasetError as error:
         pytest.skip(str(error))
     images = images[:4]
-    spiking = convert(network, images, n_steps=3, percentile=99.0, gamma=gamma)
+    conversion = convert(network, images, n_steps=3, percentile=99.0, gamma=gamma)
+    spiking = conversion.spiking
     jobs = 1 + (gamma > 2)
     run = simulate(spiking, images, target=target, record=True, pipelined=True, batch=2, jobs=jobs)
-    assert_same(run, burst_reference.run(spiking, images))
+    assert_same(run, burst_reference.run(conversion, images))
 
 
 def test_bursts_are_real_spikes_one_interval_apart(case):
@@ -261,7 +278,7 @@ def test_long_runs_stay_exact(interval_ms):
     """
     network = pooled_network((2, 2), (2, 2), (0, 0))
     images = images_for(network, 4)
-    spiking = convert(
+    conversion = convert(
         network,
         images,
         gamma=7,
@@ -270,7 +287,8 @@ def test_long_runs_stay_exact(interval_ms):
         guard_ms=2 * interval_ms,
         delay_ms=interval_ms,
     )
-    once = burst_reference.run(spiking, images)
+    spiking = conversion.spiking
+    once = burst_reference.run(conversion, images)
     seconds = spiking.latency_ms / 1000
     n_repeats = int(np.ceil(66 / seconds / len(images)))
     many = np.tile(images, (n_repeats, 1, 1, 1))
@@ -301,7 +319,8 @@ def test_traces_follow_pen_and_paper():
     network = pooled_network()
     images = images_for(network, 1)
     for timing, every in (("double-buffer", 1), ("alternating", 2)):
-        spiking = convert(network, images, timing=timing, initial=0.0)
+        conversion = convert(network, images, timing=timing, initial=0.0)
+        spiking = conversion.spiking
         current = spiking.stimuli[0].values(images)[0]
         unit = int(np.argmax((current > 0.3) & (current < 0.9)))
         run = simulate(spiking, images, target="numpy", batch=1, traces={"act1": [unit]})

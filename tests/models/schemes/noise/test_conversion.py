@@ -182,7 +182,7 @@ def test_other_schemes_refuse_spiking_units_by_name():
     images = images_for(network, 4)
     for scheme in (amos, burst):
         with pytest.raises(ValueError, match=r"Spike 'act\d' cannot become|no activation"):
-            scheme.convert(network, images)
+            scheme.convert(network, calibration=images)
 
 
 def test_noise_can_only_be_given_where_it_is_drawn():

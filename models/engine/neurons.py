@@ -1,0 +1,58 @@
+"""Neurons of a type as a Brian2 group, with the engine's bookkeeping."""
+
+from __future__ import annotations
+
+from brian2 import Clock, NeuronGroup
+
+from ..spiking.neuron_type import NeuronType
+
+BOOKKEEPING = """
+    n_spikes : integer     # spikes of this neuron so far; bookkeeping, not biology
+    in_image : integer     # of them, for the image of the last spike
+    most_in_image : integer
+    last_image : integer
+    onset : integer (constant)  # step in which the first image reaches the neuron
+"""
+COUNT = """
+    in_image = 1 + in_image*int((t_in_timesteps - onset)//period == last_image)
+    last_image = (t_in_timesteps - onset)//period
+    most_in_image = most_in_image + int(in_image > most_in_image)
+    n_spikes += 1
+"""
+
+
+def neuron_group(
+    kind: NeuronType, size: int, period_steps: int, steps: Clock, phases: Clock
+) -> NeuronGroup:
+    """Return the group of all neurons of a type; their parameters are still 0.
+
+    Parameters
+    ----------
+    kind : NeuronType
+        Equations and constants.
+    size : int
+        Neurons.
+    period_steps : int
+        Steps between the onsets of successive images.
+    steps, phases : brian2.Clock
+        That tick once a step and once a phase.
+    """
+    neurons = NeuronGroup(
+        size,
+        kind.equations + BOOKKEEPING,
+        threshold=kind.threshold,
+        reset=f"{kind.reset}\n{COUNT}",
+        method=kind.method,
+        namespace={**kind.constants, "period": period_steps},
+        clock=steps,
+        name=kind.name,
+    )
+    for order, clock, statements, when in (
+        (1, phases, kind.every_phase, "every_phase"),
+        (2, steps, kind.every_step, "every_step"),
+    ):
+        if statements:
+            neurons.run_regularly(
+                statements, when="start", order=order, clock=clock, name=f"{kind.name}_{when}"
+            )
+    return neurons
