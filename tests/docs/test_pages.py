@@ -6,7 +6,7 @@ import unicodedata
 import pandas as pd
 import pytest
 from ann2brian.models.places import ROOT
-from ann2brian.studies import publish
+from ann2brian.studies import publish, run_amos
 from ann2brian.studies.catalogue import REPORTS
 from ann2brian.studies.frame.publishing import PUBLISHED, filled, generators
 
@@ -87,22 +87,45 @@ def test_a_condition_picks_rows(tmp_path):
     assert "| a | 1 |" in filled(text.replace(': quantity == "b"', ""), tables)
 
 
-def test_readme_prints_what_make_study_prints():
-    """The printed lines of the README against the published run of the same command."""
+def printed_block():
+    """Lines that the README says `make study` prints."""
     text = README.read_text()
+    start = text.index("    amos, digits")
+    return [line.removeprefix("    ") for line in text[start:].partition("\n\n")[0].splitlines()]
+
+
+def test_readme_prints_the_published_numbers():
+    """Numbers of the printed lines against the published run of the same command."""
     (row,) = pd.read_csv(PUBLISHED / "amos.csv").query("dataset == 'digits'").itertuples()
-    for line in (
-        f"AMOS, {row.dataset}, {row.network}, K = {row.neurons_per_gate}",
-        f"accuracy, trained network  {row.ann_accuracy:.2%}",
-        f"accuracy, spiking network  {row.snn_accuracy:.2%}",
-        f"agreement of the two       {row.agreement:.2%} of {row.n_images} images",
-        f"spikes per image           {row.spikes_per_image:.0f}",
-        f"spikes per neuron          {row.spikes_per_neuron:.3f} of {row.n_neurons} neurons",
-        f"most spikes of any neuron  {row.max_spikes_per_neuron} per image",
-        f"latency                    {row.latency_slots} slots, {row.latency_ms:g} ms",
-        f"synaptic events            {row.synaptic_events_per_image:.3g} per image",
-    ):
-        assert line in text, line
+    rate = row.images_per_biological_s
+    wanted = {
+        f"amos, {row.dataset}, {row.network}, K = {row.neurons_per_gate}",
+        f"  accuracy, trained network  {row.ann_accuracy:.2%}",
+        f"  accuracy, spiking network  {row.snn_accuracy:.2%}",
+        f"  agreement of the two       {row.agreement:.2%} of {row.n_images} images",
+        f"  spikes per neuron          {row.spikes_per_neuron:.3f} of {row.n_neurons} neurons",
+        f"  latency                    {row.latency_slots} slots",
+        f"  throughput                 {rate:.1f} images per biological second",
+        f"  spikes per image           {row.spikes_per_image:.0f}",
+        f"  most spikes of any neuron  {row.max_spikes_per_neuron} per image",
+        f"  synaptic events            {row.synaptic_events_per_image:.3g} per image",
+        f"  biological time            {row.latency_ms:g} ms",
+    }
+    left = [line for line in printed_block() if line not in wanted]
+    assert len(printed_block()) - len(left) == len(wanted)
+    assert all("..." in line for line in left)
+
+
+def test_readme_prints_the_lines_of_the_study(tmp_path, capsys):
+    """The printed lines, but for their numbers, against those of a quick run."""
+    run_amos.main(["--quick", "--target", "numpy", "--out", str(tmp_path / "results")])
+    found = capsys.readouterr().out.replace(str(tmp_path / "results"), "results").splitlines()
+
+    def words(line):
+        return re.sub(r"\.\.\.|[\d.][\d.e+]*%?( s, [\d.]+ s)?|(?<=-K8-)\w+", "#", line)
+
+    block = printed_block()
+    assert [words(line) for line in found[-len(block) :]] == [words(line) for line in block]
 
 
 def references():
