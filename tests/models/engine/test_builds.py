@@ -16,7 +16,7 @@ from tests.support.networks import assert_same, images_for, of_kind
 def network(seed=0):
     network = of_kind("dense", seed)
     images = images_for(network, 8)
-    return conversion.convert(network, images, AmosOptions(neurons_per_gate=4)), images
+    return conversion.convert(network, AmosOptions(neurons_per_gate=4), images), images
 
 
 def order(when):

@@ -16,7 +16,7 @@ from tests.support.networks import assert_same, images_for, of_kind
 def case():
     network = of_kind("residual")
     images = images_for(network, 5)
-    return conversion.convert(network, images, AmosOptions(neurons_per_gate=4)).spiking, images
+    return conversion.convert(network, AmosOptions(neurons_per_gate=4), images).spiking, images
 
 
 def late(spiking, connection, steps):

@@ -15,7 +15,7 @@ from tests.support.networks import images_for, of_kind
 def case():
     network = of_kind("dense")
     images = images_for(network, 2)
-    return conversion.convert(network, images, AmosOptions(neurons_per_gate=4)).spiking, images
+    return conversion.convert(network, AmosOptions(neurons_per_gate=4), images).spiking, images
 
 
 def said_of(case, target="numpy", **edit):

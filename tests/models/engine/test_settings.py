@@ -28,7 +28,7 @@ CHANGED = {
 def case():
     network = of_kind("dense")
     images = images_for(network, 8)
-    spiking = conversion.convert(network, images, AmosOptions(neurons_per_gate=4)).spiking
+    spiking = conversion.convert(network, AmosOptions(neurons_per_gate=4), images).spiking
     run = simulate(spiking, images, target="numpy", record=True, batch=2)
     return spiking, images, run
 

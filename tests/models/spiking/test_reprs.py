@@ -15,7 +15,7 @@ from tests.support.networks import everything, images_for
 def converted():
     network = everything()
     images = images_for(network, 3)
-    return conversion.convert(network, images, AmosOptions(neurons_per_gate=4)), images
+    return conversion.convert(network, AmosOptions(neurons_per_gate=4), images), images
 
 
 def test_a_line_or_two_say_what_it_is(converted):
