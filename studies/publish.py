@@ -30,7 +30,8 @@ from ann2brian.studies.frame.markdown import networks_table, options_table
 def tables() -> dict[str, Callable[..., str]]:
     """By marker, what makes the lines between."""
     options = {
-        f"options {study.name}": partial(options_table, study.scheme.options) for study in STUDIES
+        f"options {study.name}": partial(options_table, study.scheme.options, study.unused)
+        for study in STUDIES
     }
     summaries = {
         "networks": networks_table,

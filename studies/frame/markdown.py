@@ -42,12 +42,13 @@ def accuracies(by_step: pd.DataFrame, steps: Sequence[int]) -> list[str]:
     return [f"{by_step.accuracy[t]:.2%}" if t in by_step.index else "" for t in steps]
 
 
-def options_table(kind: type[Options]) -> str:
-    """Options of a scheme as they are declared: in Python and on the command line."""
+def options_table(kind: type[Options], unused: Sequence[str] = ()) -> str:
+    """Options of a scheme as they are declared; `unused` ones have no flag in its study."""
     rows = []
     for option in options_of(kind):
         default = "as trained" if option.default is None else f"`{option.default}`"
-        rows.append([f"`{option.name}`", f"`--{option.flag}`", default, option.range, option.help])
+        flag = "none" if option.name in unused else f"`--{option.flag}`"
+        rows.append([f"`{option.name}`", flag, default, option.range, option.help])
     return markdown(["option", "flag", "default", "range", "what it is"], rows)
 
 
