@@ -63,7 +63,7 @@ HEADLINES = (
     Headline(
         page="amos",
         title="AMOS",
-        use="any trained network, as it is; one spike a neuron at most",
+        use="a trained network of any activation, as it is; one spike a neuron at most",
         setting="K = 8 a gate",
         table="amos",
         rows=f"{FASHION} and gate == 'relu' and range_percentile == 99.9 and neurons_per_gate == 8",
