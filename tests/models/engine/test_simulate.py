@@ -19,7 +19,6 @@ from ann2brian.studies.benchmarks.explicit_synapses import unrolled, with_explic
 from brian2 import ms, volt
 
 from tests.support.networks import (
-    BUSIEST,
     COMPILED,
     KINDS,
     SETTINGS,
@@ -47,22 +46,11 @@ def case():
     return spiking, images, amos_reference.run(conversion, images)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_numpy_target_equals_reference(case, settings):
-    """Brian2's NumPy target against the slot-by-slot reference, for any batch and processes."""
+@pytest.mark.parametrize("settings", [s for s in SETTINGS if s["batch"] == 64], ids=str)
+def test_more_images_than_copies_equal_reference(case, settings):
+    """Brian2's NumPy target against the slot-by-slot reference, the last copies half empty."""
     spiking, images, reference = case
     assert_same(simulate(spiking, images, target="numpy", record=True, **settings), reference)
-
-
-@pytest.mark.parametrize(
-    ("target", "settings"),
-    slow_unless(lambda _, settings: settings == BUSIEST, itertools.product(COMPILED, SETTINGS)),
-    ids=str,
-)
-def test_compiled_targets_equal_reference(case, target, settings):
-    """C++ standalone and Cython against the reference, for any batch and processes."""
-    spiking, images, reference = case
-    assert_same(simulate(spiking, images, target=target, record=True, **settings), reference)
 
 
 @pytest.mark.parametrize("period", [1, 2, 4])
@@ -137,7 +125,7 @@ def test_signed_input_is_coded_as_spikes():
 @pytest.mark.parametrize(
     ("name", "target"),
     slow_unless(
-        lambda name, target: target == "numpy" or name == "digits-relu",
+        lambda name, target: target == "numpy" or (name, target) == ("digits-relu", COMPILED[0]),
         itertools.product(shipped("amos"), ("numpy", *COMPILED)),
     ),
 )
