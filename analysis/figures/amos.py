@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,6 @@ from ann2brian.analysis.figures.style import (
 )
 from ann2brian.analysis.statistics.accuracy import accuracy_interval
 from ann2brian.models.networks.layers import ACTIVATIONS
-from ann2brian.models.schemes.amos.gates import Gate
 from ann2brian.models.spiking.recording import RecordedLayer, Spikes
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
@@ -26,7 +25,7 @@ POINTS = 4001  # of a staircase; finer than a printed pixel
 
 
 def staircase(
-    ax: Axes, function_name: str, gates: Mapping[int, Gate], domain: tuple[float, float]
+    ax: Axes, function_name: str, gates: Mapping[int, Callable], domain: tuple[float, float]
 ) -> None:
     """Output of gates of several sizes against their drive, with the function they stand for.
 
@@ -36,7 +35,7 @@ def staircase(
         Where to draw.
     function_name : str
         A name of `models.networks.layers.ACTIVATIONS`.
-    gates : mapping of int to Gate
+    gates : mapping of int to callable
         Gates by their number of neurons.
     domain : (float, float)
         Range of drives to show, in the units of the trained network.
