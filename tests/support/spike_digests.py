@@ -52,11 +52,8 @@ def digest(case, target):
     scheme, name, options = (CASES | RANDOM)[case]
     network = load_network(trained(name))
     images = datasets.load("digits", "test")[0][:IMAGES]
-    if scheme in (amos, burst):
-        calibration = datasets.load("digits", "train")[0][:CALIBRATION]
-        spiking = scheme.convert(network, calibration, options).spiking
-    else:
-        spiking = scheme.convert(network, options).spiking
+    calibration = datasets.load("digits", "train")[0][:CALIBRATION]
+    spiking = scheme.convert(network, options, calibration).spiking
     run = simulate(spiking, images, target=target, record=True, batch=2, pipelined=True, seed=5)
     assert len(run.spikes) > 100
     found = hashlib.sha256()
