@@ -29,6 +29,8 @@ from tests.support.networks import (
     slow_unless,
 )
 
+SHIPPED_AND_COMPILED = ("digits-relu", "cpp_standalone")
+
 
 def convert(network, images, **options):
     options = {"neurons_per_gate": 4, **options}
@@ -54,7 +56,10 @@ def test_numpy_target_equals_reference(case, settings):
 
 @pytest.mark.parametrize(
     ("target", "settings"),
-    slow_unless(lambda _, settings: settings == BUSIEST, itertools.product(COMPILED, SETTINGS)),
+    slow_unless(
+        lambda target, settings: target == "cpp_standalone" and settings == BUSIEST,
+        itertools.product(COMPILED, SETTINGS),
+    ),
     ids=str,
 )
 def test_compiled_targets_equal_reference(case, target, settings):
@@ -135,7 +140,7 @@ def test_signed_input_is_coded_as_spikes():
 @pytest.mark.parametrize(
     ("name", "target"),
     slow_unless(
-        lambda name, target: target == "numpy" or name == "digits-relu",
+        lambda name, target: target == "numpy" or (name, target) == SHIPPED_AND_COMPILED,
         itertools.product(shipped("amos"), ("numpy", *COMPILED)),
     ),
 )
@@ -196,7 +201,7 @@ def test_order_and_neighbours_do_not_matter(case):
 def test_counts_and_events_equal_the_spike_trains(case, target):
     """Counts per neuron and synaptic events against the trains and the geometry's fan-out."""
     spiking, images, _ = case
-    run = simulate(spiking, images, target=target, record=True, batch=4)
+    run = simulate(spiking, images, target=target, record=True, **BUSIEST)
     for index, counts in enumerate(run.spike_counts):
         neurons = run.spikes.neuron[run.spikes.layer == index]
         assert np.array_equal(np.bincount(neurons, minlength=counts.size), counts.ravel())
