@@ -220,7 +220,7 @@ def test_layers_that_cannot_be_converted_are_named(scheme):
         scheme.convert(network, small(scheme), images_for(network, 2))
 
 
-@pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
+@OF_EACH
 def test_images_in_the_place_of_options_are_refused(scheme):
     """Calibration images where options belong are named, with the order of the arguments."""
     with pytest.raises(TypeError, match=rf"must be {scheme.options.__name__}, got ndarray"):
