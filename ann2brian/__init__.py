@@ -24,32 +24,48 @@ if (_CHECKOUT / "pyproject.toml").exists():
 # Public name: module that has it, and its name there if that is another one.
 _NAMES = {
     "accuracy": "models.networks.network",
+    "ACTIVATIONS": "models.networks.layers",
+    "burst_neuron": "models.schemes.burst.neurons",
     "convert": "models.schemes",
+    "fitted_gate": "models.schemes.amos.gate_fits",
     "from_torch": "models.pytorch.from_torch",
     "Injection": "models.spiking.inputs",
+    "input_coding": "models.networks.network",
     "InputCoding": "models.networks.network",
     "load_images": "models.networks.datasets:load",
+    "load_info": "models.networks.weight_files",
     "load_network": "models.networks.weight_files",
     "Network": "models.networks.network",
     "NeuronType": "models.spiking.neuron_type",
+    "pool": "models.conversion.reference",
+    "pooling_neuron": "models.conversion.pooling",
     "Recording": "models.spiking.recording",
     "reference": "models.schemes",
+    "relu_gate": "models.schemes.amos.gates",
     "save_network": "models.networks.weight_files",
     "SCHEMES": "models.schemes",
     "simulate": "models.engine.simulate",
+    "single_neuron": "models.schemes.noise.single_neuron",
     "SpikingNetwork": "models.spiking.network",
+    "tensor_bytes": "models.networks.weight_files",
     "trained": "models.networks.weight_files",
     "trained_networks": "models.networks.weight_files",
 }
 
 if TYPE_CHECKING:
+    from .models.conversion.pooling import pooling_neuron as pooling_neuron
+    from .models.conversion.reference import pool as pool
     from .models.engine.simulate import simulate as simulate
     from .models.networks.datasets import load as load_images  # noqa: F401
+    from .models.networks.layers import ACTIVATIONS as ACTIVATIONS
     from .models.networks.network import InputCoding as InputCoding
     from .models.networks.network import Network as Network
     from .models.networks.network import accuracy as accuracy
+    from .models.networks.network import input_coding as input_coding
+    from .models.networks.weight_files import load_info as load_info
     from .models.networks.weight_files import load_network as load_network
     from .models.networks.weight_files import save_network as save_network
+    from .models.networks.weight_files import tensor_bytes as tensor_bytes
     from .models.networks.weight_files import trained as trained
     from .models.networks.weight_files import trained_networks as trained_networks
     from .models.pytorch.from_torch import from_torch as from_torch
@@ -58,8 +74,12 @@ if TYPE_CHECKING:
     from .models.schemes import reference as reference
     from .models.schemes.albsnn import AlbsnnOptions as AlbsnnOptions
     from .models.schemes.amos import AmosOptions as AmosOptions
+    from .models.schemes.amos.gate_fits import fitted_gate as fitted_gate
+    from .models.schemes.amos.gates import relu_gate as relu_gate
     from .models.schemes.burst import BurstOptions as BurstOptions
+    from .models.schemes.burst.neurons import burst_neuron as burst_neuron
     from .models.schemes.noise import NoiseOptions as NoiseOptions
+    from .models.schemes.noise.single_neuron import single_neuron as single_neuron
     from .models.spiking.inputs import Injection as Injection
     from .models.spiking.network import SpikingNetwork as SpikingNetwork
     from .models.spiking.neuron_type import NeuronType as NeuronType

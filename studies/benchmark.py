@@ -42,11 +42,8 @@ from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.layers import Activation, AvgPool2D, Conv2D, Dense, GlobalAvgPool
 from ann2brian.models.networks.network import InputCoding, Network, accuracy
-from ann2brian.models.places import cache_folder
-from ann2brian.models.schemes.amos import conversion as amos
-from ann2brian.models.schemes.amos.options import AmosOptions
-from ann2brian.models.schemes.burst import conversion as burst
-from ann2brian.models.schemes.burst.options import BurstOptions
+from ann2brian.models.places import RESULTS, cache_folder
+from ann2brian.models.schemes import SCHEMES, convert
 from ann2brian.models.spiking.network import SpikingNetwork
 from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.benchmarks import spikingjelly as spikingjelly_network
@@ -54,10 +51,15 @@ from ann2brian.studies.benchmarks.explicit_synapses import (
     with_explicit_synapses,
     without_connections,
 )
-from ann2brian.studies.frame import result_folder as common
-from ann2brian.studies.make_figures import make_figures
+from ann2brian.studies.benchmarks.published import BENCHMARK
+from ann2brian.studies.frame import console
+from ann2brian.studies.frame.figures import make_figures
+from ann2brian.studies.frame.flags import positive
+from ann2brian.studies.frame.provenance import provenance
+from ann2brian.studies.frame.result_folder import ResultFolder
 from brian2 import get_device
 
+AMOS: Any = SCHEMES["amos"].options
 STATUS = "status.txt"  # written by the measured program at its end, in its build folder
 SAVE_STATUS = f'std::ofstream("{STATUS}") << std::ifstream("/proc/self/status").rdbuf();'
 
@@ -75,15 +77,16 @@ REPEATS = 3
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-def neurons_of_lenets(n_steps: int) -> dict[str, BurstOptions]:
+def neurons_of_lenets(n_steps: int) -> dict[str, Any]:
     """Neurons that are measured: plain integrate-and-fire, without pause and delay, and burst."""
-    plain = BurstOptions(
+    burst: Any = SCHEMES["burst"].options
+    plain = burst(
         n_steps=n_steps, gamma=1, normalisation="maximum", initial=0, guard_ms=0, delay_ms=0
     )
     return {
         "IF": plain,
         "IF, or-pooling": replace(plain, pooling="or"),  # what max pooling is in SpikingJelly
-        "burst": BurstOptions(n_steps=n_steps),
+        "burst": burst(n_steps=n_steps),
     }
 
 
@@ -111,7 +114,7 @@ def stack(depth: int, channels: int = 8, size: int = 8, seed: int = 0) -> Spikin
     coding = InputCoding((size, size, 1), 15, np.array([1 / 15]), np.zeros(1))
     network = Network(f"stack-{depth}", coding, tuple(layers), tuple("0123456789"))
     images = stack_images(64, size)
-    return amos.convert(network, AmosOptions(neurons_per_gate=4), images).spiking
+    return convert(network, AMOS(neurons_per_gate=4), images).spiking
 
 
 def stack_images(n: int, size: int = 8) -> np.ndarray:
@@ -126,8 +129,8 @@ def lenet(n_neurons: int, data: Path | None, quick: bool) -> tuple[SpikingNetwor
     network = storage.load_network(storage.trained("fashion-lenet"))
     training, _ = datasets.load("fashion-mnist", "train", data)
     images, _ = datasets.load("fashion-mnist", "test", data)
-    options = AmosOptions(neurons_per_gate=n_neurons)
-    return amos.convert(network, options, training[:256]).spiking, images
+    options = AMOS(neurons_per_gate=n_neurons)
+    return convert(network, options, training[:256]).spiking, images
 
 
 def _small_lenet(n_neurons: int) -> tuple[SpikingNetwork, np.ndarray]:
@@ -144,8 +147,8 @@ def _small_lenet(n_neurons: int) -> tuple[SpikingNetwork, np.ndarray]:
     coding = InputCoding((12, 12, 1), 15, np.array([1 / 15]), np.zeros(1))
     network = Network("small", coding, layers, tuple("0123456789"))
     images = stack_images(64, 12)
-    options = AmosOptions(neurons_per_gate=n_neurons)
-    return amos.convert(network, options, images).spiking, images
+    options = AMOS(neurons_per_gate=n_neurons)
+    return convert(network, options, images).spiking, images
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
@@ -167,7 +170,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
         trained = storage.load_network(storage.trained(task["network"]))
         calibration, images, labels = lenet_images(task)
         options = neurons_of_lenets(task["n_steps"])[task["neurons"]]
-        network = burst.convert(trained, options, calibration).spiking
+        network = convert(trained, options, calibration).spiking
     if task.get("connections") == "explicit":
         changes.append(with_explicit_synapses(network))
     elif task.get("connections") == "none":
@@ -422,12 +425,12 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument(
         "--neurons-per-gate",
-        type=common.positive,
+        type=positive,
         default=4,
         help="K of the LeNet; explicit synapses take about 1 GB for each (default: 4)",
     )
     flags.add_argument("--data", type=Path, help="folder with the data sets")
-    flags.add_argument("--out", type=Path, default=common.RESULTS, help="folder for result folders")
+    flags.add_argument("--out", type=Path, default=RESULTS, help="folder for result folders")
     flags.add_argument("--quick", action="store_true", help="small networks only")
     flags.add_argument("--task", help=argparse.SUPPRESS)  # one measurement, by this script itself
     return flags
@@ -441,7 +444,7 @@ def main(argv: Sequence[str] | None = None) -> Path | None:
         return None
     if not spikingjelly_network.is_installed():
         print(spikingjelly_network.MISSING, file=sys.stderr)
-    with common.refusals():
+    with console.refusals():
         config = {
             "scheme": "benchmark",
             "quick": arguments.quick,
@@ -449,13 +452,13 @@ def main(argv: Sequence[str] | None = None) -> Path | None:
             "spikingjelly": spikingjelly_network.is_installed(),
         }
         label = "quick" if arguments.quick else "full"
-        origin = common.provenance(0, "cpp_standalone")
-        with common.ResultFolder(arguments.out / "benchmark", label, config) as folder:
+        origin = provenance(0, "cpp_standalone")
+        with ResultFolder(arguments.out / "benchmark", label, config) as folder:
             done = folder.condition("run", lambda working: _measure_all(working, arguments))
             result = folder.finish([done], origin, required=("quantity", "value"))
-        figures = make_figures(result)
+        figures = make_figures(result, BENCHMARK.figures)
     table = pd.read_csv(result / "metrics.csv")
-    common.print_table([(row.quantity, f"{row.value:.3g}") for row in table.itertuples()])
+    console.print_table([(row.quantity, f"{row.value:.3g}") for row in table.itertuples()])
     print(f"results: {result}\nfigures: {figures[0].parent}")
     return result
 
@@ -465,7 +468,7 @@ def _measure_all(working: Path, arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as cache:
         rows = [
             _in_new_process(task, Path(cache))
-            for task in common.steps(tasks(arguments), "benchmark")
+            for task in console.steps(tasks(arguments), "benchmark")
         ]
     table = pd.DataFrame(rows)
     table.to_csv(working / "measurements.csv", index=False)

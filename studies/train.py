@@ -2,7 +2,7 @@
 
     python studies/train.py --scheme amos --network fashion-relu
 
-Each recipe is one entry of `studies.training.recipe.RECIPES`. A run keeps its state in
+Each network has a recipe in ``studies/<scheme>/recipes.py``. A run keeps its state in
 ``results/train/<network>-seed<seed>/`` (see :mod:`studies.training.fitting`). The quoted test
 accuracy is computed by `models.networks.network`, not by PyTorch.
 """
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import argparse
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,23 +30,19 @@ except ImportError as error:
         sys.exit(message)
     raise ImportError(message) from error
 
+from ann2brian.models import places
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks.grids import on_grid, to_dyadic
 from ann2brian.models.networks.network import Network, accuracy, input_coding
 from ann2brian.models.networks.weight_files import TRAINED_FOLDER, save_network
 from ann2brian.models.pytorch.from_torch import from_torch
-from ann2brian.models.schemes.albsnn import conversion as albsnn
-from ann2brian.models.schemes.albsnn import reference as albsnn_reference
-from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
-from ann2brian.models.schemes.albsnn.training import by_layer
-from ann2brian.models.schemes.noise import conversion as noise
-from ann2brian.models.schemes.noise import reference as noise_reference
-from ann2brian.models.schemes.noise.options import NoiseOptions
+from ann2brian.models.schemes import SCHEMES
+from ann2brian.studies.catalogue import recipes
 from ann2brian.studies.training.fitting import fit
-from ann2brian.studies.training.recipe import RECIPES, Recipe
+from ann2brian.studies.training.recipe import Recipe
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "results" / "train"
+RESULTS = places.RESULTS / "train"
+RECIPES = recipes()
 THREADS = 2
 QUICK_EPOCHS = 1
 QUICK_IMAGES = 512
@@ -107,18 +103,13 @@ def train(
         test_images, test_labels = test_images[:QUICK_IMAGES], test_labels[:QUICK_IMAGES]
     coding = input_coding(images, datasets.describe(recipe.dataset).maximum, recipe.is_dyadic)
     folder = results / run_name(name, seed, is_quick)
-    module, history = fit(recipe, images, labels, coding, seed, folder, device)
+    module, companion = fit(recipe, images, labels, coding, seed, folder, device)
     network = from_torch(module, coding, datasets.classes(recipe.dataset), name)
     if recipe.is_dyadic:
         network = on_grid(network) if recipe.binarisation else to_dyadic(network)
     score = accuracy(final_scores(network, test_images, recipe), test_labels)
-    info = provenance(name, recipe, seed, is_quick, network, device) | {
-        "test_accuracy": score,
-        "n_test_images": len(test_labels),
-    }
-    if recipe.binarisation:
-        info["binarisation"] = asdict(recipe.binarisation)
-        info["layers"] = by_layer(history)
+    info = provenance(name, recipe, seed, is_quick, network, device)
+    info |= {"test_accuracy": score, "n_test_images": len(test_labels), **companion.about()}
     path = save_network(network, out / f"{name}.safetensors", info)
     print(
         f"{name}: test accuracy {score:.2%} on {len(test_labels)} images, "
@@ -147,11 +138,9 @@ def final_scores(network: Network, images: np.ndarray, recipe: Recipe) -> np.nda
     if recipe.n_steps == 1:
         return network.forward(images)
     parts = (images[start : start + 128] for start in range(0, len(images), 128))
-    if recipe.binarisation:
-        locally = albsnn.convert(network, AlbsnnOptions(n_steps=recipe.n_steps))
-        return np.concatenate([albsnn_reference.run(locally, part).scores[:, -1] for part in parts])
-    direct = noise.convert(network, NoiseOptions(n_steps=recipe.n_steps))
-    return np.concatenate([noise_reference.run(direct, part).scores[:, -1] for part in parts])
+    scheme = SCHEMES[recipe.scheme]
+    conversion = scheme.convert(network, scheme.options(n_steps=recipe.n_steps), None)
+    return np.concatenate([scheme.reference(conversion, part).scores[:, -1] for part in parts])
 
 
 def run_name(name: str, seed: int, is_quick: bool) -> str:

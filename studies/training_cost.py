@@ -34,10 +34,15 @@ except ImportError as error:
 
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks.network import input_coding
-from ann2brian.studies.frame import result_folder as common
-from ann2brian.studies.make_figures import make_figures
+from ann2brian.models.places import RESULTS
+from ann2brian.studies.benchmarks.published import TRAINING
+from ann2brian.studies.catalogue import recipes
+from ann2brian.studies.frame import console
+from ann2brian.studies.frame.figures import make_figures
+from ann2brian.studies.frame.provenance import provenance
+from ann2brian.studies.frame.result_folder import ResultFolder
 from ann2brian.studies.training import fitting
-from ann2brian.studies.training.recipe import RECIPES, Recipe
+from ann2brian.studies.training.recipe import Recipe
 from torch import nn
 
 DATASETS = {"digits": "digits", "fashion-mnist": "fashion"}
@@ -107,12 +112,15 @@ def measure(dataset: str, n_rounds: int, data: Path | None) -> pd.DataFrame:
         round, method, n_steps, ms_per_image.
     """
     images, labels = datasets.load(dataset, "train", data)
-    recipes = {name: RECIPES[f"{DATASETS[dataset]}-{name}"] for name in METHODS}
-    trainers = {name: Trainer(recipe, images, labels) for name, recipe in recipes.items()}
+    all_recipes = recipes()
+    trainers = {
+        name: Trainer(all_recipes[f"{DATASETS[dataset]}-{name}"], images, labels)
+        for name in METHODS
+    }
     for trainer in trainers.values():
         trainer.seconds(2)  # the first batches allocate
     rows = []
-    for number in common.steps(range(n_rounds), "rounds"):
+    for number in console.steps(range(n_rounds), "rounds"):
         turn = number % len(trainers)  # none is always the first
         for name, trainer in [*list(trainers.items())[turn:], *list(trainers.items())[:turn]]:
             seconds = trainer.seconds(BATCHES)
@@ -168,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
         "--dataset", choices=tuple(DATASETS), default="digits", help="default: digits"
     )
     flags.add_argument("--data", type=Path, help="folder with the data sets")
-    flags.add_argument("--out", type=Path, default=common.RESULTS, help="folder for result folders")
+    flags.add_argument("--out", type=Path, default=RESULTS, help="folder for result folders")
     flags.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds")
     return flags
 
@@ -176,7 +184,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> Path:
     """Measure, write a result folder and print the ratios."""
     arguments = parser().parse_args(argv)
-    with common.refusals():
+    with console.refusals():
         torch.set_num_threads(1)
         n_rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
         config = {"scheme": "training", "dataset": arguments.dataset, "rounds": n_rounds}
@@ -187,11 +195,11 @@ def main(argv: Sequence[str] | None = None) -> Path:
             rounds.to_csv(working / "rounds.csv", index=False)
             ratios(rounds).to_csv(working / "metrics.csv", index=False)
 
-        origin = common.provenance(0, "none")
-        with common.ResultFolder(arguments.out / "training", arguments.dataset, config) as folder:
+        origin = provenance(0, "none")
+        with ResultFolder(arguments.out / "training", arguments.dataset, config) as folder:
             done = folder.condition("run", run)
             result = folder.finish([done], origin, required=("method", "ratio"))
-        figures = make_figures(result)
+        figures = make_figures(result, TRAINING.figures)
     table = pd.read_csv(result / "metrics.csv")
     print(table.to_string(index=False, float_format=lambda x: f"{x:.3g}"))
     print(f"results: {result}\nfigures: {figures[0].parent if figures else 'none'}")

@@ -1,12 +1,14 @@
 """Notebooks against their own assertions: each is executed, cell by cell, as it is committed."""
 
-from pathlib import Path
+import ast
+import os
 
 import nbformat
 import pytest
+from ann2brian.models.places import ROOT
 from nbclient import NotebookClient
 
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MOST_CODE_CELLS = 15
 CELL_TIMEOUT_S = 300  # the slowest cell takes some seconds; room for a loaded machine
@@ -28,6 +30,8 @@ def test_there_are_notebooks():
 def test_notebook_runs(path, tmp_path, monkeypatch):
     """Every cell runs without an exception; outputs stay in memory, settings in `tmp_path`."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+    paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]  # this checkout, whichever is installed
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     before = path.read_bytes(), sorted(FOLDER.iterdir())
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
@@ -55,3 +59,17 @@ def test_notebook_is_short_and_asserts_its_claims(path):
     cells = code_cells(path)
     assert 0 < len(cells) <= MOST_CODE_CELLS
     assert "\nassert " in cells[-1].source
+
+
+@every_notebook
+def test_notebook_imports_from_one_place(path):
+    """Public names and the analysis; no room of the models, no study."""
+    found = {
+        node.module
+        for cell in code_cells(path)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.ImportFrom)
+    }
+    assert {name for name in found if name.startswith("ann2brian.")} == {
+        name for name in found if name.startswith("ann2brian.analysis.")
+    }

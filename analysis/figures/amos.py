@@ -25,7 +25,10 @@ POINTS = 4001  # of a staircase; finer than a printed pixel
 
 
 def staircase(
-    ax: Axes, function_name: str, gates: Mapping[int, Callable], domain: tuple[float, float]
+    ax: Axes,
+    function_name: str,
+    gates: Mapping[int, Callable[[np.ndarray], np.ndarray]],
+    domain: tuple[float, float],
 ) -> None:
     """Output of gates of several sizes against their drive, with the function they stand for.
 
@@ -36,7 +39,7 @@ def staircase(
     function_name : str
         A name of `models.networks.layers.ACTIVATIONS`.
     gates : mapping of int to callable
-        Gates by their number of neurons.
+        By the number of neurons of a gate, its output for an array of drives.
     domain : (float, float)
         Range of drives to show, in the units of the trained network.
     """

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from ann2brian.models.networks.layers import (
@@ -86,7 +87,7 @@ def to_module(network: Network):
     for layer in network.layers:
         if layer.inputs != (before,):
             raise ValueError(f"network {network.name!r}: {layer.label} does not follow {before!r}")
-        module: nn.Module
+        module: Any
         if isinstance(layer, Conv2D):
             _, _, n_in, n_out = layer.kernel.shape
             module = nn.Conv2d(

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from ann2brian.models.conversion.options import MOST_STEPS
+from ann2brian.models.networks.layers import QuantisedReLU
+from ann2brian.models.networks.network import Network
 from ann2brian.models.schemes.burst.options import BurstOptions
 
 LOSSES = (0.3, 1.0)  # points of accuracy below the trained network
@@ -62,6 +64,16 @@ class Condition:
         if o.timing != "double-buffer":
             extras.append(o.timing)
         return ", ".join(extras)
+
+
+def is_quantised(network: Network) -> bool:
+    """Whether the network has quantised activations, which bring scales, limits and start."""
+    return any(isinstance(layer, QuantisedReLU) for layer in network.layers)
+
+
+def baseline_steps(n_steps: int) -> int:
+    """Steps of the baseline beside a conversion of `n_steps`, unless others are asked for."""
+    return min(8 * n_steps, MOST_STEPS)
 
 
 def baseline(base: BurstOptions, n_steps: int) -> Condition:

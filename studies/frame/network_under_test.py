@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ann2brian.models.networks import datasets
-from ann2brian.models.networks import weight_files as storage
+from ann2brian.models.networks import datasets, weight_files
 from ann2brian.models.networks.network import Network
-from ann2brian.studies.frame import result_folder as common
 from numpy.typing import NDArray
-
-QUICK_IMAGES, QUICK_CALIBRATION = 50, 100
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,24 +29,33 @@ class Subject:
         Of this file.
     training_seed : int
         Seed that it was trained with.
+    dataset : str
+        Name of the data set.
+    data : Path or None
+        Folder with the data sets.
     images : ndarray, shape (n, H, W, C)
         Test images.
     labels : ndarray of int, shape (n,)
         Their classes.
-    calibration : ndarray, shape (m, H, W, C)
-        Training images.
     is_whole : bool
         Whether `images` is the whole test split.
+    n_calibration : int
+        Training images for calibration.
+    seed : int
+        Of their choice.
     """
 
     network: Network
     weights: Path
     weights_sha256: str
     training_seed: int
+    dataset: str
+    data: Path | None
     images: NDArray
     labels: NDArray
-    calibration: NDArray
     is_whole: bool
+    n_calibration: int
+    seed: int
 
     @property
     def setting(self) -> str:
@@ -59,7 +64,7 @@ class Subject:
 
     @property
     def keys(self) -> dict[str, Any]:
-        """Columns that name the network in a table of several."""
+        """Columns that name the network in every table."""
         return {
             "network": self.network.name,
             "setting": self.setting,
@@ -71,75 +76,73 @@ class Subject:
         """What the trained network says, shape (n, n_classes)."""
         return self.network.forward(self.images)
 
+    @cached_property
+    def calibration(self) -> NDArray:
+        """Training images, shape (m, H, W, C); loaded where a scheme reads them, and only there."""
+        training, _ = datasets.load(self.dataset, "train", self.data)
+        chosen = np.random.default_rng(self.seed).permutation(len(training))
+        return training[chosen[: self.n_calibration]]
+
 
 def setting_of(name: str) -> str:
     """The part of a network's name after its data set, e.g. "noise-wide" of "digits-noise-wide"."""
     return name.split("-", 1)[-1]
 
 
-def add_flags(
-    flags: argparse.ArgumentParser, networks: dict[str, str], takes_several: bool = False
-) -> None:
-    """Flags that choose the subject; `networks` names the default network of each data set."""
-    flags.add_argument(
-        "--dataset",
-        choices=tuple(networks),
-        default=next(iter(networks)),
-        help=f"test images (default: {next(iter(networks))})",
-    )
-    flags.add_argument(
-        "--network",
-        nargs="+" if takes_several else None,
-        help="a shipped network, or a .safetensors file (default: by data set)"
-        + ("; several are compared" if takes_several else ""),
-    )
-    flags.add_argument(
-        "--calibration",
-        type=common.positive,
-        default=512,
-        help="training images from which ranges are read (default: 512)",
-    )
-
-
-def load(arguments: argparse.Namespace, default: str) -> Subject:
-    """Load what the flags name; with ``--quick``, few images.
+def load(
+    name: str,
+    dataset: str,
+    *,
+    n_images: int | None,
+    n_calibration: int,
+    seed: int,
+    data: Path | None,
+) -> Subject:
+    """Load a network and its test images.
 
     Parameters
     ----------
-    arguments : Namespace
-        With the flags of :func:`add_flags` and :func:`studies.frame.result_folder.add_run_flags`.
-        With ``--quick``, its numbers of images are reduced here.
-    default : str
-        Network if no other is named.
+    name : str
+        Of a shipped network, or path of a ``.safetensors`` file.
+    dataset : str
+        Name of the data set.
+    n_images : int or None
+        The first so many test images; None for all.
+    n_calibration, seed : int
+        Training images and their choice, see :class:`Subject`.
+    data : Path or None
+        Folder with the data sets.
 
     Raises
     ------
     ValueError
         If network and images do not fit or there are too few images; the message names them.
     """
-    if arguments.quick:
-        arguments.images = min(arguments.images or QUICK_IMAGES, QUICK_IMAGES)
-        arguments.calibration = min(arguments.calibration, QUICK_CALIBRATION)
-    name = arguments.network or default
-    path = Path(name) if name.endswith(".safetensors") else storage.trained(name)
-    network = storage.load_network(path)
-    images, labels = datasets.load(arguments.dataset, "test", arguments.data)
-    training, _ = datasets.load(arguments.dataset, "train", arguments.data)
+    path = Path(name) if name.endswith(".safetensors") else weight_files.trained(name)
+    network = weight_files.load_network(path)
+    images, labels = datasets.load(dataset, "test", data)
     if images.shape[1:] != network.input.shape:
         raise ValueError(
-            f"{path.name} takes images of shape {network.input.shape}, {arguments.dataset} has "
+            f"{path.name} takes images of shape {network.input.shape}, {dataset} has "
             f"{images.shape[1:]}; choose another --dataset or --network"
         )
-    if arguments.images is not None and arguments.images > len(images):
-        raise ValueError(f"--images {arguments.images}: {arguments.dataset} has {len(images)}")
-    chosen = np.random.default_rng(arguments.seed).permutation(len(training))
+    if n_images is not None and n_images > len(images):
+        raise ValueError(f"--images {n_images}: {dataset} has {len(images)}")
     return Subject(
         network=network,
         weights=path,
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        training_seed=storage.load_info(path).get("seed", 0),
-        images=images[: arguments.images],
-        labels=labels[: arguments.images],
-        calibration=training[chosen[: arguments.calibration]],
-        is_whole=arguments.images in (None, len(images)),
+        training_seed=weight_files.load_info(path).get("seed", 0),
+        dataset=dataset,
+        data=data,
+        images=images[:n_images],
+        labels=labels[:n_images],
+        is_whole=n_images in (None, len(images)),
+        n_calibration=n_calibration,
+        seed=seed,
     )
+
+
+def shown_of(subjects: Sequence[Subject], setting: str) -> Subject:
+    """The network whose details are shown: the first with this setting, or else the first."""
+    return next((one for one in subjects if one.setting == setting), subjects[0])

@@ -9,6 +9,7 @@ import numpy as np
 from ann2brian.models.spiking.recording import RecordedLayer, Recording, Spikes
 from numpy.typing import ArrayLike
 
+SPIKES = "spikes.npz"
 _COLUMNS = ("image", "layer", "neuron", "step")
 
 

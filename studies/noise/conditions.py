@@ -6,14 +6,15 @@ control, direct training with several steps, or an analogue network for rate con
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from ann2brian.models.networks.layers import Spike
 from ann2brian.models.networks.network import Network
-from ann2brian.models.schemes.burst.options import BurstOptions
+from ann2brian.models.schemes import SCHEMES
 from ann2brian.models.schemes.noise.options import NoiseOptions
 
 DEFAULT = "noise"
@@ -45,13 +46,13 @@ class Condition:
 
     Parameters
     ----------
-    options : NoiseOptions or BurstOptions
-        How to convert; the latter for analogue networks.
+    options : Options
+        How to convert: those of this scheme, or of rate conversion for analogue networks.
     label : str
         Readable name.
     """
 
-    options: NoiseOptions | BurstOptions
+    options: Any
     label: str
 
 
@@ -81,23 +82,23 @@ def is_spiking(network: Network) -> bool:
 
 def rate_conditions(n_steps: int) -> list[Condition]:
     """Rate conversion of an analogue network, with and without today's improvements."""
-    plain = {"n_steps": n_steps, "gamma": 1, "guard_ms": 0.0, "delay_ms": 0.0}
+    rate = SCHEMES["burst"].options
+    plain: dict[str, Any] = {"n_steps": n_steps, "gamma": 1, "guard_ms": 0.0, "delay_ms": 0.0}
     return [
         Condition(
-            options=BurstOptions(**plain, normalisation="maximum", initial=0.0),
+            options=rate(**plain, normalisation="maximum", initial=0.0),
             label="rate, maximum, start at rest",
         ),
         Condition(
-            options=BurstOptions(**plain, normalisation="percentile", percentile=99.9),
+            options=rate(**plain, normalisation="percentile", percentile=99.9),
             label="rate, percentile 99.9, start at half",
         ),
     ]
 
 
-def asked(base: NoiseOptions, rules: Sequence[str]) -> list[Condition]:
-    """The given options under each rule."""
-    found = [replace(base, rule=rule) for rule in dict.fromkeys(rules)]
-    return [Condition(options=options, label=label_of(options)) for options in found]
+def labelled(asked: Iterable[NoiseOptions]) -> list[Condition]:
+    """Conditions with the given options."""
+    return [Condition(options=options, label=label_of(options)) for options in asked]
 
 
 def study(base: NoiseOptions, setting: str, has_variants: bool) -> list[Condition]:
@@ -124,7 +125,7 @@ def study(base: NoiseOptions, setting: str, has_variants: bool) -> list[Conditio
             replace(base, leak=0.5),
             replace(base, mean=0.0),
         ]
-    return [Condition(options=options, label=label_of(options)) for options in found]
+    return labelled(found)
 
 
 def checks(time: pd.DataFrame) -> pd.DataFrame | None:

@@ -18,19 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 from ann2brian.models.networks.network import InputCoding
-from ann2brian.models.schemes.albsnn.training import (
-    Binarisation,
-    Binariser,
-    batch_statistics,
-    recalibrate,
-)
-from ann2brian.models.schemes.noise.training import estimate_noise
-from ann2brian.studies.training.recipe import Recipe
+from ann2brian.studies.training.recipe import Companion, Recipe
 from torch import nn
 from tqdm import tqdm
 
-FORMAT = 2  # of a checkpoint, and of the rules of the training; older ones are refused
-ESTIMATE_STEPS, ESTIMATE_IMAGES = 8, 512
+FORMAT = 3  # of a checkpoint, and of the rules of the training; older ones are refused
 RECALIBRATION_IMAGES = 10_000
 
 
@@ -42,7 +34,7 @@ def fit(
     seed: int,
     folder: Path,
     device: str = "cpu",
-) -> tuple[nn.Module, list[dict[str, Any]]]:
+) -> tuple[nn.Module, Companion]:
     """Train, or go on where an earlier run into the same folder stopped.
 
     Parameters
@@ -67,8 +59,8 @@ def fit(
     -------
     nn.Module
         The trained module in evaluation mode, on the CPU.
-    list of dict
-        Estimates and choice of binary layers; see `Binariser`.
+    Companion
+        Of the recipe; its history and what it has to say of the training.
 
     Raises
     ------
@@ -79,20 +71,16 @@ def fit(
     module = recipe.build().to(device)
     kernels = [p for p in module.parameters() if p.ndim > 1]
     others = [p for p in module.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": kernels}, {"params": others, "weight_decay": 0.0}],
-        weight_decay=recipe.weight_decay,
-    )
+    groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
     loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
-    options = recipe.binarisation or Binarisation(variant="none", n_probe=1)
-    binariser = Binariser(module, options, recipe.epochs)
-    if binariser.layers:
-        n_probe = min(options.n_probe, len(images) // 4)
-        images, probe = images[:-n_probe], to_tensor(images[-n_probe:], coding).to(device)
-        labels, held_out = labels[:-n_probe], labels[-n_probe:]
-        probe_labels = torch.from_numpy(held_out).to(device)
-    # The builder has no readable value; the module's text stands for it.
-    run = {k: v for k, v in asdict(recipe).items() if k != "build"} | {
+    companion = recipe.companion(module, recipe)
+    n_probe = min(companion.n_probe, len(images) // 4)
+    held_out = len(images) - n_probe
+    images, probe = images[:held_out], to_tensor(images[held_out:], coding).to(device)
+    labels, probe_labels = labels[:held_out], torch.from_numpy(labels[held_out:]).to(device)
+    # Builder and companion have no readable value; the module's text stands for it.
+    run = {k: v for k, v in asdict(recipe).items() if k not in ("build", "companion")} | {
         "module": str(module),
         "format": FORMAT,
         "seed": seed,
@@ -112,15 +100,15 @@ def fit(
             )
         module.load_state_dict(state["module"])
         optimiser.load_state_dict(state["optimiser"])
-        binariser.load_state_dict(state["binariser"])
+        companion.load_state_dict(state["companion"])
         log = state["log"]
+
+    def sample(n: int) -> torch.Tensor:
+        return to_tensor(images[:n], coding).to(device)
 
     n_steps = math.ceil(len(images) / recipe.batch)
     for epoch in range(len(log), recipe.epochs):
-        if recipe.estimate_every and epoch and epoch % recipe.estimate_every == 0:
-            sample = to_tensor(images[:ESTIMATE_IMAGES], coding).to(device)
-            estimate_noise(module, sample, ESTIMATE_STEPS)
-        binariser.start_epoch(epoch)
+        companion.start_epoch(epoch, sample)
         module.train()
         rng = epoch_rng(seed, epoch)
         torch.manual_seed(int(rng.integers(2**62)))  # for modules that draw numbers themselves
@@ -139,9 +127,9 @@ def fit(
                 logits = module(x)
             loss = loss_of(logits.float(), y)
             loss.backward()
-            binariser.before_step()
+            companion.before_step()
             optimiser.step()
-            binariser.after_step()
+            companion.after_step()
             total_loss += loss.item() * len(chosen)
             n_right += int((logits.argmax(1) == y).sum())
         row = {
@@ -155,9 +143,7 @@ def fit(
                 f"{folder.name}: the loss is {row['train_loss']} in epoch {epoch + 1}; "
                 "lower the recipe's learning_rate"
             )
-        if binariser.layers:
-            row["validation_accuracy"] = probe_accuracy(module, probe, probe_labels)
-            binariser.end_epoch(epoch, probe, probe_labels, loss_of)
+        row |= companion.end_epoch(epoch, probe, probe_labels, loss_of)
         log.append(row)
         tqdm.write(
             f"epoch {epoch + 1:3d}/{recipe.epochs}  loss {row['train_loss']:.4f}  "
@@ -169,38 +155,13 @@ def fit(
                 "run": run,
                 "module": module.state_dict(),
                 "optimiser": optimiser.state_dict(),
-                "binariser": binariser.state_dict(),
+                "companion": companion.state_dict(),
                 "log": log,
             },
         )
-    if binariser.layers:
-        parts = range(0, min(len(images), RECALIBRATION_IMAGES), recipe.batch)
-        recalibrate(
-            module, (to_tensor(images[i : i + recipe.batch], coding).to(device) for i in parts)
-        )
-    return module.cpu().eval(), binariser.history
-
-
-@torch.no_grad()
-def probe_accuracy(module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> float:
-    """Return the fraction of held-out images that are classified right.
-
-    Parameters
-    ----------
-    module : nn.Module
-        In training; batch normalisation uses the images' own statistics.
-    x : Tensor, shape (n, C, H, W)
-        Standardised images.
-    y : Tensor, shape (n,)
-        Labels.
-
-    Returns
-    -------
-    float
-        From 0 to 1.
-    """
-    with batch_statistics(module):
-        return float((module(x).argmax(1) == y).float().mean())
+    parts = range(0, min(len(images), RECALIBRATION_IMAGES), recipe.batch)
+    companion.finish(to_tensor(images[i : i + recipe.batch], coding).to(device) for i in parts)
+    return module.cpu().eval(), companion
 
 
 def augment(images: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
@@ -294,14 +255,14 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     folder : Path
         Made if needed.
     state : dict
-        ``run``, ``module``, ``optimiser``, ``binariser`` and ``log``.
+        ``run``, ``module``, ``optimiser``, ``companion`` and ``log``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     packed = io.BytesIO()
     torch.save(state, packed)
     files = {"epochs.csv": as_csv(state["log"])}
-    if state["binariser"]["history"]:
-        files["layers.csv"] = as_csv(state["binariser"]["history"])
+    if state["companion"]["history"]:
+        files["layers.csv"] = as_csv(state["companion"]["history"])
     files["checkpoint.pt"] = packed.getvalue()  # last: after a kill the tables come from it
     for file, content in files.items():
         part = folder / f".{file}.{os.getpid()}.part"

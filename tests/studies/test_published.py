@@ -1,30 +1,73 @@
-"""The README's numbers, and the borders between the packages."""
+"""Published numbers against what README and docs promise, and what is generated."""
 
-import re
+import dataclasses
 
 import pandas as pd
+import pytest
+from ann2brian.models.networks.weight_files import load_info, trained, trained_networks
 from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.studies import publish
 from ann2brian.studies.albsnn import conditions as albsnn_conditions
 from ann2brian.studies.burst.conditions import CHECKS, Condition
-from ann2brian.studies.frame.result_folder import REQUIRED_COLUMNS, ROOT
+from ann2brian.studies.catalogue import REPORTS, STUDIES
+from ann2brian.studies.frame import publishing
+from ann2brian.studies.frame.result_folder import REQUIRED_COLUMNS
 from ann2brian.studies.noise import conditions as noise_conditions
 
 
-def test_readme_shows_the_published_numbers():
-    """README tables against the committed CSV files."""
-    text = publish.README.read_text()
-    assert publish.filled(text) == text
-    for scheme, pictures in publish.PICTURES.items():
-        is_published = (publish.PUBLISHED / f"{scheme}.csv").exists()
-        for picture in pictures:
-            assert (publish.PUBLISHED / picture).exists() == is_published
-            assert f"studies/published/{picture}" in text
+def test_published_pictures_exist():
+    """Pictures of each study whose numbers are published."""
+    for report in REPORTS:
+        is_published = (publishing.PUBLISHED / f"{report.name}.csv").exists()
+        for picture in report.published.pictures:
+            assert (publishing.PUBLISHED / picture).exists() == is_published
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("<!-- nothing -->\n<!-- end nothing -->", "marker 'nothing': no such table.*networks"),
+        ("<!-- networks -->\n", "marker 'networks': there is no line <!-- end networks -->"),
+    ],
+)
+def test_marker_that_means_nothing(text, message):
+    """A misspelt marker, and one without an end, against the message that names it."""
+    with pytest.raises(ValueError, match=message):
+        publishing.filled(text, publish.tables())
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_options_are_shown_as_they_are_declared(study):
+    """Rows between the markers of a scheme against the fields of its options, by hand."""
+    name = f"options {study.name}"
+    text = publishing.filled(f"<!-- {name} -->\n<!-- end {name} -->", publish.tables())
+    head, _, *rows = text.split("\n")[1:-1]
+    assert head == "| option | flag | default | range | what it is |"
+    cells = [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows]
+    fields = dataclasses.fields(study.scheme.options)
+    assert [own[0] for own in cells] == [f"`{field.name}`" for field in fields]
+    for own, field in zip(cells, fields, strict=True):
+        assert own[2] == ("as trained" if field.default is None else f"`{field.default}`")
+        assert all(choice in own[3] for choice in field.metadata["choices"])
+        assert own[4] == field.metadata["help"]
+    flags = {flag for a in study.parser()._actions for flag in a.option_strings}
+    shown = {own[1].strip("`") for own in cells if own[1] != "none"}
+    assert shown == flags & shown
+    assert len(cells) - len(shown) == len(study.unused)
+
+
+def test_shipped_networks_are_shown_with_their_accuracy():
+    """One row for each weight file, and the accuracy that is in it."""
+    text = publish.tables()["networks"]()
+    assert len(text.split("\n")) == 2 + len(trained_networks())
+    info = load_info(trained("digits-burst"))
+    (row,) = [line for line in text.split("\n") if "| `digits-burst` |" in line]
+    assert f"| burst | digits | {info['n_parameters']:,} | {info['test_accuracy']:.2%} |" in row
 
 
 def test_published_amos_runs_keep_the_promises():
     """Committed reference runs against what the README promises."""
-    metrics = pd.read_csv(publish.PUBLISHED / "amos.csv")
+    metrics = pd.read_csv(publishing.PUBLISHED / "amos.csv")
     assert set(REQUIRED_COLUMNS) <= set(metrics.columns)
     assert (metrics.max_spikes_per_neuron == 1).all()
     whole = metrics[(metrics.dataset == "fashion-mnist") & (metrics.n_images == 10_000)]
@@ -39,7 +82,7 @@ def test_published_amos_runs_keep_the_promises():
 
 def test_published_benchmark_keeps_the_promises():
     """Ratios of the committed benchmark against what the engine promises."""
-    ratios = pd.read_csv(publish.PUBLISHED / "benchmark.csv").set_index("quantity").value
+    ratios = pd.read_csv(publishing.PUBLISHED / "benchmark.csv").set_index("quantity").value
     assert ratios.filter(regex="build time, 16").item() <= 1.3
     assert ratios.filter(regex="second start").item() < 0.5
     assert ratios.filter(regex="explicit / shared").filter(regex="time").item() >= 10
@@ -54,7 +97,7 @@ def test_published_benchmark_keeps_the_promises():
 
 def test_published_burst_runs_keep_the_promises():
     """Committed reference runs on all test images against what the README promises."""
-    time = pd.read_csv(publish.PUBLISHED / "burst.csv")
+    time = pd.read_csv(publishing.PUBLISHED / "burst.csv")
     fashion = time[(time.dataset == "fashion-mnist") & (time.n_images == 10_000)]
     default = Condition(options=BurstOptions()).label
     trained = fashion[fashion.network == "fashion-burst"]
@@ -68,21 +111,21 @@ def test_published_burst_runs_keep_the_promises():
     assert len(quantised) == 1
     assert quantised.equal_logits.item() == 1.0
     assert quantised.accuracy.item() == quantised.ann_accuracy.item()
-    matched = pd.read_csv(publish.PUBLISHED / "burst_matched.csv")
+    matched = pd.read_csv(publishing.PUBLISHED / "burst_matched.csv")
     ours = matched[(matched.loss_points == 0.3) & (matched.condition == default)]
     assert ours.step_ratio.item() <= 1 / 8
     assert ours.spike_ratio.item() < 1
-    checks = pd.read_csv(publish.PUBLISHED / "burst_checks.csv")
+    checks = pd.read_csv(publishing.PUBLISHED / "burst_checks.csv")
     assert checks.check.tolist() == [name for name, *_ in CHECKS]
     assert (checks.found >= checks.at_least).all()
 
 
 def test_published_noise_runs_keep_the_promises():
     """Committed reference runs on all test images against what the README promises."""
-    checks = pd.read_csv(publish.PUBLISHED / "noise_checks.csv")
+    checks = pd.read_csv(publishing.PUBLISHED / "noise_checks.csv")
     assert checks.check.tolist() == [name for name, *_ in noise_conditions.CHECKS]
     assert (checks.found >= checks.at_least).all()
-    time = pd.read_csv(publish.PUBLISHED / "noise.csv")
+    time = pd.read_csv(publishing.PUBLISHED / "noise.csv")
     fashion = time[(time.dataset == "fashion-mnist") & (time.n_images == 10_000)]
     own = fashion[(fashion.setting == "noise") & (fashion.condition == "residual")]
     assert own.n_seeds.min() >= 3
@@ -96,33 +139,24 @@ def test_published_noise_runs_keep_the_promises():
             assert (by_step[[1, 2]] > few).all()
         else:  # run for one network only, so the bound is that of its start
             assert by_step[1] > few[1]
-    training = pd.read_csv(publish.PUBLISHED / "training.csv")
+    training = pd.read_csv(publishing.PUBLISHED / "training.csv")
     ratio = training[training.method == "noise, T = 1"].set_index("dataset").ratio
     assert ratio["fashion-mnist"] <= 0.4
 
 
 def test_published_albsnn_runs_keep_the_promises():
     """Committed reference runs on all test images against what the README promises."""
-    checks = pd.read_csv(publish.PUBLISHED / "albsnn_checks.csv")
+    checks = pd.read_csv(publishing.PUBLISHED / "albsnn_checks.csv")
     assert checks.check.tolist() == [name for name, *_ in albsnn_conditions.CHECKS]
     assert (checks.found >= checks.at_least).all()
-    runs = pd.read_csv(publish.PUBLISHED / "albsnn.csv")
+    runs = pd.read_csv(publishing.PUBLISHED / "albsnn.csv")
     one_step = runs[runs.n_steps == 1]
     assert (one_step.equal_logits == 1.0).all()  # bit for bit, on every image
     saving = one_step.set_index(["dataset", "setting"]).saving
     assert (saving.xs("gap-real", level="setting") == 0).all()
     assert saving["fashion-mnist", "albsnn"] >= 0.6
-    layers = pd.read_csv(publish.PUBLISHED / "albsnn_layers.csv")
+    layers = pd.read_csv(publishing.PUBLISHED / "albsnn_layers.csv")
     packed = 8 * layers.n_file_bytes <= 32 * layers.n_weights * (1 - layers.saving) + 8
     assert packed.all()  # the file is as small as the table says
-    paper = pd.read_csv(publish.PUBLISHED / "albsnn_paper.csv")
+    paper = pd.read_csv(publishing.PUBLISHED / "albsnn_paper.csv")
     assert paper[paper.source.str.startswith("published")].n_weights.isna().all()
-
-
-def test_readme_names_files_that_exist():
-    """Every path in the README against the tree."""
-    text = publish.README.read_text()
-    paths = re.findall(r"`((?:models|studies|analysis|notebooks)/[\w./]+\.\w+)`", text)
-    assert len(paths) > 8
-    for path in paths:
-        assert (ROOT / path).exists(), path

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from ann2brian.analysis.figures import albsnn as albsnn_figures
 from ann2brian.analysis.figures import style as figures
-from ann2brian.studies import make_figures as script
+from ann2brian.studies.albsnn import figures as script
+from ann2brian.studies.frame.figures import Result, make_figures
 from matplotlib.colors import to_hex
 
 from tests.support.drawn import by_label, check_labels, labels, legend, on, panels
@@ -465,21 +466,21 @@ def write_result(folder, without=(), shown="albsnn"):
 
 def test_script_draws_every_figure(tmp_path):
     """Files of a whole study, and of a run without its extra tables, against the lists."""
-    files = script.make_figures(write_result(tmp_path / "whole"))
-    names = [draw.__name__ for draw in script.FIGURES["albsnn"]]
+    files = make_figures(write_result(tmp_path / "whole"), script.FIGURES)
+    names = [draw.__name__ for draw in script.FIGURES]
     assert [file.stem for file in files[::2]] == names
     assert all(file.stat().st_size > 5000 for file in files)
     without = ("paper", "potentials", "timing", "curve")
-    files = script.make_figures(write_result(tmp_path / "short", without))
+    files = make_figures(write_result(tmp_path / "short", without), script.FIGURES)
     short = {"albsnn_accuracy", "albsnn_choice", "albsnn_layers"}
     assert {file.stem for file in files} == short
-    files = script.make_figures(write_result(tmp_path / "real", without, shown="gap-real"))
+    files = make_figures(write_result(tmp_path / "real", without, shown="gap-real"), script.FIGURES)
     assert {file.stem for file in files} == short - {"albsnn_choice"}
 
 
 def test_script_chooses_the_rows(tmp_path):
     """Panels of the script against seeds, numbers of steps and layers of the tables."""
-    result = script.Result(write_result(tmp_path / "whole"))
+    result = Result(write_result(tmp_path / "whole"))
     choice = script.albsnn_choice(result).axes
     assert [ax.get_title(loc="left") for ax in choice] == ["seed 1", "seed 2", "", ""]
     first, second = (by_label(ax)["conv1"].get_ydata()[0] for ax in choice[:2])
@@ -498,7 +499,7 @@ def test_script_has_room_for_few_settings(tmp_path):
         own = pd.read_csv(folder / f"{name}.csv")
         more = [own[own["setting"] == "gap-binary"].assign(setting=f"mine-{n}") for n in range(6)]
         pd.concat([*more, own]).to_csv(folder / f"{name}.csv", index=False)
-    result = script.Result(folder)
+    result = Result(folder)
     shown = ["chosen layers binary", *(f"mine-{n}" for n in range(4))]
     assert legend(script.albsnn_accuracy(result).axes[1])[:5] == shown
     assert legend(script.albsnn_potentials(result).axes[-1])[:5] == shown
@@ -507,8 +508,8 @@ def test_script_has_room_for_few_settings(tmp_path):
 
 def test_no_label_covers_another(tmp_path, monkeypatch):
     """Texts of every figure against each other and the edges of the figure."""
-    result = script.Result(write_result(tmp_path / "whole"))
-    for draw in script.FIGURES["albsnn"]:
+    result = Result(write_result(tmp_path / "whole"))
+    for draw in script.FIGURES:
         check_labels(draw(result), monkeypatch)
     figure, axes = on((5.6, 3.4), 2, 1, sharex=True, height_ratios=(3, 1))  # as in the notebook
     albsnn_figures.choice_of_layers(

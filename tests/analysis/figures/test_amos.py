@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -23,7 +23,10 @@ from ann2brian.models.networks.layers import ACTIVATIONS
 from ann2brian.models.schemes.amos.gate_fits import fitted_gate
 from ann2brian.models.schemes.amos.gates import alpha_for, relu_gate
 from ann2brian.models.spiking.recording import RecordedLayer, Recording, Spikes
-from ann2brian.studies import make_figures as script
+from ann2brian.studies import make_figures as command
+from ann2brian.studies.amos import figures as script
+from ann2brian.studies.amos.study import STUDY as AMOS
+from ann2brian.studies.frame.figures import Result, make_figures
 from ann2brian.studies.frame.spike_files import save_spikes
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgba
@@ -270,9 +273,10 @@ def test_style_leaves_no_trace():
 
 
 def test_imports():
-    """Modules loaded by analysis and the figure script against pyplot and Brian2."""
+    """Modules loaded by analysis against pyplot and Brian2."""
     code = (
-        "import sys, analysis.figures.style, analysis.statistics.gate_codes, studies.make_figures;"
+        "import sys; from ann2brian.analysis.figures import amos, burst, albsnn, noise_network;"
+        "from ann2brian.analysis.statistics import gate_codes;"
         "print([m for m in ('matplotlib.pyplot', 'brian2') if m in sys.modules])"
     )
     done = subprocess.run(
@@ -339,8 +343,8 @@ def write_result(folder, gate="relu", sizes=(2, 4), scheme="amos"):
 def test_make_figures_writes_what_it_returns(tmp_path):
     """Files of a result against the list of figures, and their contents against the formats."""
     folder = write_result(tmp_path / "tiny")
-    files = script.make_figures(folder)
-    names = [draw.__name__ for draw in script.FIGURES["amos"]]
+    files = make_figures(folder, script.FIGURES)
+    names = [draw.__name__ for draw in script.FIGURES]
     assert len(names) == 5
     expected = [folder / "figures" / f"{n}.{suffix}" for n in names for suffix in ("png", "pdf")]
     assert files == expected == [file for file in expected if file.exists()]
@@ -349,26 +353,26 @@ def test_make_figures_writes_what_it_returns(tmp_path):
         assert file.read_bytes().startswith(magic)
 
 
-def test_make_figures_same_bytes(tmp_path, monkeypatch):
+def test_make_figures_same_bytes(tmp_path):
     """A figure drawn twice from the same result against itself, byte by byte."""
-    monkeypatch.setattr(script, "FIGURES", {"amos": (script.amos_raster,)})
+    draws = (script.amos_raster,)
     folder = write_result(tmp_path / "tiny", sizes=(2,))
-    first = [file.read_bytes() for file in script.make_figures(folder)]
-    again = [file.read_bytes() for file in script.make_figures(folder, tmp_path / "again")]
+    first = [file.read_bytes() for file in make_figures(folder, draws)]
+    again = [file.read_bytes() for file in make_figures(folder, draws, tmp_path / "again")]
     assert len(first) == 2
     assert first == again
 
 
 def test_single_size_has_no_comparison(tmp_path):
     """Figures of a result with one K against the list without the comparison over K."""
-    result = script.Result(write_result(tmp_path / "tiny", sizes=(3,)))
-    drawn = {draw.__name__: draw(result) for draw in script.FIGURES["amos"]}
+    result = Result(write_result(tmp_path / "tiny", sizes=(3,)))
+    drawn = {draw.__name__: draw(result) for draw in script.FIGURES}
     assert [name for name, figure in drawn.items() if figure is None] == ["amos_accuracy_against_k"]
 
 
 def test_figures_show_the_largest_size(tmp_path):
     """Lines of the figures over time and position against the rows of the largest K."""
-    result = script.Result(write_result(tmp_path / "tiny", sizes=(4, 2)))
+    result = Result(write_result(tmp_path / "tiny", sizes=(4, 2)))
     over_time = lines(script.amos_accuracy_over_time(result).axes[0])
     np.testing.assert_array_equal(over_time["spiking network"], [[2, 3, 4, 5], [40.0] * 4])
     firing = lines(script.amos_firing_by_position(result).axes[0])
@@ -377,7 +381,7 @@ def test_figures_show_the_largest_size(tmp_path):
 
 def test_raster_shows_the_first_image(tmp_path):
     """The raster of a result against the spikes of image 0, and its title against the labels."""
-    result = script.Result(write_result(tmp_path / "tiny"))
+    result = Result(write_result(tmp_path / "tiny"))
     with figures.style():
         (ax, _) = script.amos_raster(result).axes  # the second one is the colour bar
     slots = [(left, right) for layer in marks(ax) for left, right, *_ in layer]
@@ -389,7 +393,7 @@ def test_raster_shows_the_first_image(tmp_path):
 
 def test_staircase_of_a_result(tmp_path):
     """Functions, sizes and ranges of the staircases against the configuration."""
-    result = script.Result(write_result(tmp_path / "tiny", gate="relu+silu", sizes=(4,)))
+    result = Result(write_result(tmp_path / "tiny", gate="relu+silu", sizes=(4,)))
     relu, silu = script.amos_staircase(result).axes
     assert legend(relu) == ["relu", "K = 2", "K = 3", "K = 4"]
     assert legend(silu) == ["silu", "K = 4", "K = 6", "K = 8"]
@@ -403,12 +407,13 @@ def test_staircase_of_a_result(tmp_path):
 
 def test_main_finds_complete_results(tmp_path, capsys, monkeypatch):
     """Files written by the command line against the complete results and the folder asked for."""
-    monkeypatch.setattr(script, "FIGURES", {"amos": (script.amos_firing_by_position,)})
+    draws = (script.amos_firing_by_position,)
+    monkeypatch.setattr(command, "REPORTS", [replace(AMOS, figures=draws)])
     write_result(tmp_path / "results" / "amos" / "one", sizes=(2,))
     half = write_result(tmp_path / "results" / "amos" / "half", sizes=(2,))
     (half / "metrics.csv").unlink()
     out = tmp_path / "out"
-    files = script.main(["--results", str(tmp_path / "results"), "--out", str(out)])
+    files = command.main(["--results", str(tmp_path / "results"), "--out", str(out)])
     assert {file.parent for file in files} == {out / "amos" / "one"}
     assert {file.name for file in files} == {f"amos_firing_by_position.{s}" for s in ("png", "pdf")}
     assert "one" in capsys.readouterr().out
@@ -417,20 +422,11 @@ def test_main_finds_complete_results(tmp_path, capsys, monkeypatch):
 def test_main_without_results(tmp_path, capsys):
     """An empty folder against the advice in the message."""
     with pytest.raises(SystemExit):
-        script.main(["--results", str(tmp_path)])
+        command.main(["--results", str(tmp_path)])
     assert "run studies/run_amos.py first" in capsys.readouterr().err
-
-
-def test_refuses_unknown_scheme(tmp_path):
-    """A scheme without figures against the message that lists those that have some."""
-    folder = write_result(tmp_path / "tiny", scheme="morse")
-    with pytest.raises(
-        ValueError, match="no figures for scheme 'morse'; there are for amos, burst, noise, albsnn"
-    ):
-        script.make_figures(folder)
 
 
 def test_refuses_incomplete_result(tmp_path):
     """A folder without metrics against the message that says what is missing."""
     with pytest.raises(ValueError, match=r"there is no metrics\.csv"):
-        script.make_figures(tmp_path)
+        make_figures(tmp_path, script.FIGURES)

@@ -11,7 +11,8 @@ from ann2brian.analysis.figures import burst as burst_figures
 from ann2brian.analysis.figures import style as figures
 from ann2brian.analysis.statistics.accuracy import accuracy_interval
 from ann2brian.models.spiking.recording import RecordedLayer, Spikes
-from ann2brian.studies import make_figures as script
+from ann2brian.studies.burst import figures as script
+from ann2brian.studies.frame.figures import Result, make_figures
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_hex
@@ -476,9 +477,9 @@ def write_result(folder, monkeypatch, names=None, leave_out=()):
 
 def drawn(folder):
     """Figures of a result by name, without those that were left out."""
-    result = script.Result(folder)
+    result = Result(folder)
     with figures.style():
-        found = {draw.__name__: draw(result) for draw in script.FIGURES["burst"]}
+        found = {draw.__name__: draw(result) for draw in script.FIGURES}
     return {name: figure for name, figure in found.items() if figure is not None}
 
 
@@ -515,7 +516,7 @@ def test_figures_of_a_subset(tmp_path, monkeypatch, names, leave_out, missing):
 def test_make_figures_writes_bursts(tmp_path, monkeypatch):
     """Files of a burst result against the list of figures."""
     folder = write_result(tmp_path / "some", monkeypatch, ["base", "full"])
-    names = {file.name for file in script.make_figures(folder)}
+    names = {file.name for file in make_figures(folder, script.FIGURES)}
     assert names == {
         f"{name}.{suffix}"
         for name in ALL - {"burst_pooling", "burst_ablation"}

@@ -25,7 +25,7 @@ from ann2brian.models.networks.network import InputCoding
 from ann2brian.models.pytorch.binary_conv import BinaryConv2d
 from ann2brian.models.pytorch.from_torch import Residual, from_torch
 from ann2brian.models.pytorch.units import QCFS, MeanOverSteps, NoisySpike, RepeatSteps, set_steps
-from ann2brian.studies.training.recipe import gap_net
+from ann2brian.studies.training.architectures import gap_net
 from torch import nn
 
 CODING = InputCoding((7, 6, 4), 255, [0.01, 0.02, 0.03, 0.015], [-1.0, 0.5, 0.0, -2.0])

@@ -5,8 +5,6 @@ Networks are small and random; runs are a few digits, a few steps, Brian2's NumP
 
 import argparse
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -21,24 +19,18 @@ from ann2brian.models.networks.network import InputCoding, Network
 from ann2brian.models.schemes.albsnn import conversion as albsnn
 from ann2brian.models.schemes.albsnn import reference as albsnn_reference
 from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
-from ann2brian.studies import publish, run_albsnn
-from ann2brian.studies.albsnn import binary_cost
+from ann2brian.studies import run_albsnn
+from ann2brian.studies.albsnn import binary_cost, published
 from ann2brian.studies.albsnn import conditions as albsnn_conditions
-from ann2brian.studies.frame import markdown as readme_tables
 from ann2brian.studies.frame import network_under_test as subject
+from ann2brian.studies.frame import publishing
 from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame import study as frame
 from ann2brian.studies.frame.spike_files import load_spikes
 from scipy.signal import correlate2d
 
 N_IMAGES, N_TRAINS = 10, 5
 SMALL = ["--images", str(N_IMAGES), "--spikes", str(N_TRAINS)]
-# An interpreter whose installation lacks PyTorch (None in sys.modules confuses SciPy).
-NO_TORCH = (
-    "import sys; "
-    "from importlib.machinery import PathFinder as P; "
-    "find = P.find_spec; "
-    "P.find_spec = lambda name, *rest: None if name == 'torch' else find(name, *rest)"
-)
 # Layer: shape of the kernel, stride, places of the output map.
 LAYERS = {
     "conv1": ((3, 3, 1, 6), (1, 1), 64),
@@ -107,7 +99,7 @@ def files(tmp_path_factory):
 def study(out, *flags, target="numpy", figures=False):
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
-            patch.setattr(run_albsnn, "make_figures", lambda result: [])
+            patch.setattr(frame, "make_figures", lambda *_: [])
         return run_albsnn.main(
             ["--quick", "--target", target, *SMALL, "--out", str(out), *map(str, flags)]
         )
@@ -148,7 +140,8 @@ def test_accuracy_and_firing_are_those_of_the_reference(plain, reference):
     runs, logits, images, labels = reference
     metrics = table(plain, "metrics")
     assert set(common.REQUIRED_COLUMNS) <= set(metrics)
-    assert list(metrics)[:4] == ["network", "setting", "training_seed", "n_steps"]
+    keys = ["network", "setting", "training_seed", "n_steps"]
+    assert list(metrics)[:6] == ["scheme", "dataset", *keys]
     assert metrics["n_steps"].tolist() == [1, 2]
     assert metrics["setting"].tolist() == ["albsnn"] * 2
     assert metrics["training_seed"].tolist() == [3, 3]
@@ -249,8 +242,9 @@ def test_spikes_are_stored_with_the_predictions_of_the_logits(plain, reference):
     """Of the last condition; the head's gain and offset decide too."""
     runs, logits, _, labels = reference
     spikes, _, stored = load_spikes(plain / "spikes.npz")
-    sums = runs[2].scores[:N_TRAINS, -1].argmax(axis=1)
-    assert (stored["predictions"] != sums).any()
+    head = albsnn.convert(small_network("digits-albsnn"), AlbsnnOptions(n_steps=2)).spiking.readout
+    sums = (logits[2][:N_TRAINS, -1] - head.offset) / head.gain  # as spikes alone have it
+    assert (stored["predictions"] != sums.argmax(axis=1)).any()
     assert len(spikes) == sum(int(c[:N_TRAINS].sum()) for c in runs[2].counts.values())
     np.testing.assert_array_equal(stored["predictions"], logits[2][:N_TRAINS, -1].argmax(axis=1))
     np.testing.assert_array_equal(stored["labels"], labels[:N_TRAINS])
@@ -376,17 +370,17 @@ def test_study_says_what_timing_needs(files, tmp_path, capsys):
     assert not (folder / "timing.csv").exists()
 
 
-def test_demands_are_checked_on_fashion_mnist(tmp_path, monkeypatch):
+def test_demands_are_checked_on_fashion_mnist(tmp_path):
     """Tables of a study from given metrics and costs, without networks."""
-    monkeypatch.setattr(run_albsnn, "_cost", lambda *_: [COST])
     seeds = dict.fromkeys((1, 2, 3), 0.93)
-    metrics = runs(seeds, seeds).assign(dataset="x", weight_bits_real=32)
+    for name in ("metrics", "time"):
+        runs(seeds, seeds).to_csv(tmp_path / f"{name}.csv", index=False)
+    given = replace(run_albsnn.STUDY, summaries=lambda *_: {"cost": COST})
     for dataset, is_checked in (("digits", False), ("fashion-mnist", True)):
         (tmp_path / dataset).mkdir()
         arguments = argparse.Namespace(study=True, dataset=dataset)
-        run_albsnn._extra(tmp_path / dataset, [], metrics, arguments)
+        frame._summarise(tmp_path / dataset, given, [], [tmp_path], arguments)
         assert (tmp_path / dataset / "checks.csv").exists() == is_checked
-        assert (tmp_path / dataset / "paper.csv").exists()
     assert table(tmp_path / "fashion-mnist", "checks")["holds"].all()
 
 
@@ -403,30 +397,6 @@ def test_compiled_study_has_the_same_tables(plain, files, tmp_path):
     pd.testing.assert_frame_equal(found, wanted)
 
 
-def test_interrupted_study_goes_on_where_it_stopped(plain, files, tmp_path):
-    """A study that is stopped in its second condition keeps the first; the tables are the same."""
-    flags = ("--network", files["digits-albsnn"], "--steps", 1, 2)
-    calls = []
-    with pytest.MonkeyPatch.context() as patch:
-        whole_condition = run_albsnn._condition
-
-        def failing(working, case, arguments):
-            calls.append(case.keys["n_steps"])
-            if len(calls) == 2:
-                raise KeyboardInterrupt
-            whole_condition(working, case, arguments)
-
-        patch.setattr(run_albsnn, "_condition", failing)
-        with pytest.raises(SystemExit) as stop:
-            study(tmp_path, *flags)
-        assert stop.value.code == 130
-        assert not common.complete_results(tmp_path / "albsnn")
-        folder = study(tmp_path, *flags)
-    assert calls == [1, 2, 2]
-    for name in ("layers", "history"):
-        pd.testing.assert_frame_equal(table(folder, name), table(plain, name))
-
-
 def test_published_tables_are_means_over_seeds(whole, tmp_path):
     """A study with two seeds, made of one whose second seed has other numbers."""
     metrics, layers = table(whole, "metrics"), table(whole, "layers")
@@ -437,34 +407,34 @@ def test_published_tables_are_means_over_seeds(whole, tmp_path):
     )
     for name in ("config.json", "provenance.json", "cost.csv"):
         (tmp_path / name).write_text((whole / name).read_text())
-    found = publish.collect_albsnn([tmp_path])
+    found = published.collect_albsnn([tmp_path])
     assert set(found) == {"albsnn", "albsnn_layers", "albsnn_cost"}  # the rest: Fashion-MNIST
     own = found["albsnn"].set_index(["setting", "n_steps"])
     for row in metrics.itertuples():
-        published = own.loc[(row.setting, row.n_steps)]
-        assert published.accuracy == pytest.approx(row.snn_accuracy + 0.05)
-        assert (published.n_seeds, published.n_weights) == (2, 54 + 432 + 864 + 120)
-        assert published.lowest == row.snn_accuracy
-    shown = readme_tables.albsnn_table(found["albsnn"])
+        shown = own.loc[(row.setting, row.n_steps)]
+        assert shown.accuracy == pytest.approx(row.snn_accuracy + 0.05)
+        assert (shown.n_seeds, shown.n_weights) == (2, 54 + 432 + 864 + 120)
+        assert shown.lowest == row.snn_accuracy
+    shown = published.albsnn_table(found["albsnn"])
     saved = metrics["saving"].iloc[-1]
     assert f"| digits ({N_IMAGES}) | albsnn | 2 | 1,470 | {saved:.1%} |" in shown
     wide = found["albsnn"].assign(most_saving=0.999)
     ends = f"| {saved:.1%} to 99.9% |"
-    assert ends in readme_tables.albsnn_table(wide)
+    assert ends in published.albsnn_table(wide)
     by_layer = found["albsnn_layers"].set_index(["setting", "layer", "is_binary"])
     by_layer = by_layer.sort_index()
     assert by_layer["n_networks"]["gap-real", "conv1", :].to_dict() == {False: 1, True: 1}
     assert by_layer["n_networks"]["albsnn", "conv2", :].to_dict() == {True: 2}
     assert set(by_layer["n_seeds"]) == {2}
     assert by_layer["loss_rise"]["albsnn", "conv2", True] == -0.0625
-    text = readme_tables.albsnn_layers_table(found["albsnn_layers"])
+    text = published.albsnn_layers_table(found["albsnn_layers"])
     row = "| digits, albsnn | conv2 | binary | 2 of 2 | -0.0625 | 0.5 | 0.25 | 432 | 86 B |"
     assert row in text
-    text = readme_tables.albsnn_cost_table(found["albsnn_cost"])
+    text = published.albsnn_cost_table(found["albsnn_cost"])
     assert "| digits | signs, packed |" in text
     n_bytes = table(whole, "cost").set_index("kernels")["weight_bytes"]
     assert f"| {n_bytes['packed']:,} B | {n_bytes['packed'] / n_bytes['numbers']:.1%} |" in text
-    paper = readme_tables.albsnn_paper_table(table(whole, "paper"))
+    paper = published.albsnn_paper_table(table(whole, "paper"))
     assert "| published, 2023 | fashion-mnist | 1 | 93.39% | more than 20% |" in paper
 
 
@@ -487,9 +457,9 @@ def test_largest_study_is_published(tmp_path):
         (folder / "provenance.json").write_text(json.dumps({"finished": day}))
         wanted[name] = folder
     for folders in (list(wanted.values()), list(wanted.values())[::-1]):
-        found = publish._largest(folders, lambda config: config["study"])
+        found = publishing.largest(folders, lambda config: config["study"])
         assert found == {"digits": wanted["b"], "other": wanted["e"]}
-        assert publish._pictured("albsnn", folders) == wanted["b"]
+        assert publishing.pictured(published.PUBLISHED, folders) == wanted["b"]
 
 
 def test_only_runs_with_the_default_options_are_published(whole, tmp_path):
@@ -499,7 +469,7 @@ def test_only_runs_with_the_default_options_are_published(whole, tmp_path):
     changes = ({}, {"leak": 1.0}, {"reset": "soft"}, {"dt_ms": 2.0})
     for change, is_reference in zip(changes, (True, False, False, False), strict=True):
         (tmp_path / "config.json").write_text(json.dumps(config | reference | change))
-        assert publish._is_reference(tmp_path) == is_reference
+        assert publishing.is_reference(run_albsnn.STUDY, tmp_path) == is_reference
 
 
 COST = pd.DataFrame(
@@ -597,11 +567,11 @@ def test_paper_has_the_published_figures_and_ours():
             "no trained network 'cifar-albsnn'.*Train it with: .* --network cifar-albsnn",
         ),
         (("--network", "fashion-noise"), r"takes images of shape \(28, 28, 1\)"),
-        (("--leak", "0"), "leak must be from"),
-        (("--leak", "1.5"), "leak must be from .* to 1, got 1.5"),
-        (("--dt-ms", "0"), "dt_ms must be from .* got 0.0"),
-        (("--weight-bits", "1"), "weight_bits must be a whole number from 2 to 24, got 1"),
-        (("--steps", "0"), "--steps: '0' is not a whole number of at least 1"),
+        (("--leak", "0"), "argument --leak: leak must be"),
+        (("--leak", "1.5"), "argument --leak: leak must be .* got 1.5"),
+        (("--dt-ms", "0"), "argument --dt-ms: dt_ms must be .* got 0.0"),
+        (("--weight-bits", "1"), "--weight-bits: weight_bits must be a whole number .* got 1"),
+        (("--steps", "0"), "--steps: n_steps must be a whole number .* got 0"),
         (("--reset", "none"), "--reset: invalid choice: 'none'"),
     ],
     ids=str,
@@ -619,8 +589,8 @@ def test_bad_input_is_refused_in_one_line(files, tmp_path, capsys, flags, messag
 
 def test_default_networks_are_those_shown():
     """Data sets of the study, and the setting of their networks, against the default setting."""
-    assert list(run_albsnn.NETWORKS) == list(datasets.DATASETS)
-    found = {subject.setting_of(name) for name in run_albsnn.NETWORKS.values()}
+    assert list(run_albsnn.STUDY.networks) == list(datasets.DATASETS)
+    found = {subject.setting_of(name) for name in run_albsnn.STUDY.networks.values()}
     assert found == {albsnn_conditions.DEFAULT}
 
 
@@ -629,18 +599,3 @@ def test_network_named_twice_is_refused(files, tmp_path, capsys):
     with pytest.raises(SystemExit):
         study(tmp_path, "--network", files["digits-albsnn"], files["digits-albsnn"])
     assert "digits-albsnn, seed 3, T = 1: would be run twice" in capsys.readouterr().err
-
-
-def test_study_runs_without_torch(files, tmp_path):
-    """The whole command in an interpreter that cannot import PyTorch."""
-    arguments = ["--quick", "--target", "numpy", "--images", "2", "--spikes", "2"]
-    arguments += ["--network", str(files["digits-albsnn"]), "--out", str(tmp_path)]
-    code = (
-        f"{NO_TORCH}; "
-        f"sys.path.insert(0, {str(common.ROOT)!r}); "
-        f"from studies import run_albsnn; run_albsnn.main({arguments!r})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "storage saved" in done.stdout
-    assert "conv2, conv3" in done.stdout

@@ -3,10 +3,9 @@
 Runs are tiny: a few digits, a few steps, Brian2's NumPy target. Figures are drawn once.
 """
 
-import hashlib
 import itertools
 import json
-import shutil
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -21,8 +20,9 @@ from ann2brian.studies import run_burst
 from ann2brian.studies.burst import conditions as burst_conditions
 from ann2brian.studies.burst.conditions import Condition
 from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame import study as frame
+from ann2brian.studies.frame.conditions import Case
 from ann2brian.studies.frame.spike_files import load_spikes
-from ann2brian.studies.make_figures import FIGURES
 
 NORMALISATIONS, POOLINGS, TIMINGS = (
     BurstOptions.declared(name).choices for name in ("normalisation", "pooling", "timing")
@@ -50,7 +50,7 @@ FAN_OUT = {
 def study(out, *flags, sizes=SMALL, figures=False):
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
-            patch.setattr(run_burst, "make_figures", lambda result: [])
+            patch.setattr(frame, "make_figures", lambda *_: [])
         return run_burst.main(
             ["--quick", "--target", "numpy", *sizes, "--out", str(out), *map(str, flags)]
         )
@@ -101,7 +101,8 @@ class Expected:
         self.logits = self.network.forward(self.images)
         self.options, self.conversions, self.runs = {}, {}, {}
         for options in config["conditions"]:
-            options = BurstOptions(**options)
+            named = {field.name for field in fields(BurstOptions)}
+            options = BurstOptions(**{k: v for k, v in options.items() if k in named})
             name = Condition(options=options).label
             self.options[name] = options
             self.conversions[name] = burst.convert(self.network, options, calibration)
@@ -139,64 +140,6 @@ def rules(out):
 
 
 # ---- what is written ----
-
-
-def test_quick_run_writes_the_promised_files(quick, out):
-    """Files of a quick run against the promise, figures included, and nothing unfinished."""
-    assert quick.parent == out / "burst"
-    assert quick.name.startswith("digits-digits-burst-")
-    assert len(quick.name) == len("digits-digits-burst-") + 8
-    # The others compare pooling rules and parts of the method, of which there is one here.
-    drawn = {draw.__name__ for draw in FIGURES["burst"]} - {"burst_pooling", "burst_ablation"}
-    assert len(drawn) >= 5
-    assert sorted(str(path.relative_to(quick)) for path in quick.rglob("*") if path.is_file()) == (
-        sorted(
-            [
-                "config.json",
-                "provenance.json",
-                "spikes.npz",
-                *(f"{name}.csv" for name in TABLES),
-                *(f"figures/{name}.{kind}" for name in drawn for kind in ("png", "pdf")),
-            ]
-        )
-    )
-    for path in quick.glob("figures/*"):
-        assert path.read_bytes()[:4] == {".png": b"\x89PNG", ".pdf": b"%PDF"}[path.suffix]
-        assert path.stat().st_size > 2000  # an empty set of axes is smaller
-    assert [path.name for path in quick.iterdir() if path.is_dir()] == ["figures"]
-    assert not list(out.glob("**/*.part"))
-
-
-def test_configuration_and_provenance(quick):
-    """config.json and provenance.json against flags, defaults, conditions and the weight file."""
-    config = json.loads((quick / "config.json").read_text())
-    wanted = {
-        "scheme": "burst",
-        "dataset": "digits",
-        "network": "digits-burst",
-        "weights_sha256": hashlib.sha256(storage.trained("digits-burst").read_bytes()).hexdigest(),
-        "images": N_IMAGES,
-        "is_whole_test_split": False,
-        "calibration": 100,  # less than the default 512, because of --quick
-        "spikes": N_TRAINS,
-        "steps": N_STEPS,
-        "gamma": [5],
-        "pooling": ["lipool"],
-        "pipelined": False,
-        "quick": True,
-        "seed": 1,
-        "target": "numpy",
-    }
-    assert wanted.items() <= config.items()
-    # Only --target numpy and sizes were asked for; all else is the default of the conversion.
-    plain = {"normalisation": "maximum", "percentile": 100.0, "gamma": 1, "initial": 0.0}
-    assert config["conditions"] == [
-        vars(BurstOptions(n_steps=8 * N_STEPS, **plain)),
-        vars(BurstOptions(n_steps=N_STEPS)),
-    ]
-    provenance = json.loads((quick / "provenance.json").read_text())
-    assert (provenance["seed"], provenance["target"]) == (1, "numpy")
-    assert {"commit", "command", "versions", "finished"} <= set(provenance)
 
 
 @pytest.mark.parametrize("result", ["quick", "alternating"])
@@ -435,18 +378,18 @@ def test_matched_is_that_of_the_whole_curves(quick):
 def no_runs(monkeypatch):
     """Studies without conversions and simulations: which conditions there would be."""
 
-    def tables_by_hand(working, case, condition, conversion, arguments):
+    def tables_by_hand(working, study, case, arguments, *, is_shown):
         costs = dict.fromkeys(("sub_steps", "time_ms", "spikes_per_image", "energy_nj"), 1.0)
-        time = {"condition": condition.label, "accuracy": 0.5, "logit_mse": 1.0, **costs}
-        steps = 1 + np.arange(condition.options.n_steps)
+        time = {"condition": case.label, "accuracy": 0.5, "logit_mse": 1.0, **costs}
+        steps = 1 + np.arange(case.options.n_steps)
         pd.DataFrame({**time, "step": steps}).to_csv(working / "time.csv", index=False)
         row = dict.fromkeys(common.REQUIRED_COLUMNS, 1) | {"ann_accuracy": 0.5}
-        row |= vars(condition.options) | {"condition": condition.label}
+        row |= vars(case.options) | {"condition": case.label}
         pd.DataFrame([row]).to_csv(working / "metrics.csv", index=False)
 
-    monkeypatch.setattr(run_burst, "_condition", tables_by_hand)
-    monkeypatch.setattr(run_burst, "_print", lambda metrics, matched: None)
-    monkeypatch.setattr(burst, "convert", lambda network, images, options: None)
+    monkeypatch.setattr(frame, "_condition", tables_by_hand)
+    monkeypatch.setattr(frame, "_print", lambda *_: None)
+    monkeypatch.setattr(Case, "conversion", True)
 
 
 def steps_of(folder):
@@ -580,7 +523,7 @@ def test_shapes_are_checked_where_they_can_be(
     """A study of Fashion-MNIST, its runs replaced by hand, against checks.csv or none."""
     images, labels = np.zeros((50, 28, 28, 1), np.uint8), np.zeros(50, int)
     monkeypatch.setattr(datasets, "load", lambda *arguments: (images, labels))
-    monkeypatch.setattr(run_burst, "make_figures", lambda result: [])
+    monkeypatch.setattr(frame, "make_figures", lambda *_: [])
     fixed = ["--dataset", "fashion-mnist", "--study", "--out", str(tmp_path)]
     folder = run_burst.main([*fixed, *flags])
     assert (folder / "checks.csv").exists() == is_checked
@@ -644,33 +587,7 @@ def test_network_with_average_pooling(out):
     assert row["agreement"] == 1 and row["snn_accuracy"] > 0.8
 
 
-def test_network_by_name_and_by_file(quick, out, tmp_path):
-    """The shipped network named, and a copy of its file, against the default choice."""
-    copy = tmp_path / "mine.safetensors"
-    shutil.copy(storage.trained("digits-burst"), copy)
-    folder = study(tmp_path, "--network", copy)
-    assert folder.name == quick.name
-    assert_same_numbers(folder, quick)
-
-
 # ---- what must not change a number, and what must ----
-
-
-@pytest.mark.parametrize(
-    "flags, columns",
-    [
-        ([], []),
-        (["--batch", 5], []),
-        (["--jobs", 2], ["jobs"]),
-        (["--pipelined"], ["pipelined"]),
-    ],
-    ids=lambda value: " ".join(map(str, value)),
-)
-def test_how_images_are_presented_changes_no_number(quick, tmp_path, flags, columns):
-    """The same run elsewhere, other batches, processes and periods against the quick run."""
-    other = study(tmp_path, *flags)
-    assert (other.name == quick.name) == (not flags)
-    assert_same_numbers(other, quick, columns)
 
 
 def test_seed_decides_the_calibration_images(quick, out):
@@ -678,114 +595,6 @@ def test_seed_decides_the_calibration_images(quick, out):
     ours, theirs = (row_of(folder, SHOWN) for folder in (quick, study(out, "--seed", 2)))
     assert ours["ann_accuracy"] == theirs["ann_accuracy"]
     assert ours["spikes_per_image"] != theirs["spikes_per_image"]
-
-
-CHANGES = [
-    [],
-    ["--steps", "3"],
-    ["--gamma", "2"],
-    ["--gamma", "2", "5"],
-    ["--own-limits"],
-    ["--normalisation", "maximum"],
-    ["--percentile", "99"],
-    ["--channel-wise"],
-    ["--initial", "0"],
-    ["--pooling", "or"],
-    ["--timing", "alternating"],
-    ["--intra-burst-ms", "1"],
-    ["--guard-ms", "6"],
-    ["--delay-ms", "4"],
-    ["--weight-bits", "12"],
-    ["--baseline-steps", "0"],
-    ["--study"],
-    ["--spikes", "1"],
-    ["--pipelined"],
-    ["--batch", "1"],
-    ["--jobs", "2"],
-    ["--target", "cython"],
-    ["--seed", "2"],
-    ["--images", "3"],
-    ["--calibration", "50"],
-    ["--network", "digits-relu"],
-]
-
-
-def test_every_flag_names_another_result(tmp_path, monkeypatch):
-    """Names of the results of runs that differ in one flag against each other, and a copy."""
-
-    class Named(Exception):
-        pass
-
-    def stop(folder, name, compute):
-        raise Named(folder.path.name)
-
-    monkeypatch.setattr(common.ResultFolder, "condition", stop)
-
-    def name(out, *flags):
-        with pytest.raises(Named) as named:
-            study(out, *flags, sizes=TINY)
-        return str(named.value)
-
-    names = {name(tmp_path, *flags): flags for flags in CHANGES}
-    assert len(names) == len(CHANGES)
-    data = ["--data", tmp_path / "nowhere"]  # not read for the digits
-    assert names[name(tmp_path / "elsewhere", *data, "--network", "digits-burst")] == []
-
-
-# ---- the command line ----
-
-FLAGS = {
-    "--dataset": ["digits", "fashion-mnist"],
-    "--network": ["digits-burst"],
-    "--calibration": ["1"],
-    "--study": [],
-    "--baseline-steps": ["0", "7"],
-    "--steps": ["1"],
-    "--gamma": ["1", "5"],
-    "--own-limits": [],
-    "--normalisation": list(NORMALISATIONS),
-    "--percentile": ["99.5"],
-    "--channel-wise": [],
-    "--initial": ["0.25"],
-    "--pooling": list(POOLINGS),
-    "--timing": list(TIMINGS),
-    "--intra-burst-ms": ["1.5"],
-    "--guard-ms": ["3.5"],
-    "--delay-ms": ["0.5"],
-    "--weight-bits": ["8"],
-    "--pipelined": [],
-    "--spikes": ["1"],
-    "--images": ["1"],
-    "--batch": ["1"],
-    "--jobs": ["2"],
-    "--target": ["cpp_standalone", "cython", "numpy"],
-    "--seed": ["0", "7"],
-    "--data": ["somewhere"],
-    "--out": ["somewhere"],
-    "--quick": [],
-}
-
-
-def test_all_flags_are_listed_here():
-    """The flags that the parser has against those that the next test looks at."""
-    parser = run_burst.parser()
-    there = {flag for action in parser._actions for flag in action.option_strings}
-    assert there - {"-h", "--help"} == set(FLAGS)
-
-
-@pytest.mark.parametrize("flag", FLAGS)
-def test_flag_is_accepted_and_explained(flag):
-    """Each flag of the command against the parser: taken with its values, with a help text."""
-    parser = run_burst.parser()
-    (action,) = [a for a in parser._actions if flag in a.option_strings]
-    assert len(action.help.split()) >= 3
-    parser.format_help()  # a stray per cent sign would fail here
-    for value in FLAGS[flag]:
-        taken = getattr(parser.parse_args([flag, value]), action.dest)
-        assert str(taken) in (value, f"[{value}]", f"['{value}']")
-    if not FLAGS[flag]:
-        default = getattr(parser.parse_args([]), action.dest)
-        assert (default, getattr(parser.parse_args([flag]), action.dest)) == (False, True)
 
 
 def test_what_is_printed(out, capsys):

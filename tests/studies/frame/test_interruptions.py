@@ -211,10 +211,10 @@ def test_two_runs_of_one_result(tmp_path):
 NUMPY = ("--target", "numpy", "--images", "100", "--batch", "1")
 # By study: flags of a sweep over two conditions, their folders, the column that tells them apart.
 SWEEPS = {
-    "run_amos.py": (("--neurons-per-gate", "2", "4"), ("K2", "K4"), "neurons_per_gate", [2, 4]),
+    "run_amos.py": (("--neurons-per-gate", "2", "4"), ("000", "001"), "neurons_per_gate", [2, 4]),
     "run_burst.py": (
         ("--baseline-steps", "0", "--steps", "4", "--gamma", "1", "2"),
-        ("00", "01"),
+        ("000", "001"),
         "condition",
         ["Q99.99/gamma, gamma 1, V0 0.5", "Q99.99/gamma, gamma 2, V0 0.5"],
     ),
@@ -319,7 +319,7 @@ def test_build_without_its_marker_is_made_again(tmp_path, monkeypatch):
 def test_two_processes_take_turns_in_one_build(tmp_path):
     """Two processes in one build folder against times that do not overlap; a third elsewhere."""
     code = (
-        "import sys, time; from models.engine.builds import build_folder\n"
+        "import sys, time; from ann2brian.models.engine.builds import build_folder\n"
         "with build_folder(sys.argv[1]):\n"
         "    start = time.monotonic(); time.sleep(1); print(start, time.monotonic())"
     )

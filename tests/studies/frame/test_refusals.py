@@ -329,9 +329,9 @@ def test_conversion_option_out_of_range(option, value, message):
     [
         (
             ["--neurons-per-gate", "0"],
-            "--neurons-per-gate: '0' is not a whole number of at least 1",
+            "--neurons-per-gate: neurons_per_gate must be a whole number .*got 0",
         ),
-        (["--neurons-per-gate", "x"], "--neurons-per-gate: 'x'"),
+        (["--neurons-per-gate", "x"], "--neurons-per-gate: neurons_per_gate must .* got 'x'"),
         (["--neurons-per-gate", "17"], "neurons_per_gate must be a whole number from 1 to 16"),
         (["--gate", "silu", "--neurons-per-gate", "5"], "silu gate with 5 neurons; there are"),
         (["--gate", "silu", "--network", "digits-relu"], "--gate silu: digits-relu has relu"),

@@ -1,7 +1,7 @@
 """Result folders: what their names depend on."""
 
 import pytest
-from ann2brian.studies.frame.result_folder import source_digest
+from ann2brian.studies.frame.provenance import source_digest
 
 
 @pytest.mark.parametrize("path", ["models/a/b/c.py", "models/a/b/c.h", "studies/a/c.json"])

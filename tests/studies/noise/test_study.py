@@ -13,12 +13,14 @@ from ann2brian.analysis.statistics.residuals import residual_statistics
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.network import accuracy
+from ann2brian.models.places import ROOT
 from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.models.schemes.noise import conversion as noise
 from ann2brian.models.schemes.noise import reference as noise_reference
 from ann2brian.models.schemes.noise.options import NoiseOptions
 from ann2brian.studies import run_noise
 from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame import study as frame
 from ann2brian.studies.frame.spike_files import load_spikes
 from ann2brian.studies.noise import conditions as noise_conditions
 from ann2brian.studies.noise import single_neuron as noise_neuron
@@ -39,7 +41,7 @@ SMALL = ["--images", str(N_IMAGES), "--spikes", str(N_TRAINS), "--steps", str(N_
 def study(out, *flags, figures=False):
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
-            patch.setattr(run_noise, "make_figures", lambda result: [])
+            patch.setattr(frame, "make_figures", lambda *_: [])
         return run_noise.main(
             ["--quick", "--target", "numpy", *SMALL, "--out", str(out), *map(str, flags)]
         )
@@ -206,29 +208,6 @@ def test_residuals_are_what_the_next_step_gets(tmp_path):
     np.testing.assert_allclose(residuals["assumed_sigma"], 0.3, atol=2**-16)
 
 
-def test_interrupted_study_goes_on_where_it_stopped(tmp_path):
-    """A study that fails in its second condition keeps the first, and gives the same tables."""
-    flags = ("--rule", "memoryless", "residual")
-    calls = []
-    with pytest.MonkeyPatch.context() as patch:
-        whole_condition = run_noise._condition
-
-        def failing(working, case, arguments):
-            calls.append(case.condition.label)
-            if len(calls) == 2:
-                raise KeyboardInterrupt
-            whole_condition(working, case, arguments)
-
-        patch.setattr(run_noise, "_condition", failing)
-        with pytest.raises(SystemExit):
-            study(tmp_path, *flags)
-        folder = study(tmp_path, *flags)
-    assert calls == ["memoryless", "residual", "residual"]
-    once = study(tmp_path / "other", *flags)
-    for name in ("time", "layers", "residuals"):
-        pd.testing.assert_frame_equal(table(folder, name), table(once, name))
-
-
 def test_rate_conversion_is_that_of_the_burst_scheme():
     """An analogue network with single spikes, by the labels of the study."""
     plain, improved = noise_conditions.rate_conditions(8)
@@ -292,8 +271,8 @@ def test_checks_compare_with_one_step():
         (("--network", "digits-relu"), "digits-relu: no spiking units"),
         (("--network", "digits-noise", "digits-noise"), "residual: would be run twice"),
         (("--study", "--leak", "0.5"), "--leak: --study varies the rules"),
-        (("--leak", "0"), "leak must be from"),
-        (("--sigma", "-1"), "sigma must be from 0 to 4, got -1.0"),
+        (("--leak", "0"), "argument --leak: leak must be"),
+        (("--sigma", "-1"), "argument --sigma: sigma must be .* got -1.0"),
         (("--start", "drawn", "--rule", "both"), "start 'drawn' is for the residual rule"),
         (("--network", "no-such"), "no trained network 'no-such'"),
         (("--network", "fashion-relu"), r"takes images of shape \(28, 28, 1\)"),
@@ -310,23 +289,9 @@ def test_bad_input_is_refused_in_one_line(tmp_path, capsys, flags, message):
     assert not list(tmp_path.rglob("metrics.csv"))
 
 
-def test_study_runs_without_torch(tmp_path):
-    """The whole command in an interpreter that cannot import PyTorch."""
-    arguments = ["--quick", "--target", "numpy", "--images", "2", "--spikes", "2"]
-    code = (
-        f"{NO_TORCH}; "
-        f"sys.path.insert(0, {str(common.ROOT)!r}); "
-        "from studies import run_noise; "
-        f"run_noise.main({[*arguments, '--out', str(tmp_path)]!r})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "accuracy, N = 4" in done.stdout
-
-
 def test_training_cost_without_torch_says_how_to_install_it():
     code = f"import runpy; {NO_TORCH}; "
-    code += f"runpy.run_path({str(common.ROOT / 'studies' / 'training_cost.py')!r})"
+    code += f"runpy.run_path({str(ROOT / 'studies' / 'training_cost.py')!r})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "pip install torch==2.13.0" in done.stderr

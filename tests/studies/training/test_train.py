@@ -53,8 +53,10 @@ from ann2brian.studies import (
     run_albsnn,
     train,
 )
+from ann2brian.studies.albsnn import recipes as albsnn_recipes
+from ann2brian.studies.noise import recipes as noise_recipes
 from ann2brian.studies.training import fitting
-from ann2brian.studies.training.recipe import LEAK, digits_net, gap_net, with_steps
+from ann2brian.studies.training.architectures import LEAK, digits_net, gap_net, with_steps
 from torch import nn
 
 from tests.support import small_cifar
@@ -273,11 +275,12 @@ def test_noise_is_estimated_in_time(tmp_path, monkeypatch):
         found = [(m.mean.item(), m.sigma.item()) for m in layers]
         calls.append((n_done, tuple(images.shape), n_steps, found))
 
-    estimate = fitting.estimate_noise
-    monkeypatch.setattr(fitting, "estimate_noise", observe)
+    estimate = noise_recipes.estimate_noise
+    monkeypatch.setattr(noise_recipes, "estimate_noise", observe)
     path = run(tmp_path, replace(ESTIMATED, epochs=5))
     assert [call[:3] for call in calls] == [
-        (n_done, (fitting.ESTIMATE_IMAGES, 1, 8, 8), fitting.ESTIMATE_STEPS) for n_done in (2, 4)
+        (n_done, (noise_recipes.ESTIMATE_IMAGES, 1, 8, 8), noise_recipes.ESTIMATE_STEPS)
+        for n_done in (2, 4)
     ]
     found = noises(path)
     np.testing.assert_allclose(found, calls[-1][3], atol=NOISE_STEP / 2)
@@ -441,7 +444,7 @@ def test_validation_uses_the_statistics_of_its_images():
     said = ((x - x.mean(axis=0)) / x.std(axis=0)).argmax(axis=1)
     y = np.where(np.arange(40) < 31, said, (said + 1) % 3)
     module = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(3, eps=1e-12)).double().eval()
-    found = fitting.probe_accuracy(module, torch.from_numpy(x), torch.from_numpy(y))
+    found = albsnn_recipes.probe_accuracy(module, torch.from_numpy(x), torch.from_numpy(y))
     assert found == pytest.approx(31 / 40)
     assert not module.training
     assert module[1].running_mean.tolist() == [0, 0, 0]
@@ -521,8 +524,8 @@ def test_probe_images_do_not_train(tmp_path):
         other = images.copy()
         other[len(other) - n :] = other[len(other) - n :, ::-1]
         folder = tmp_path / str(n)
-        module, rows = fitting.fit(recipe, other, labels, coding, 1, folder)
-        found.append((module.state_dict(), [row["loss_rise"] for row in rows]))
+        module, companion = fitting.fit(recipe, other, labels, coding, 1, folder)
+        found.append((module.state_dict(), [row["loss_rise"] for row in companion.history]))
     same = [
         all(torch.equal(value, state[name]) for name, value in found[1][0].items())
         for state, _ in found

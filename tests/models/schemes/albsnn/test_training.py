@@ -21,7 +21,7 @@ from ann2brian.models.schemes.albsnn.training import (
     estimate,
     recalibrate,
 )
-from ann2brian.studies.training.recipe import gap_net
+from ann2brian.studies.training.architectures import gap_net
 from torch import nn
 
 NAMES = ("conv1", "conv2", "conv3")

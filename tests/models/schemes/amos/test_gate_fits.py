@@ -19,6 +19,7 @@ from ann2brian.models.schemes.amos.gate_fits import (
 from ann2brian.models.schemes.amos.gate_search import Search, Target, loss
 from ann2brian.models.schemes.amos.gates import Gate, relu_gate
 from ann2brian.studies import fit_gates
+from ann2brian.studies.amos import gate_fitting
 
 FITS = load_fits()
 SIZES = (4, 6, 8, 10, 12, 16)
@@ -49,7 +50,7 @@ def test_all_sizes_are_shipped():
     functions = ("silu", "gelu", "sigmoid", "tanh")
     assert set(FITS) == {(f, n, k) for f in functions for n in SIZES for k in ("fs", "amos")}
     for (function, n_neurons, kind), stored in FITS.items():
-        task = fit_gates.TASKS[function]
+        task = gate_fitting.TASKS[function]
         assert (stored.gate.domain, stored.gate.offset) == (task.domain, task.offset)
         assert (stored.gate.n_neurons, stored.kind) == (n_neurons, kind)
         assert stored.gate.is_restricted or kind == "amos"
@@ -85,7 +86,7 @@ def test_hard_limits(kind):
     assert FITS["sigmoid", 8, kind].report.mse <= 8e-5
 
 
-@pytest.mark.parametrize("function", fit_gates.TASKS)
+@pytest.mark.parametrize("function", gate_fitting.TASKS)
 def test_free_inhibition_is_never_worse(function):
     """F2 for the shipped fits: kind amos is at least as good as kind fs of the same size."""
     for n_neurons in SIZES:
@@ -94,7 +95,7 @@ def test_free_inhibition_is_never_worse(function):
 
 
 @pytest.mark.parametrize("kind", ["fs", "amos"])
-@pytest.mark.parametrize("function", fit_gates.TASKS)
+@pytest.mark.parametrize("function", gate_fitting.TASKS)
 def test_more_neurons_are_better(function, kind):
     """The error falls with every size, and no coefficient is out of proportion to the range."""
     errors = [FITS[function, n_neurons, kind].report.mse for n_neurons in SIZES]
@@ -253,7 +254,7 @@ def test_progress_is_reported():
 @pytest.mark.parametrize("function", ["silu", "sigmoid"])
 def test_fit_started_from_a_few_spike_gate(function):
     """F2: a free fit started from the restricted solution is not worse, and is not restricted."""
-    task = fit_gates.TASKS[function]
+    task = gate_fitting.TASKS[function]
     start, before = fit(function, 6, task.domain, kind="fs", n_evaluations=1_000)
     gate, after = fit(function, 6, task.domain, start=start, n_evaluations=1_000)
     assert start.is_restricted
@@ -362,7 +363,7 @@ def test_study_remakes_and_keeps_the_better(tmp_path, capsys):
 def test_study_refuses_other_fits(text):
     """A wrong part of FUNCTION:K:KIND is answered with the right ones."""
     with pytest.raises(argparse.ArgumentTypeError, match="silu, gelu, sigmoid, tanh"):
-        fit_gates.parse_key(text)
+        gate_fitting.parse_key(text)
 
 
 def test_first_fits_of_the_project_reproduce_their_quality():

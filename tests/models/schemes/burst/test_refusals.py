@@ -19,6 +19,7 @@ from ann2brian.models.schemes.burst import conversion as burst
 from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.studies import run_burst
 from ann2brian.studies.frame import result_folder as common
+from ann2brian.studies.frame import study as frame
 from safetensors.numpy import load_file, save_file
 
 from tests.support.networks import everything, images_for, pooled_network
@@ -53,7 +54,7 @@ def refused_at_once(capsys, out, *flags):
 @pytest.fixture(autouse=True)
 def no_figures(monkeypatch):
     """Results without figures, which take most of the time."""
-    monkeypatch.setattr(run_burst, "make_figures", lambda result: [])
+    monkeypatch.setattr(frame, "make_figures", lambda *_: [])
 
 
 @pytest.fixture(scope="module")
@@ -373,7 +374,7 @@ def test_older_result_survives_a_refusal(tmp_path, capsys, monkeypatch):
         raise OSError("no space left")
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_burst, "save_spikes", fail)
+        patch.setattr(frame, "save_spikes", fail)
         with pytest.raises(SystemExit):
             run_burst.main(flags)
     assert capsys.readouterr().err.strip().endswith("error: no space left")

@@ -1,0 +1,216 @@
+"""Flags of a study: those that every study has, and those that a scheme's options declare."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ann2brian.models.conversion.options import Option, Options, options_of
+from ann2brian.models.places import RESULTS
+
+CALIBRATION = 512  # training images
+QUICK_IMAGES, QUICK_CALIBRATION = 50, 100
+
+
+def positive(text: str, smallest: int = 1) -> int:
+    """Whole number of at least 1, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = smallest - 1
+    if value < smallest:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {smallest}")
+    return value
+
+
+def natural(text: str) -> int:
+    """Whole number of at least 0, for argparse."""
+    return positive(text, smallest=0)
+
+
+def add_result_flags(flags: argparse._ActionsContainer) -> None:
+    """Where data are and results go, and whether the run is a small one."""
+    flags.add_argument(
+        "--data", type=Path, help="folder with the data sets (default: ANN2BRIAN_DATA, or download)"
+    )
+    flags.add_argument(
+        "--out",
+        type=Path,
+        default=RESULTS,
+        help="folder for result folders (default: results in the repository)",
+    )
+    flags.add_argument(
+        "--quick", action="store_true", help="a small run that proves the installation works"
+    )
+
+
+def add_subject_flags(
+    flags: argparse.ArgumentParser,
+    networks: Mapping[str, str],
+    *,
+    takes_several: bool,
+    reads_calibration: bool,
+) -> None:
+    """Flags that choose networks and images; `networks` names each data set's default network."""
+    first = next(iter(networks))
+    flags.add_argument(
+        "--dataset", choices=tuple(networks), default=first, help=f"test images (default: {first})"
+    )
+    flags.add_argument(
+        "--network",
+        nargs="+" if takes_several else None,
+        help="a shipped network, or a .safetensors file (default: by data set)"
+        + ("; several are compared" if takes_several else ""),
+    )
+    if reads_calibration:
+        flags.add_argument(
+            "--calibration",
+            type=positive,
+            default=CALIBRATION,
+            help=f"training images from which ranges are read (default: {CALIBRATION})",
+        )
+
+
+def add_run_flags(flags: argparse.ArgumentParser, n_spikes: int) -> None:
+    """Flags of the simulation; `n_spikes` images have their spike trains analysed by default."""
+    run = flags.add_argument_group("simulation")
+    run.add_argument("--images", type=positive, help="test images to present (default: all)")
+    run.add_argument(
+        "--batch", type=positive, help="images side by side (default: what fits the cache)"
+    )
+    run.add_argument(
+        "--jobs", type=positive, default=1, help="processes that share the images (default: 1)"
+    )
+    run.add_argument(
+        "--target",
+        choices=("cpp_standalone", "cython", "numpy"),
+        default="cpp_standalone",
+        help="how Brian2 runs the model (default: cpp_standalone)",
+    )
+    run.add_argument(
+        "--seed", type=natural, default=1, help="seed of every random choice (default: 1)"
+    )
+    run.add_argument(
+        "--pipelined",
+        action="store_true",
+        help="let a new image enter as soon as the first layer is free",
+    )
+    result = flags.add_argument_group("data and results")
+    add_result_flags(result)
+    result.add_argument(
+        "--spikes",
+        type=positive,
+        default=n_spikes,
+        help=f"images whose spike trains are analysed (default: {n_spikes}); of the last "
+        "condition they are kept",
+    )
+
+
+def add_option_flags(
+    flags: argparse.ArgumentParser,
+    kind: type[Options],
+    *,
+    sweeps: Sequence[str],
+    unused: Sequence[str],
+    by_network: Mapping[str, str],
+) -> None:
+    """One flag for each option of a scheme.
+
+    Parameters
+    ----------
+    flags : ArgumentParser
+        Of the study.
+    kind : type of Options
+        The scheme's.
+    sweeps : sequence of str
+        Options that take several values.
+    unused : sequence of str
+        Options without a flag.
+    by_network : mapping of str to str
+        Options whose default depends on the network, and what it is, for the help; without the
+        flag they are None.
+    """
+    title = "conversion; several values of a flag make a sweep" if sweeps else "conversion"
+    group = flags.add_argument_group(title)
+    for option in options_of(kind):
+        if option.name in unused:
+            continue
+        shown = by_network.get(option.name, _shown(option))
+        about = f"{option.help.rstrip('.')} (default: {shown})".replace("%", "%%")
+        if option.kind is bool:
+            about = option.help.rstrip(".").replace("%", "%%")
+            group.add_argument(f"--{option.flag}", action="store_true", help=about)
+            continue
+        default = None if option.name in by_network else option.default
+        more: dict[str, Any] = {"nargs": "+"} if option.name in sweeps else {}
+        if option.choices:
+            more["choices"] = option.choices
+        else:
+            more["type"] = partial(_value, option)
+        group.add_argument(
+            f"--{option.flag}",
+            default=[default] if option.name in sweeps else default,
+            help=about,
+            **more,
+        )
+
+
+def _shown(option: Option) -> str:
+    if option.default is None:
+        return "as trained"
+    return f"{option.default:g}" if option.kind is float else str(option.default)
+
+
+def _value(option: Option, text: str) -> Any:
+    """Value of an option in its range, for argparse, which puts the flag before the message."""
+    try:
+        value = option.kind(text)
+    except ValueError:
+        value = text
+    try:
+        option.check(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return value
+
+
+def place_of(option: Option) -> str:
+    """Name of an option's value among the parsed flags, and in the configuration of a result."""
+    return option.flag.replace("-", "_")
+
+
+def options_asked(kind: type[Options], arguments: argparse.Namespace) -> list[Any]:
+    """Options of a scheme as the flags have them: the product of all sweeps, in their order."""
+    values: dict[str, list[Any]] = {}
+    for option in options_of(kind):
+        value = getattr(arguments, place_of(option), None)
+        if value is not None:
+            values[option.name] = value if isinstance(value, list) else [value]
+    return [
+        kind(**dict(zip(values, chosen, strict=True)))
+        for chosen in itertools.product(*values.values())
+    ]
+
+
+def reduce(arguments: argparse.Namespace, most: Mapping[str, int]) -> None:
+    """Make a run small, in place: few images, and no flag above its bound in `most`."""
+    arguments.images = min(arguments.images or QUICK_IMAGES, QUICK_IMAGES)
+    for name, bound in {"calibration": QUICK_CALIBRATION, **most}.items():
+        value = getattr(arguments, name, None)
+        if isinstance(value, list):
+            setattr(arguments, name, [min(v, bound) for v in value])
+        elif value is not None:
+            setattr(arguments, name, min(value, bound))
+
+
+def n_calibration(arguments: argparse.Namespace) -> int:
+    """Training images for calibration, also where a study has no flag for them."""
+    default = QUICK_CALIBRATION if arguments.quick else CALIBRATION
+    return getattr(arguments, "calibration", default)
+
+
+AddFlags = Callable[[argparse.ArgumentParser], None]

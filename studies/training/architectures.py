@@ -1,0 +1,255 @@
+"""Networks that are trained, as PyTorch modules; schemes share them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from ann2brian.models.pytorch.binary_conv import BinaryConv2d
+from ann2brian.models.pytorch.units import MeanOverSteps, NoisySpike, RepeatSteps, set_steps
+from torch import nn
+
+LEAK = 0.5  # of locally binary networks; matters from the second step on
+
+
+def digits_net(
+    activation: Callable[[], nn.Module], pooling: Callable[[int], nn.Module] = nn.AvgPool2d
+) -> nn.Module:
+    """Return a convolutional network for 8x8 images with 1152 hidden units.
+
+    Parameters
+    ----------
+    activation : callable
+        Makes one of the hidden layers, e.g. nn.ReLU.
+    pooling : callable
+        Makes a pooling layer for windows of the given size, e.g. nn.MaxPool2d.
+
+    Returns
+    -------
+    nn.Module
+        Untrained.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 12, 3, padding=1, bias=False),
+        nn.BatchNorm2d(12),
+        activation(),
+        pooling(2),
+        nn.Conv2d(12, 24, 3, padding=1, bias=False),
+        nn.BatchNorm2d(24),
+        activation(),
+        pooling(2),  # 2x2 stay: where a stroke ends tells digits apart
+        nn.Flatten(),
+        nn.Linear(96, 10),
+    )
+
+
+def fashion_net(activation: Callable[[], nn.Module]) -> nn.Module:
+    """Return a convolutional network for 28x28 images with 18 816 hidden units.
+
+    Few units, since each becomes several neurons: the first convolution already halves the image.
+
+    Parameters
+    ----------
+    activation : callable
+        Makes one of the hidden layers, e.g. nn.ReLU.
+
+    Returns
+    -------
+    nn.Module
+        Untrained.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 24, 5, stride=2, padding=2, bias=False),
+        nn.BatchNorm2d(24),
+        activation(),
+        nn.Conv2d(24, 48, 3, padding=1, bias=False),
+        nn.BatchNorm2d(48),
+        activation(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(48, 96, 3, padding=1, bias=False),
+        nn.BatchNorm2d(96),
+        activation(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(96, 10),
+    )
+
+
+def pooled_fashion_net(activation: Callable[[], nn.Module]) -> nn.Module:
+    """Return a convolutional network for 28x28 images with max pooling and 14 688 hidden units.
+
+    Parameters
+    ----------
+    activation : callable
+        Makes one of the hidden layers, e.g. nn.ReLU.
+
+    Returns
+    -------
+    nn.Module
+        Untrained.
+    """
+
+    def block(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
+        conv = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
+        return [conv, nn.BatchNorm2d(n_out), activation()]
+
+    return nn.Sequential(
+        *block(1, 24, size=5, stride=2),
+        *block(24, 24),
+        nn.MaxPool2d(2),
+        *block(24, 48),
+        *block(48, 48),
+        nn.MaxPool2d(2),  # 7x7 becomes 3x3
+        *block(48, 64),
+        nn.Flatten(),
+        nn.Linear(576, 10),
+    )
+
+
+def lenet(pooling: Callable[[int], nn.Module] = nn.AvgPool2d) -> nn.Module:
+    """Return the LeNet of Caffe's MNIST example, for benchmarks.
+
+    Parameters
+    ----------
+    pooling : callable
+        Makes a pooling layer for windows of the given size; the original has nn.MaxPool2d.
+
+    Returns
+    -------
+    nn.Module
+        Untrained; no batch normalisation.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 20, 5),
+        nn.ReLU(),
+        pooling(2),
+        nn.Conv2d(20, 50, 5),
+        nn.ReLU(),
+        pooling(2),
+        nn.Flatten(),
+        nn.Linear(800, 500),
+        nn.ReLU(),
+        nn.Linear(500, 10),
+    )
+
+
+def lenet5() -> nn.Module:
+    """Return LeNet-5 in today's form, with ReLU and max pooling, for benchmarks.
+
+    Returns
+    -------
+    nn.Module
+        Untrained; no batch normalisation.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.ReLU(),
+        nn.Linear(120, 84),
+        nn.ReLU(),
+        nn.Linear(84, 10),
+    )
+
+
+def spiking_net(
+    activation: Callable[[], nn.Module], pooling: Callable[[int], nn.Module] = nn.AvgPool2d
+) -> nn.Module:
+    """Return a convolutional network for 28x28 images with 12 544 hidden units.
+
+    Parameters
+    ----------
+    activation : callable
+        Makes one of the hidden layers, e.g. `NoisySpike`.
+    pooling : callable
+        Makes a pooling layer for windows of the given size.
+
+    Returns
+    -------
+    nn.Module
+        Untrained.
+    """
+
+    def block(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
+        conv = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
+        return [conv, nn.BatchNorm2d(n_out), activation()]
+
+    return nn.Sequential(
+        *block(1, 16, size=5, stride=2),
+        *block(16, 32),
+        pooling(2),
+        *block(32, 64),
+        nn.Flatten(),
+        nn.Linear(3136, 10),
+    )
+
+
+def gap_net(
+    *blocks: tuple[int, int, int],
+    n_in: int = 1,
+    n_classes: int = 10,
+    n_steps: int = 1,
+    **form: str,
+) -> nn.Module:
+    """Return a convolutional network with a global-average-pooling head, for binary weights.
+
+    Parameters
+    ----------
+    *blocks : (int, int, int)
+        Channels, kernel size and stride of each spiking layer.
+    n_in, n_classes : int
+        Channels of the image, and classes.
+    n_steps : int
+        Time steps of the training.
+    **form : str
+        ``scale`` and ``gradient`` of `BinaryConv2d`.
+
+    Returns
+    -------
+    nn.Module
+        Untrained. Every convolution can be binary, that to the classes too.
+    """
+    parts: dict[str, nn.Module] = {}  # named like the layers of the converted network
+    for number, (n_out, size, stride) in enumerate(blocks, start=1):
+        parts[f"conv{number}"] = BinaryConv2d(
+            n_in, n_out, size, stride=stride, padding=size // 2, **form
+        )
+        parts[f"norm{number}"] = nn.BatchNorm2d(n_out)
+        if number == 1:
+            parts["repeat"] = RepeatSteps()
+        parts[f"spike{number}"] = NoisySpike(0.0, 0.0, leak=LEAK, reset="hard")
+        n_in = n_out
+    number = len(blocks) + 1
+    parts[f"conv{number}"] = BinaryConv2d(n_in, n_classes, 1, **form)
+    parts[f"norm{number}"] = nn.BatchNorm2d(n_classes)
+    parts |= {"pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten(), "mean": MeanOverSteps()}
+    whole = nn.Sequential(OrderedDict(parts))
+    set_steps(whole, n_steps)
+    return whole
+
+
+def with_steps(module: nn.Module, n_steps: int = 1) -> nn.Module:
+    """Return a sequence of modules as a spiking network of several time steps.
+
+    Parameters
+    ----------
+    module : nn.Sequential
+        With `NoisySpike` activations.
+    n_steps : int
+        Time steps.
+
+    Returns
+    -------
+    nn.Module
+        The image drives the first spiking layer in every step; the scores are the mean.
+    """
+    parts = list(module.children())
+    first = next(i for i, part in enumerate(parts) if isinstance(part, NoisySpike))
+    whole = nn.Sequential(*parts[:first], RepeatSteps(), *parts[first:], MeanOverSteps())
+    set_steps(whole, n_steps)
+    return whole
