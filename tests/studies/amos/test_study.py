@@ -9,7 +9,9 @@ from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.network import accuracy
 from ann2brian.studies import run_amos
+from ann2brian.studies.amos.figures import amos_staircase
 from ann2brian.studies.frame import study as frame
+from ann2brian.studies.frame.figures import Result
 from ann2brian.studies.frame.spike_files import load_spikes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -57,7 +59,7 @@ def out(tmp_path_factory):
 @pytest.fixture(scope="module")
 def quick(out):
     """Result of the quick run that all tests look at."""
-    return study(out, figures=True)
+    return study(out)
 
 
 # ---- what is written ----
