@@ -57,7 +57,7 @@ def require_exact(bits: int) -> None:
     if bits > MANTISSA_BITS:
         raise ValueError(
             f"the sums of this network need {bits} bits to be exact; double precision has "
-            f"{MANTISSA_BITS}. Convert with fewer weight bits or fewer neurons per gate"
+            f"{MANTISSA_BITS}. Convert with fewer weight bits, or fewer neurons for each unit"
         )
 
 

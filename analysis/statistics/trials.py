@@ -58,7 +58,11 @@ def interval_histogram(trains: Sequence[ArrayLike], dt_ms: float) -> pd.DataFram
     intervals = np.concatenate([np.diff(train) for train in _checked(trains)])
     steps, counts = np.unique(np.rint(intervals / dt_ms).astype(np.int64), return_counts=True)
     return pd.DataFrame(
-        {"interval_ms": steps * dt_ms, "count": counts, "fraction": counts / max(counts.sum(), 1)}
+        {
+            "interval_ms": steps * dt_ms,
+            "count": counts,
+            "fraction": counts / max(int(counts.sum()), 1),
+        }
     )
 
 

@@ -1,9 +1,136 @@
-"""From the layers of a trained network to populations and projections, for schemes of steps."""
+"""From the layers of a trained network to a spiking network, for schemes of steps.
+
+In these schemes every unit is one neuron, the image is a constant current, max pooling is done by
+neurons of its own, and the read-out takes the mean over the steps. What differs is handed in.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
 from ..networks.layers import INPUT, Layer, MaxPool2D
 from ..networks.network import Network
+from ..spiking.inputs import Stimulus
+from ..spiking.network import READOUT, Population, Readout, SpikingNetwork
+from ..spiking.neuron_type import NeuronType
+from ..spiking.projections import Projection, WindowProjection
+from .membrane import UNIT_VOLT
+from .pooling import pooling_neuron, pooling_population, pooling_windows
+from .synapses import Weighted
+from .timing import Timing
+
+
+def build(
+    network: Network,
+    *,
+    scheme: str,
+    spiking: tuple[type[Layer], ...],
+    neuron: NeuronType,
+    receive: Callable[[str, str], Weighted],
+    parameters: Callable[[Layer, Weighted], Mapping[str, Any]],
+    timing: Timing,
+    n_steps: int,
+    dt_ms: float,
+    limits: Mapping[str, int] | None = None,
+    pooling: str = "or",
+    release: str = "double-buffer",
+    start_step: float = np.inf,
+) -> tuple[SpikingNetwork, float]:
+    """Neurons for every spiking unit and every pooling window.
+
+    Parameters
+    ----------
+    network : Network
+        Without what the scheme has merged or taken out.
+    scheme : str
+        Name.
+    spiking : tuple of type
+        Layers whose units become neurons, max pooling included.
+    neuron : NeuronType
+        Of all but pooling units.
+    receive : callable
+        Gets a layer and a target (population or read-out): what the target receives when it is
+        given the value of that layer.
+    parameters : callable
+        Gets a spiking layer and what it receives: constants of its neurons.
+    timing : Timing
+        When each layer works.
+    n_steps : int
+        Algorithmic steps.
+    dt_ms : float
+        Length of a simulation step.
+    limits : mapping of str to int, optional
+        Most spikes of a neuron in a step, by layer; 1 by default.
+    pooling, release : str
+        Rule of the pooling neurons, and when they release spikes, see
+        :func:`models.conversion.pooling.pooling_neuron`.
+    start_step : float
+        Grid of the neurons' initial potentials, in network units.
+
+    Returns
+    -------
+    SpikingNetwork, float
+        And the largest relative root-mean-square rounding error of a kernel.
+    """
+    layers = [layer for layer in network.layers if isinstance(layer, spiking)]
+    limits = limits or dict.fromkeys((layer.name for layer in layers), 1)
+    neurons: dict[str, NeuronType] = {neuron.name: neuron}
+    populations: list[Population] = []
+    projections: list[Projection | WindowProjection] = []
+    stimuli: list[Stimulus] = []
+    errors: list[float] = []
+    for layer in layers:
+        onset = timing.onsets[layer.name]
+        if isinstance(layer, MaxPool2D):
+            kind = pooling_neuron(pooling, layer.size, release, timing.phase_steps)
+            neurons[kind.name] = kind
+            population = pooling_population(network, layer, kind.name, onset, limits[layer.name])
+            populations.append(population)
+            projections.append(pooling_windows(network, layer, timing.delays))
+            continue
+        received = receive(layer.inputs[0], layer.name)
+        populations.append(
+            Population(
+                name=layer.name,
+                neurons=neuron.name,
+                shape=network.shapes[layer.name],
+                onset=onset,
+                parameters=parameters(layer, received),
+                largest_input=received.largest_input,
+                input_step=min(start_step, received.step),
+            )
+        )
+        projections += received.projections
+        stimuli += received.stimuli
+        errors.append(received.error)
+    scores = receive(network.layers[-1].name, READOUT)
+    network_of_neurons = SpikingNetwork(
+        scheme=scheme,
+        name=network.name,
+        neurons=tuple(neurons.values()),
+        populations=tuple(populations),
+        projections=(*projections, *scores.projections),
+        stimuli=tuple(stimuli),
+        readout=Readout(
+            n_steps=n_steps,
+            gain=scores.gain,
+            offset=scores.bias.reshape(-1),
+            is_mean=True,
+            onset=timing.onsets[READOUT],
+            every=timing.every,
+        ),
+        image_shape=network.input.shape,
+        coding=network.input,
+        unit_volt=UNIT_VOLT,
+        dt_ms=dt_ms,
+        phase_steps=timing.phase_steps,
+        n_phases=timing.every * n_steps,
+        most_spikes=max(limits.values()) * n_steps,
+    )
+    return network_of_neurons, max(*errors, scores.error)
 
 
 def require_spiking(

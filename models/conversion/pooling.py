@@ -1,8 +1,7 @@
-"""Max pooling by neurons: the pooling neuron, its windows, and the OR of single spikes."""
+"""Max pooling by neurons: the pooling neuron, its windows and its population."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +12,12 @@ from ..spiking.network import Population
 from ..spiking.neuron_type import NeuronType
 from ..spiking.projections import WindowProjection
 from .membrane import IN_BURST, RELEASES, V_TH
-from .timing import Delays, direct_delays
+from .timing import Delays
 
 RULES = ("lipool", "gated", "or")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PoolingNeuron(NeuronType):
     """The neuron of one pooling window.
 
@@ -46,30 +45,18 @@ def pooling_windows(network: Network, layer: MaxPool2D, delays: Delays) -> Windo
     )
 
 
-def or_pooling(
-    network: Network, layer: MaxPool2D, first: Mapping[str, int]
-) -> tuple[NeuronType, Population, WindowProjection]:
-    """Max pooling of single spikes, a logical OR: neurons that pass on what any of a window sent.
-
-    Parameters
-    ----------
-    network : Network
-        That has the layer.
-    layer : MaxPool2D
-        What becomes neurons.
-    first : mapping of str to int
-        As in :func:`direct_delays`.
-    """
-    kind = pooling_neuron("or", layer.size, "double-buffer", 1)
+def pooling_population(
+    network: Network, layer: MaxPool2D, neurons: str, onset: int, limit: int
+) -> Population:
+    """Neurons of one layer, which pass on at most `limit` spikes in a step."""
     shape = network.shapes[layer.name]
-    population = Population(
+    return Population(
         name=layer.name,
-        neurons=kind.name,
+        neurons=neurons,
         shape=shape,
-        onset=first[layer.name],
-        parameters={"limit": np.ones((1, *shape), dtype=np.int64)},
+        onset=onset,
+        parameters={"limit": np.full((1, *shape), limit)},
     )
-    return kind, population, pooling_windows(network, layer, direct_delays(first))
 
 
 def pooling_neuron(

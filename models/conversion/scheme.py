@@ -13,7 +13,7 @@ from .options import Options
 from .reference import ReferenceRun
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Conversion:
     """A converted network and how it was converted; a scheme's own class adds what it knows.
 
@@ -27,6 +27,13 @@ class Conversion:
 
     spiking: SpikingNetwork
     options: Any
+
+    def __repr__(self) -> str:
+        spiking = self.spiking
+        return (
+            f"{type(self).__name__}({spiking.name}: {spiking.n_neurons:,} neurons, "
+            f"{spiking.n_synapses:,} synapses, {spiking.latency_ms:,g} ms; {self.options!r})"
+        )
 
 
 def required(calibration: Array | None) -> Array:

@@ -1,7 +1,7 @@
 """What the units of a layer receive through weights, on a dyadic grid; for all schemes of steps.
 
-In these schemes (bursts, noisy neurons) time goes in algorithmic steps: in each, a unit receives
-the weighted spikes of one step of its sources and a constant bias. The image is a constant input
+In these schemes time goes in algorithmic steps: in each, a unit receives the weighted spikes of one
+step of its sources and a constant bias. The image is a constant input
 current, the same in every step, which is part of the bias.
 """
 
@@ -43,6 +43,8 @@ class Weighted:
         Of the grid.
     error : float
         Largest relative root-mean-square rounding error of a kernel.
+    gain : float or ndarray
+        Factor of what spikes bring, by which the neurons of the target multiply.
     """
 
     projections: list[Projection]
@@ -51,6 +53,7 @@ class Weighted:
     largest_input: float
     step: float
     error: float
+    gain: Array | float = 1.0
 
 
 def weighted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,33 +16,51 @@ from .linear_paths import linear_paths
 Delays = Callable[[str, str], NDArray[np.int64]]  # source and target to delays in steps
 
 
-def direct_delays(first: Mapping[str, int]) -> Delays:
-    """Delays of networks whose neurons decide at once: spikes arrive when their target is due.
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """When the layers of a network work.
 
     Parameters
     ----------
-    first : mapping of str to int
+    onsets : mapping of str to int
         Phase in which an image reaches each spiking layer, and the read-out.
+    delays : callable
+        Axonal delays from a source to a target, in steps.
+    phase_steps : int
+        Simulation steps of a phase.
+    every : int
+        Phases of an algorithmic step.
     """
+
+    onsets: Mapping[str, int]
+    delays: Delays
+    phase_steps: int = 1
+    every: int = 1
+
+
+def direct_timing(network: Network, spiking: tuple[type[Layer], ...]) -> Timing:
+    """Timing of neurons that decide at once: a phase is one step, and spikes arrive when due."""
+    first = onsets(network, spiking)
 
     def delays(source: str, target: str) -> NDArray[np.int64]:
         between = first[target] - first[source] - (0 if target == READOUT else 1)
         return np.array([between])
 
-    return delays
+    return Timing(onsets=first, delays=delays)
 
 
 def onsets(network: Network, spiking: tuple[type[Layer], ...]) -> dict[str, int]:
-    """Phase in which an image reaches each spiking layer: one after the last of its sources."""
-    found: dict[str, int] = {INPUT: -1}
+    """Phase in which an image reaches each spiking layer: one after the last of its sources.
+
+    The read-out takes the spikes in the phase of the last of its sources.
+    """
+    first: dict[str, int] = {INPUT: -1}
+
+    def latest(node: str) -> int:
+        return max(first[path.source] for path in linear_paths(network, node, spiking))
+
     for layer in network.layers:
         if isinstance(layer, spiking):
-            found[layer.name] = 1 + last_onset(network, layer.inputs[0], spiking, found)
-    return found
-
-
-def last_onset(
-    network: Network, node: str, spiking: tuple[type[Layer], ...], found: Mapping[str, int]
-) -> int:
-    """Latest onset of the sources of the value of `node`."""
-    return max(found[path.source] for path in linear_paths(network, node, spiking))
+            first[layer.name] = 1 + latest(layer.inputs[0])
+    first[READOUT] = latest(network.layers[-1].name)
+    return first

@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..places import cache_folder
-from .delivery import HEADER
 
 COMPLETE = "complete"
 PRECOMPILED = "common.h"
@@ -85,20 +84,22 @@ def build_folder(description: str) -> Iterator[Path]:
         _remove_data(folder)
 
 
-def description(project: Path) -> str:
+def description(project: Path, header: Path) -> str:
     """Everything that a program depends on: its sources, and what this processor can do.
 
     Parameters
     ----------
     project : Path
         Folder that Brian2 generated, makefile included.
+    header : Path
+        File that its sources include and do not hold.
     """
     # The compiler is told to use what this processor has, so a shared cache must tell them apart.
     processor = Path("/proc/cpuinfo")
     features = processor.read_text().split("\n\n")[0] if processor.exists() else ""
     flags = [line for line in features.splitlines() if line.startswith(("flags", "Features"))]
     sources = {str(path): (project / path).read_text() for path in _sources(project)}
-    return repr((HEADER.read_text(), flags, sources))
+    return repr((header.read_text(), flags, sources))
 
 
 def _sources(project: Path) -> list[Path]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from brian2 import DimensionMismatchError, Equations, NeuronGroup, get_unit, second, volt
@@ -29,6 +30,8 @@ from .neurons import BOOKKEEPING, neuron_group
 
 STATEMENTS = ("every_phase", "every_step", "reset")
 
+_sound: set[str] = set()  # all that was checked and found right in this process
+
 
 class _Fault(Exception):
     """What is wrong with a type, in one line."""
@@ -45,23 +48,36 @@ def require_sound_neurons(network: SpikingNetwork) -> None:
         Whose types are checked.
     """
     for kind in network.neurons:
-        fault = _fault_of(network, kind)
+        needed = _set_outside(network, kind)
+        key = repr([needed, *(getattr(kind, field.name) for field in fields(kind))])
+        if key in _sound:
+            continue
+        fault = _fault_of(kind, needed)
         if fault is not None:
             raise ValueError(f"neuron type {kind.name!r}: {fault}")
+        _sound.add(key)
 
 
-def _fault_of(network: SpikingNetwork, kind: NeuronType) -> str | None:
+def _set_outside(network: SpikingNetwork, kind: NeuronType) -> list[str]:
+    """Variables of a type that its populations and stimuli set."""
+    mine = [p for p in network.populations if p.neurons == kind.name]
+    names = {p.name for p in mine}
+    given = {name for p in mine for name in p.parameters}
+    return sorted(given | {s.variable for s in network.stimuli if s.target in names})
+
+
+def _fault_of(kind: NeuronType, needed: Sequence[str]) -> str | None:
     """What is wrong, or None. Nothing of Brian2's own errors and objects leaves this function."""
     try:
-        _try(network, kind)
+        _try(kind, needed)
     except _Fault as fault:
         return str(fault)
     return None
 
 
-def _try(network: SpikingNetwork, kind: NeuronType) -> None:
+def _try(kind: NeuronType, needed: Sequence[str]) -> None:
     group = _group_of_equations(kind)
-    _require_variables(network, kind, group)
+    _require_variables(kind, needed, group)
     for line, equation in _equations_of(kind, group):
         where = f"equation {line!r}"
         wanted = group.variables[equation.varname].dim
@@ -98,23 +114,17 @@ def _group_of_equations(kind: NeuronType) -> NeuronGroup:
         raise _Fault(f"equations: {_words(error)}") from None
 
 
-def _require_variables(network: SpikingNetwork, kind: NeuronType, group: NeuronGroup) -> None:
+def _require_variables(kind: NeuronType, set_outside: Sequence[str], group: NeuronGroup) -> None:
     """Refuse equations without a variable that the engine reads or sets."""
-    needed = {"v": volt.dim, "age": None} | dict.fromkeys(kind.afferents, volt.dim)
-    if kind.is_chain:
-        needed["inhibition"] = volt.dim
-    mine = [p for p in network.populations if p.neurons == kind.name]
-    set_outside = [name for p in mine for name in p.parameters]
-    names = {p.name for p in mine}
-    set_outside += [s.variable for s in network.stimuli if s.target in names]
-    for name in (*needed, *set_outside):
+    in_volt = ["v", *kind.afferents, *(["inhibition"] if kind.is_chain else [])]
+    for name in ("age", *in_volt, *set_outside):
         if name not in group.equations:
             raise _Fault(
                 f"the equations define no {name!r}, which the network sets or reads; there are "
                 f"{_listed(group)}"
             )
-    for name, dimensions in needed.items():
-        if dimensions is not None and group.variables[name].dim is not dimensions:
+    for name in in_volt:
+        if group.variables[name].dim is not volt.dim:
             raise _Fault(f"{name!r} has to be in volt")
 
 

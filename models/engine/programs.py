@@ -17,6 +17,7 @@ from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
 from . import builds
 from .assembly import assemble
+from .delivery import HEADER
 from .job import Job, Part
 from .objects import Objects
 from .outcome import Outcome, outcome_of
@@ -49,7 +50,7 @@ def runner(job: Job, target: str) -> Iterator[Callable[[Part], Outcome]]:
     empty = Part(0, np.zeros((0, *job.network.image_shape)))
     with tempfile.TemporaryDirectory(prefix="ann2brian_") as generated:
         objects = _generate(job, empty, device, generated)
-        with builds.build_folder(builds.description(Path(generated))) as folder:
+        with builds.build_folder(builds.description(Path(generated), HEADER)) as folder:
             builds.install(Path(generated), folder)
             builds.compile_program(folder)
             device.project_dir = str(folder)

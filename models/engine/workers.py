@@ -70,7 +70,7 @@ def _await_orders() -> None:
         parent = multiprocessing.parent_process()
         assert parent is not None
         parent.join()
-        while True:  # the first ends the program, the next the worker that awaits another
+        while True:  # not once: the worker may be just about to take a part
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.1)
 
@@ -79,6 +79,12 @@ def _await_orders() -> None:
 
 def _run_forked(part: Part) -> Outcome:
     assert _forked is not None
-    # Until here a worker may just end; from here on it has to take its program with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    return _forked(part)
+    try:
+        # Until here a worker may just end; from here on it has to take its program with it.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        try:
+            return _forked(part)
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except SystemExit:
+        os._exit(1)  # the pool would take it for a result, and the worker would await another part

@@ -12,10 +12,9 @@ from .layers import BatchNorm, BinaryConv2D, Conv2D, Dense, Layer, Spike
 from .network import Network
 
 NOISE_STEP = 2.0**-16  # grid of means and deviations of the noise, in thresholds
-
-
 GAIN_BITS = 15  # of scales and of the gains of batch normalisation, relative to the largest
 OFFSET_STEP = 2.0**-16  # grid of the offsets of batch normalisation
+KERNEL_BITS = 15  # of the kernels of the networks that are shipped, relative to the largest weight
 
 
 def on_grid(network: Network, weight_bits: int = 16) -> Network:
@@ -40,16 +39,16 @@ def on_grid(network: Network, weight_bits: int = 16) -> Network:
         if isinstance(layer, Conv2D | Dense):
             layer = replace(
                 layer,
-                kernel=_rounded(layer.kernel, weight_bits - 1),
+                kernel=rounded(layer.kernel, weight_bits - 1),
                 bias=round_to(layer.bias, OFFSET_STEP),
             )
         elif isinstance(layer, BinaryConv2D):
-            layer = replace(layer, scale=_rounded(layer.scale, GAIN_BITS))
+            layer = replace(layer, scale=rounded(layer.scale, GAIN_BITS))
         elif isinstance(layer, BatchNorm):
             n = layer.gamma.size
             layer = replace(
                 layer,
-                gamma=_rounded(layer.scale, GAIN_BITS),
+                gamma=rounded(layer.scale, GAIN_BITS),
                 beta=round_to(layer.beta - layer.mean * layer.scale, OFFSET_STEP),
                 mean=np.zeros(n),
                 variance=np.ones(n),
@@ -59,13 +58,10 @@ def on_grid(network: Network, weight_bits: int = 16) -> Network:
     return replace(network, layers=tuple(layers))
 
 
-def _rounded(values: Array, bits: int) -> Array:
+def rounded(values: Array, bits: int) -> Array:
     """Multiples of a power of two, `bits` bits below the one that holds the largest."""
     largest = float(np.abs(values).max())
     return round_to(values, power_of_two_at_least(largest) / 2**bits) if largest else values
-
-
-KERNEL_BITS = 15
 
 
 def to_dyadic(network: Network) -> Network:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,7 +49,7 @@ def frozen_array(values: object, owner: str, field: str, n_axes: int) -> np.ndar
     return array
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Layer(ABC):
     """What all layers have in common.
 
@@ -94,6 +94,17 @@ class Layer(ABC):
         for field, smallest in self.PAIRS.items():
             object.__setattr__(self, field, self._pair(field, smallest))
         self._check()
+
+    def __repr__(self) -> str:
+        parts = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in self.ARRAYS:
+                value = "x".join(map(str, value.shape))
+            if field.name not in ("name", "inputs"):
+                parts.append(f"{field.name} {value}")
+        about = f": {', '.join(parts)}" if parts else ""
+        return f"{type(self).__name__}({self.name} of {' and '.join(self.inputs)}{about})"
 
     @property
     def label(self) -> str:
@@ -176,7 +187,7 @@ def _window_count(layer: Layer, shape: Shape, size: Pair, stride: Pair, padding:
     return counts[0], counts[1]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Conv2D(Layer):
     """Cross-correlation with zero padding, as deep-learning libraries define it.
 
@@ -248,7 +259,7 @@ class Conv2D(Layer):
         return out.reshape(n, rows, columns, -1)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BinaryConv2D(Layer):
     """Convolution without bias whose weights are signs times one scale a channel.
 
@@ -308,7 +319,7 @@ class BinaryConv2D(Layer):
         return self.as_real().apply(*values)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dense(Layer):
     """Fully connected layer on a vector of shape (1, 1, n_in).
 
@@ -350,7 +361,7 @@ class Dense(Layer):
         return out[:, None, None, :]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BatchNorm(Layer):
     """Batch normalisation with frozen statistics.
 
@@ -404,7 +415,7 @@ class BatchNorm(Layer):
         return (values[0] - self.mean) * self.scale + self.beta
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class _Pool2D(Layer):
     """Fields and shape rule of both pooling layers."""
 
@@ -428,7 +439,7 @@ class _Pool2D(Layer):
         return rows, columns, shape[2]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class AvgPool2D(_Pool2D):
     """Average over windows; padded zeros count, so the divisor is always the full window.
 
@@ -443,7 +454,7 @@ class AvgPool2D(_Pool2D):
         return windows(values[0], self.size, self.stride, self.padding, 0.0).mean(axis=(4, 5))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class MaxPool2D(_Pool2D):
     """Maximum over windows; padding never wins.
 
@@ -458,7 +469,7 @@ class MaxPool2D(_Pool2D):
         return windows(values[0], self.size, self.stride, self.padding, -np.inf).max(axis=(4, 5))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class GlobalAvgPool(Layer):
     """Average over all rows and columns: (H, W, C) becomes (1, 1, C)."""
 
@@ -471,7 +482,7 @@ class GlobalAvgPool(Layer):
         return values[0].mean(axis=(1, 2), keepdims=True)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Flatten(Layer):
     """(H, W, C) becomes (1, 1, H * W * C), in C order: the channel runs fastest."""
 
@@ -486,7 +497,7 @@ class Flatten(Layer):
         return values[0].reshape(n, 1, 1, rows * columns * channels)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Add(Layer):
     """Sum of two or more inputs of the same shape."""
 
@@ -507,7 +518,7 @@ class Add(Layer):
         return total
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Activation(Layer):
     """Pointwise function.
 
@@ -535,7 +546,7 @@ class Activation(Layer):
         return ACTIVATIONS[self.function](values[0])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class QuantisedReLU(Layer):
     """ReLU with equal steps up to a largest value: step * clip(floor(x / step + 1/2), 0, levels).
 
@@ -572,7 +583,7 @@ class QuantisedReLU(Layer):
         return self.step * np.clip(np.floor(values[0] / self.step + 0.5), 0, self.levels)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Spike(Layer):
     """Units that spike once or not at all: 1 where x + mean >= threshold, else 0.
 

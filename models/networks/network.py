@@ -20,7 +20,7 @@ import numpy as np
 from .layers import INPUT, BatchNorm, BinaryConv2D, Conv2D, Dense, Layer, Shape, frozen_array
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class InputCoding:
     """What an image is, and how the network sees it: x = image * gain + offset.
 
@@ -70,6 +70,10 @@ class InputCoding:
                     f"{shape[2:]}"
                 )
             object.__setattr__(self, field, array)
+
+    def __repr__(self) -> str:
+        kind = "real numbers" if self.signed else "whole numbers"
+        return f"InputCoding({_by(self.shape)}, {kind} up to {self.maximum:g})"
 
     def check(self, images: np.ndarray) -> np.ndarray:
         """Return `images` unchanged if the network may see them.
@@ -131,7 +135,7 @@ class InputCoding:
         return np.asarray(images, dtype=np.float64) * self.gain + self.offset
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Network:
     """A trained classifier: input coding, layers and class names, checked as a whole.
 
@@ -177,6 +181,12 @@ class Network:
                 f"network {self.name!r}: {last.label} gives shape {shapes[last.name]}, "
                 f"{len(self.classes)} classes need {(1, 1, len(self.classes))}"
             )
+
+    def __repr__(self) -> str:
+        return (
+            f"Network({self.name}: {_by(self.input.shape)} -> {len(self.classes)} classes, "
+            f"{len(self.layers)} layers, {self.n_parameters:,} parameters)"
+        )
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -359,6 +369,10 @@ class Network:
             )
             renamed[layer.name] = before.name
         return dataclasses.replace(self, layers=tuple(folded.values()))
+
+
+def _by(shape: Shape) -> str:
+    return "x".join(map(str, shape))
 
 
 def accuracy(logits: np.ndarray, labels: Sequence[int] | np.ndarray) -> float:

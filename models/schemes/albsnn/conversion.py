@@ -25,17 +25,16 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...conversion.builder import require_spiking
+from ...conversion.builder import build, require_spiking
 from ...conversion.linear_paths import bias_map, linear_paths
-from ...conversion.membrane import UNIT_VOLT
-from ...conversion.pooling import or_pooling
 from ...conversion.scheme import Conversion
-from ...conversion.synapses import image_current
-from ...conversion.timing import Delays, direct_delays, last_onset, onsets
+from ...conversion.synapses import Weighted, image_current
+from ...conversion.timing import Delays, direct_timing
 from ...dyadic import grid_step, round_to
-from ...networks.grids import OFFSET_STEP, _rounded, on_grid
+from ...networks.grids import OFFSET_STEP, on_grid, rounded
 from ...networks.layers import (
     INPUT,
     Activation,
@@ -52,10 +51,8 @@ from ...networks.layers import (
     Spike,
 )
 from ...networks.network import Network
-from ...spiking.inputs import Stimulus
-from ...spiking.network import READOUT, Population, Readout, SpikingNetwork
-from ...spiking.neuron_type import NeuronType
-from ...spiking.projections import Projection, WindowProjection
+from ...spiking.network import READOUT
+from ...spiking.projections import Projection
 from .neurons import leaky_neuron
 from .options import AlbsnnOptions
 
@@ -64,7 +61,7 @@ DIVIDED_GAIN_BITS = 24  # of gains divided by something else than a power of two
 IMAGE_BITS = 31  # of the weights from the image: a weight times a gain
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class AlbsnnConversion(Conversion):
     """A converted network and how it was converted.
 
@@ -110,91 +107,74 @@ def convert(
     ValueError
         If a layer cannot be converted; the message names it.
     """
-    options = options or AlbsnnOptions()
+    options = AlbsnnOptions.given(options)
     network = on_grid(network, options.weight_bits)
     _require_convertible(network)
     binary = tuple(layer.name for layer in network.layers if isinstance(layer, BinaryConv2D))
     bare, gains, offsets = _without_affine(network)
-    first = onsets(bare, SPIKING)
-    last = bare.layers[-1].name
-    first[READOUT] = last_onset(bare, last, SPIKING, first)
-
-    neuron = leaky_neuron(options.leak, options.reset)
-    neurons: dict[str, NeuronType] = {neuron.name: neuron}
-    populations: list[Population] = []
-    projections: list[Projection | WindowProjection] = []
-    stimuli: list[Stimulus] = []
+    timing = direct_timing(bare, SPIKING)
     driven: dict[str, str] = {}
 
-    delays = direct_delays(first)
+    def receive(node: str, target: str) -> Weighted:
+        path, divisor, name = _projection(bare, node, target, timing.delays, binary)
+        driven[name] = target
+        if target == READOUT:
+            return _received(path, offsets[name], gains[name] / divisor)
+        layer = bare.layer(target)
+        assert isinstance(layer, Spike)
+        shape = bare.shapes[target]
+        gain = gains[name] / (divisor * layer.threshold)
+        if np.frexp(divisor * layer.threshold)[0] != 0.5:  # ninths, say: back to a grid
+            gain = rounded(gain, DIVIDED_GAIN_BITS)
+        bias = np.broadcast_to(offsets[name] / layer.threshold, shape)
+        if path.source != INPUT:
+            return _received(path, round_to(bias, OFFSET_STEP), gain)
+        resting = bias_map(bare, node, {INPUT: network.input.offset})
+        stimulus, largest = image_current(
+            network,
+            target,
+            [replace(path, kernel=path.kernel * gain, is_binary=False)],
+            resting * divisor * gain + bias,
+            IMAGE_BITS,
+        )
+        return Weighted(
+            projections=[],
+            stimuli=[stimulus],
+            bias=np.zeros(shape),
+            largest_input=largest,
+            step=stimulus.step,
+            error=0.0,
+            gain=np.zeros_like(gain),
+        )
 
-    for layer in bare.layers:
-        if isinstance(layer, MaxPool2D):
-            kind, population, windows = or_pooling(bare, layer, first)
-            neurons[kind.name] = kind
-            populations.append(population)
-            projections.append(windows)
-        elif isinstance(layer, Spike):
-            shape = bare.shapes[layer.name]
-            path, divisor, name = _projection(bare, layer.inputs[0], layer.name, delays, binary)
-            driven[name] = layer.name
-            gain = gains[name] / (divisor * layer.threshold)
-            if np.frexp(divisor * layer.threshold)[0] != 0.5:  # ninths, say: back to a grid
-                gain = _rounded(gain, DIVIDED_GAIN_BITS)
-            bias = np.broadcast_to(offsets[name] / layer.threshold, shape)
-            if path.source == INPUT:
-                resting = bias_map(bare, layer.inputs[0], {INPUT: network.input.offset})
-                stimulus, largest = image_current(
-                    network,
-                    layer.name,
-                    [replace(path, kernel=path.kernel * gain, is_binary=False)],
-                    resting * divisor * gain + bias,
-                    IMAGE_BITS,
-                )
-                stimuli.append(stimulus)
-                gain, bias, step = np.zeros_like(gain), np.zeros(shape), stimulus.step
-            else:
-                projections.append(path)
-                bias = round_to(bias, OFFSET_STEP)
-                largest, step = float(np.abs(bias).max()), OFFSET_STEP
-            populations.append(
-                Population(
-                    name=layer.name,
-                    neurons=neuron.name,
-                    shape=shape,
-                    onset=first[layer.name],
-                    parameters={"gain": np.broadcast_to(gain, (1, *shape)), "bias": bias[None]},
-                    largest_input=largest,
-                    input_step=step,
-                )
-            )
-    path, divisor, name = _projection(bare, last, READOUT, delays, binary)
-    spiking = SpikingNetwork(
+    def parameters(layer: Layer, received: Weighted) -> dict[str, NDArray]:
+        shape = (1, *bare.shapes[layer.name])
+        return {"gain": np.broadcast_to(received.gain, shape), "bias": received.bias[None]}
+
+    spiking, _ = build(
+        bare,
         scheme="albsnn",
-        name=network.name,
-        neurons=tuple(neurons.values()),
-        populations=tuple(populations),
-        projections=(*projections, path),
-        stimuli=tuple(stimuli),
-        readout=Readout(
-            n_steps=options.n_steps,
-            gain=gains[name] / divisor,
-            offset=offsets[name],
-            is_mean=True,
-            onset=first[READOUT],
-        ),
-        image_shape=network.input.shape,
-        coding=network.input,
-        unit_volt=UNIT_VOLT,
+        spiking=SPIKING,
+        neuron=leaky_neuron(options.leak, options.reset),
+        receive=receive,
+        parameters=parameters,
+        timing=timing,
+        n_steps=options.n_steps,
         dt_ms=options.dt_ms,
-        n_phases=options.n_steps,
-        most_spikes=options.n_steps,
     )
-    return AlbsnnConversion(
-        spiking=spiking,
-        options=options,
-        binary=binary,
-        driven=driven | {name: READOUT},
+    return AlbsnnConversion(spiking=spiking, options=options, binary=binary, driven=driven)
+
+
+def _received(path: Projection, bias: Array, gain: Array) -> Weighted:
+    """What spikes bring by one projection on its grid, and a constant."""
+    return Weighted(
+        projections=[path],
+        stimuli=[],
+        bias=bias,
+        largest_input=float(np.abs(bias).max()),
+        step=OFFSET_STEP,
+        error=0.0,
+        gain=gain,
     )
 
 

@@ -44,7 +44,7 @@ REFIT_EVALUATIONS = 10_000  # a few seconds for a layer
 GATE_BITS = 8  # thresholds and inhibition are rounded to an output unit / 2^8, or finer
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class AmosConversion(Conversion):
     """A converted network and the gates that it is made of.
 
@@ -91,7 +91,7 @@ def convert(
     ValueError
         If a layer cannot be converted; the message names it. If there are no training images.
     """
-    options = options or AmosOptions()
+    options = AmosOptions.given(options)
     network = network.fold_batch_norm()
     layers = [layer for layer in network.layers if isinstance(layer, Activation)]
     linear_paths(network, network.layers[-1].name)  # refuses, by name, what has no gate

@@ -31,7 +31,7 @@ from ...arrays import Array
 from ...networks.layers import INPUT
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Gate:
     """A chain of K threshold neurons that stands for one activation.
 
@@ -101,6 +101,12 @@ class Gate:
         low, high = self.domain
         if not low < high:
             raise ValueError(f"{self._label}: domain must be (low, high), got {self.domain!r}")
+
+    def __repr__(self) -> str:
+        low, high = self.domain
+        return (
+            f"Gate({self.function}: {self.n_neurons} neurons, drives from {low:.4g} to {high:.4g})"
+        )
 
     @property
     def _label(self) -> str:

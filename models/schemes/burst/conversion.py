@@ -27,19 +27,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...conversion.builder import require_spiking
-from ...conversion.membrane import UNIT_VOLT
-from ...conversion.pooling import pooling_neuron, pooling_windows
+from ...conversion.builder import build, require_spiking
 from ...conversion.scheme import Conversion, required
 from ...conversion.synapses import Weighted, weighted
-from ...conversion.timing import last_onset, onsets
+from ...conversion.timing import Timing, onsets
 from ...dyadic import round_to
-from ...networks.layers import Activation, MaxPool2D, QuantisedReLU
+from ...networks.layers import Activation, Layer, MaxPool2D, QuantisedReLU
 from ...networks.network import Network
-from ...spiking.inputs import Stimulus
-from ...spiking.network import READOUT, Population, Readout, SpikingNetwork
-from ...spiking.neuron_type import NeuronType
-from ...spiking.projections import Projection, WindowProjection
+from ...spiking.network import READOUT
 from . import reference as burst_reference
 from .neurons import burst_neuron
 from .options import BurstOptions
@@ -49,7 +44,7 @@ SPIKING = (Activation, QuantisedReLU, MaxPool2D)  # layers whose units become ne
 START_STEP = 2.0**-16  # grid of the initial potential, in thresholds
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class BurstConversion(Conversion):
     """A converted network and what its spikes stand for.
 
@@ -97,7 +92,7 @@ def convert(
     ValueError
         If a layer cannot be converted; the message names it. If there are no training images.
     """
-    options = options or BurstOptions()
+    options = BurstOptions.given(options)
     network = network.fold_batch_norm()
     _require_convertible(network)
     calibration = required(calibration)
@@ -130,14 +125,9 @@ def _assemble(
     network: Network, scales: dict[str, Array], limits: dict[str, int], options: BurstOptions
 ) -> BurstConversion:
     """The spiking network for given scales and limits."""
-    timing = _Timing(network, limits, options)
-    populations: list[Population] = []
-    projections: list[Projection | WindowProjection] = []
-    stimuli: list[Stimulus] = []
-    neurons = {"burst": burst_neuron(options.timing, timing.phase_steps, options.intra_burst_ms)}
-    weight_error = 0.0
+    timing = _timing(network, limits, options)
 
-    def received(node: str, target: str) -> Weighted:
+    def receive(node: str, target: str) -> Weighted:
         return weighted(
             network,
             node,
@@ -149,99 +139,53 @@ def _assemble(
             weight_bits=options.weight_bits,
         )
 
-    for layer in network.layers:
-        if isinstance(layer, MaxPool2D):
-            kind = pooling_neuron(options.pooling, layer.size, options.timing, timing.phase_steps)
-            neurons[kind.name] = kind
-            populations.append(_pool_population(network, layer, kind, timing, limits))
-            projections.append(pooling_windows(network, layer, timing.delays))
-        elif isinstance(layer, Activation | QuantisedReLU):
-            found = received(layer.inputs[0], layer.name)
-            start = 0.5 if isinstance(layer, QuantisedReLU) else options.initial
-            shape = network.shapes[layer.name]
-            populations.append(
-                Population(
-                    name=layer.name,
-                    neurons="burst",
-                    shape=shape,
-                    onset=timing.onsets[layer.name],
-                    parameters={
-                        "bias": found.bias[None],
-                        "v_start": np.full((1, *shape), round_to(start, START_STEP)),
-                        "limit": np.full((1, *shape), limits[layer.name]),
-                    },
-                    largest_input=found.largest_input,
-                    input_step=min(START_STEP, found.step),
-                )
-            )
-            projections += found.projections
-            stimuli += found.stimuli
-            weight_error = max(weight_error, found.error)
-    found = received(network.layers[-1].name, READOUT)
-    spiking = SpikingNetwork(
+    def parameters(layer: Layer, received: Weighted) -> dict[str, NDArray]:
+        shape = (1, *network.shapes[layer.name])
+        start = 0.5 if isinstance(layer, QuantisedReLU) else options.initial
+        return {
+            "bias": received.bias[None],
+            "v_start": np.full(shape, round_to(start, START_STEP)),
+            "limit": np.full(shape, limits[layer.name]),
+        }
+
+    spiking, weight_error = build(
+        network,
         scheme="burst",
-        name=network.name,
-        neurons=tuple(neurons.values()),
-        populations=tuple(populations),
-        projections=(*projections, *found.projections),
-        stimuli=tuple(stimuli),
-        readout=Readout(
-            n_steps=options.n_steps,
-            offset=found.bias.reshape(-1),
-            is_mean=True,
-            onset=timing.onsets[READOUT],
-            every=timing.every,
-        ),
-        image_shape=network.input.shape,
-        coding=network.input,
-        unit_volt=UNIT_VOLT,
+        spiking=SPIKING,
+        neuron=burst_neuron(options.timing, timing.phase_steps, options.intra_burst_ms),
+        receive=receive,
+        parameters=parameters,
+        timing=timing,
+        n_steps=options.n_steps,
         dt_ms=options.intra_burst_ms,
-        phase_steps=timing.phase_steps,
-        n_phases=timing.every * options.n_steps,
-        most_spikes=max(limits.values()) * options.n_steps,
+        limits=limits,
+        pooling=options.pooling,
+        release=options.timing,
+        start_step=START_STEP,
     )
     return BurstConversion(
         spiking=spiking,
         options=options,
         scales=scales,
         limits=limits,
-        weight_error=max(weight_error, found.error),
+        weight_error=weight_error,
     )
 
 
-class _Timing:
-    """When each layer works: its first phase, and the axonal delays that bring spikes there."""
-
-    def __init__(self, network: Network, limits: dict[str, int], options: BurstOptions) -> None:
-        guard, self.delay_steps = (
-            round(ms / options.intra_burst_ms) for ms in (options.guard_ms, options.delay_ms)
-        )
-        self.phase_steps = max(limits.values()) + guard
-        self.every = 2 if options.timing == "alternating" else 1
-        self.onsets = onsets(network, SPIKING)
-        last = last_onset(network, network.layers[-1].name, SPIKING, self.onsets)
-        # The read-out takes the spikes in the phase in which the last of its sources releases them.
-        self.onsets[READOUT] = last + self.every - 1
-
-    def delays(self, source: str, target: str) -> NDArray[np.int64]:
-        """Delay in steps after which a spike meets those of the same step from other layers."""
-        phases = self.onsets[target] - self.onsets[source]
-        phases -= self.every - 1 if target == READOUT else 1
-        return np.array([phases * self.phase_steps + self.delay_steps])
-
-
-def _pool_population(
-    network: Network,
-    layer: MaxPool2D,
-    kind: NeuronType,
-    timing: _Timing,
-    limits: dict[str, int],
-) -> Population:
-    shape = network.shapes[layer.name]
-    return Population(
-        name=layer.name,
-        neurons=kind.name,
-        shape=shape,
-        onset=timing.onsets[layer.name],
-        parameters={"limit": np.full((1, *shape), limits[layer.name])},
+def _timing(network: Network, limits: dict[str, int], options: BurstOptions) -> Timing:
+    """Phases as long as the longest burst and a pause; layers may take turns."""
+    guard, delay_steps = (
+        round(ms / options.intra_burst_ms) for ms in (options.guard_ms, options.delay_ms)
     )
+    phase_steps = max(limits.values()) + guard
+    every = 2 if options.timing == "alternating" else 1
+    first = onsets(network, SPIKING)
+    # The read-out takes the spikes in the phase in which the last of its sources releases them.
+    first[READOUT] += every - 1
+
+    def delays(source: str, target: str) -> NDArray[np.int64]:
+        """Steps after which a spike meets those of the same step from other layers."""
+        phases = first[target] - first[source] - (every - 1 if target == READOUT else 1)
+        return np.array([phases * phase_steps + delay_steps])
+
+    return Timing(onsets=first, delays=delays, phase_steps=phase_steps, every=every)

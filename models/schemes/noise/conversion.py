@@ -24,25 +24,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...conversion.builder import require_spiking
-from ...conversion.membrane import UNIT_VOLT
-from ...conversion.pooling import or_pooling
+from ...conversion.builder import build, require_spiking
 from ...conversion.scheme import Conversion
 from ...conversion.synapses import Weighted, weighted
-from ...conversion.timing import direct_delays, last_onset, onsets
+from ...conversion.timing import direct_timing
 from ...dyadic import round_to
 from ...networks.grids import NOISE_STEP
-from ...networks.layers import Activation, MaxPool2D, QuantisedReLU, Spike
+from ...networks.layers import Activation, Layer, MaxPool2D, QuantisedReLU, Spike
 from ...networks.network import Network
-from ...spiking.inputs import Stimulus
-from ...spiking.network import READOUT, Population, Readout, SpikingNetwork
-from ...spiking.projections import Projection, WindowProjection
+from ...spiking.network import SpikingNetwork
 from .options import NoiseOptions
 
 SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class NoiseConversion(Conversion):
     """A converted network and how it was converted.
 
@@ -104,7 +100,7 @@ def convert(
     ValueError
         If a layer cannot be converted; the message names it.
     """
-    options = options or NoiseOptions()
+    options = NoiseOptions.given(options)
     network = network.fold_batch_norm()
     for layer in network.layers:
         if isinstance(layer, Activation | QuantisedReLU):
@@ -113,12 +109,14 @@ def convert(
                 "networks that were trained with spiking units (studies/train.py --scheme noise)"
             )
     require_spiking(network, SPIKING, (Spike,))
-    first = onsets(network, SPIKING)
-    first[READOUT] = last_onset(network, network.layers[-1].name, SPIKING, first)
-    layers = {layer.name: layer for layer in network.layers}
-    ones = {name: np.ones(network.shapes[name][2]) for name in first if name in layers}
+    timing = direct_timing(network, SPIKING)
+    layers = {layer.name: layer for layer in network.layers if isinstance(layer, SPIKING)}
+    ones = {name: np.ones(network.shapes[name][2]) for name in layers}
+    noise = {
+        name: _noise(layer, options) for name, layer in layers.items() if isinstance(layer, Spike)
+    }
 
-    def received(node: str, target: str) -> Weighted:
+    def receive(node: str, target: str) -> Weighted:
         layer = layers.get(target)
         return weighted(
             network,
@@ -127,70 +125,31 @@ def convert(
             spiking=SPIKING,
             gains=ones,
             scale=np.array([layer.threshold if isinstance(layer, Spike) else 1.0]),
-            delays=direct_delays(first),
+            delays=timing.delays,
             weight_bits=options.weight_bits,
         )
 
-    neuron = options.neuron
-    neurons = {neuron.name: neuron}
-    populations: list[Population] = []
-    projections: list[Projection | WindowProjection] = []
-    stimuli: list[Stimulus] = []
-    means: dict[str, float] = {}
-    sigmas: dict[str, float] = {}
-    weight_error = 0.0
-    for layer in network.layers:
-        if isinstance(layer, MaxPool2D):
-            kind, population, windows = or_pooling(network, layer, first)
-            neurons[kind.name] = kind
-            populations.append(population)
-            projections.append(windows)
-        elif isinstance(layer, Spike):
-            found = received(layer.inputs[0], layer.name)
-            projections += found.projections
-            stimuli += found.stimuli
-            weight_error = max(weight_error, found.error)
-            means[layer.name], sigmas[layer.name] = _noise(layer, options)
-            populations.append(
-                Population(
-                    name=layer.name,
-                    neurons=neuron.name,
-                    shape=network.shapes[layer.name],
-                    onset=first[layer.name],
-                    parameters=_parameters(
-                        found.bias, means[layer.name], sigmas[layer.name], options
-                    ),
-                    largest_input=found.largest_input,
-                    input_step=min(NOISE_STEP, found.step),
-                )
-            )
-    found = received(network.layers[-1].name, READOUT)
-    spiking = SpikingNetwork(
+    def parameters(layer: Layer, received: Weighted) -> dict[str, NDArray]:
+        return _parameters(received.bias, *noise[layer.name], options)
+
+    spiking, weight_error = build(
+        network,
         scheme="noise",
-        name=network.name,
-        neurons=tuple(neurons.values()),
-        populations=tuple(populations),
-        projections=(*projections, *found.projections),
-        stimuli=tuple(stimuli),
-        readout=Readout(
-            n_steps=options.n_steps,
-            offset=found.bias.reshape(-1),
-            is_mean=True,
-            onset=first[READOUT],
-        ),
-        image_shape=network.input.shape,
-        coding=network.input,
-        unit_volt=UNIT_VOLT,
+        spiking=SPIKING,
+        neuron=options.neuron,
+        receive=receive,
+        parameters=parameters,
+        timing=timing,
+        n_steps=options.n_steps,
         dt_ms=options.dt_ms,
-        n_phases=options.n_steps,
-        most_spikes=options.n_steps,
+        start_step=NOISE_STEP,
     )
     return NoiseConversion(
         spiking=spiking,
         options=options,
-        means=means,
-        sigmas=sigmas,
-        weight_error=max(weight_error, found.error),
+        means={name: mean for name, (mean, _) in noise.items()},
+        sigmas={name: sigma for name, (_, sigma) in noise.items()},
+        weight_error=weight_error,
     )
 
 

@@ -1,0 +1,98 @@
+"""Setting and reading the delays of axons by the name of their connection."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ann2brian.models.engine.simulate import simulate
+from ann2brian.models.schemes.amos import conversion
+from ann2brian.models.schemes.amos.options import AmosOptions
+from brian2 import ms, mV
+
+from tests.support.networks import assert_same, images_for, of_kind
+
+
+@pytest.fixture(scope="module")
+def case():
+    network = of_kind("residual")
+    images = images_for(network, 5)
+    return conversion.convert(network, AmosOptions(neurons_per_gate=4), images).spiking, images
+
+
+def late(spiking, connection, steps):
+    """The network with other delays of a connection, by its own data."""
+    projections = tuple(
+        replace(p, delays=p.delays + steps) if p.name == connection else p
+        for p in spiking.projections
+    )
+    assert projections != spiking.projections
+    return replace(spiking, projections=projections)
+
+
+@pytest.mark.parametrize("target", ["numpy", "cpp_standalone"])
+def test_delays_are_set_by_connection_on_every_target(case, target):
+    """A later connection by `set_delay` against a network that was made with it."""
+    spiking, images = case
+    read = []
+
+    def change(objects):
+        delay = objects.delay("act1->inner")
+        read.append(delay)
+        objects.set_delay("act1->inner", delay + 1 * ms)
+        read.append(objects.delay("act1->inner"))
+
+    options = {"record": True, "batch": 2}
+    run = simulate(spiking, images, target=target, change=change, **options)
+    wanted = simulate(late(spiking, "act1->inner", 1), images, target="numpy", **options)
+    plain = simulate(spiking, images, target="numpy", **options)
+    assert not np.array_equal(plain.scores, wanted.scores)
+    assert_same(run, wanted)
+    (projection,) = (p for p in spiking.projections if p.name == "act1->inner")
+    n_units = spiking.population("act1").n_units
+    assert np.allclose(read[0] / ms, np.repeat(projection.delays, n_units))
+    assert np.allclose(read[1] / ms, np.repeat(projection.delays, n_units) + 1)
+
+
+def test_each_neuron_may_have_its_own_delay(case):
+    """One delay for all, and one for each neuron, against networks that were made with them."""
+    spiking, images = case
+    n_positions = spiking.population("act1").n_positions
+    n_units = spiking.population("act1").n_units
+    steps = np.arange(n_positions) % 2
+    made = simulate(late(spiking, "act1->inner", steps), images, target="numpy", record=True)
+
+    def change(objects):
+        own = np.repeat(steps, n_units) * ms
+        objects.set_delay("act1->inner", objects.delay("act1->inner") + own)
+
+    assert_same(simulate(spiking, images, target="numpy", record=True, change=change), made)
+    zero = []
+
+    def no_delay(objects):
+        objects.set_delay("act1->inner", 0 * ms)
+        zero.append(objects.delay("act1->inner") / ms)
+
+    simulate(spiking, images[:1], target="numpy", change=no_delay)
+    assert zero[0].shape == (n_positions * n_units,) and not zero[0].any()
+
+
+@pytest.mark.parametrize(
+    ("connection", "delay", "said"),
+    [
+        ("act1->act9", 1 * ms, "no connection 'act1->act9'; there are input->act1, act1->inner"),
+        ("act1->inner", 1 * mV, "act1->inner: a delay is a time"),
+        ("act1->inner", 3, "act1->inner: a delay has a unit, 2\\*ms say, got 3"),
+        ("act1->inner", -1 * ms, "act1->inner: a delay is a time of at least 0 s"),
+        ("act1->inner", [1, 2] * ms, r"act1->inner: \(2,\) delays, where one or \d+ are needed"),
+    ],
+)
+def test_what_is_no_delay_is_refused(case, connection, delay, said):
+    """Wrong names, units and numbers against the message."""
+    spiking, images = case
+    with pytest.raises(ValueError, match=said):
+        simulate(
+            spiking,
+            images[:1],
+            target="numpy",
+            change=lambda objects: objects.set_delay(connection, delay),
+        )
