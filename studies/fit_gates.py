@@ -16,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import argparse
 from collections.abc import Sequence
 
+from ann2brian.models.schemes.amos.gate_fits import FITS_FILE
 from ann2brian.studies.amos.gate_fitting import (
     EVALUATIONS,
-    FITS_FILE,
     QUICK_EVALUATIONS,
     improve,
     parse_key,

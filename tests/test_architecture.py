@@ -7,7 +7,7 @@ import pytest
 from ann2brian.models.places import ROOT
 
 GROUND = ("models.arrays", "models.checks", "models.dyadic", "models.places")
-SCHEMES = ("amos", "burst", "noise", "albsnn")
+SCHEMES = tuple(sorted(path.parent.name for path in ROOT.glob("models/schemes/*/__init__.py")))
 DATA = (*GROUND, "models.networks", "models.spiking")
 # Room: what its files may import beside each other. The longest name that fits a module counts.
 MAY_IMPORT = {

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-import tomllib
+from pathlib import Path
 
 import pytest
 from ann2brian.models.places import ROOT
@@ -10,18 +10,20 @@ from ann2brian.models.places import ROOT
 PACKAGES = ("models", "analysis")
 
 
-def test_every_folder_is_installed():
-    """Packages in pyproject.toml against the folders; studies stay in the checkout."""
-    setup = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    folders = {
-        "ann2brian." + ".".join(path.parent.relative_to(ROOT).parts)
+def test_every_folder_is_installed(installed):
+    """Files of an installation against those of the checkout; studies stay there."""
+    site = installed / "site" / "ann2brian"
+    kinds = (".py", ".h", ".json", ".mplstyle", ".safetensors")
+    wanted = {
+        path.relative_to(ROOT)
         for package in PACKAGES
-        for path in (ROOT / package).rglob("__init__.py")
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in kinds
     }
-    assert set(setup["packages"]) == {"ann2brian", *folders}
-    for package in PACKAGES:
-        for path in (ROOT / package).rglob("*.py"):
-            assert (path.parent / "__init__.py").exists(), f"{path.parent} is no package"
+    found = {p.relative_to(site) for p in site.rglob("*") if p.suffix in kinds}
+    assert found == wanted | {Path("__init__.py")}
+    for path in wanted:
+        assert (ROOT / path.parent / "__init__.py").exists() or path.parent.name == "trained"
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,10 @@ def installed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("installed")
     source = folder / "source"
     files = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True, check=True
+        ["git", "-C", str(ROOT), "ls-files", "-co", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     for name in (n for n in files if n.split("/")[0] in (*PACKAGES, "ann2brian") or "/" not in n):
         if (ROOT / name).exists():

@@ -50,7 +50,7 @@ def test_every_public_name_is_there():
         if isinstance(node, ast.ImportFrom) and node.level
         for alias in node.names
     }
-    assert seen == set(ab.__all__)
+    assert {name for name in ab.__all__ if not name.endswith("Options")} <= seen <= set(ab.__all__)
     with pytest.raises(AttributeError, match="no attribute 'AmosOption'"):
         _ = ab.AmosOption
 
@@ -91,7 +91,7 @@ def test_a_conversion_runs_and_shows_the_same_as_its_reference():
     """From a shipped network to predictions by public names only."""
     images, labels = (part[:20] for part in ab.load_images("digits", "test"))
     conversion = ab.convert(ab.load_network(ab.trained("digits-noise")), ab.NoiseOptions(n_steps=2))
-    recording = ab.simulate(conversion.spiking, images, target="numpy")
+    recording = ab.simulate(conversion, images, target="numpy")
     assert isinstance(recording, ab.Recording)
     assert np.array_equal(recording.scores, ab.reference(conversion, images).scores)
     assert ab.accuracy(recording.scores[:, -1], labels) > 0.8

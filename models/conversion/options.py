@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
@@ -154,6 +154,25 @@ class Options:
         """Refuse values out of range."""
         for declared in options_of(type(self)):
             declared.check(getattr(self, declared.name))
+
+    @classmethod
+    def given(cls, options: Self | None) -> Self:
+        """These options, or the defaults for None.
+
+        Raises
+        ------
+        TypeError
+            If it is something else: the calibration images, say, which come after the options.
+        """
+        if options is None:
+            return cls()
+        if not isinstance(options, cls):
+            what = type(options).__name__
+            raise TypeError(
+                f"options must be {cls.__name__}, got {what}; convert takes network, "
+                "options, calibration in this order"
+            )
+        return options
 
     @classmethod
     def declared(cls, name: str) -> Option:

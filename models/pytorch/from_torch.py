@@ -1,4 +1,4 @@
-"""From a PyTorch module to a `Network`; with `models.pytorch.units` all that needs torch here.
+"""From a PyTorch module to a `Network`.
 
 PyTorch is channels-first and we are channels-last, so kernels are transposed and the inputs of
 the first Linear after a Flatten are reordered. Nothing else changes: the logits are those of

@@ -268,7 +268,8 @@ def _condition(
 ) -> None:
     """Run one case and write its tables, and its spike trains if it is the one that is shown."""
     spiking, images = case.conversion.spiking, case.subject.images
-    is_kept = spiking.n_neurons * len(images) <= study.records_all
+    is_small = spiking.n_neurons * len(images) <= study.records_all
+    is_kept = is_small or (len(images) <= arguments.spikes and not arguments.pipelined)
     print(f"{case.title}: {spiking.n_neurons} neurons, {spiking.n_synapses} synapses")
     with console.progress(case.title, len(images)) as report:
         recording = measures.simulated(

@@ -275,9 +275,7 @@ def other_value(option):
     if option.kind is bool:
         return ()
     if option.choices:
-        return (next(c for c in option.choices if c != option.default and c != "drawn"),)
-    if option.name == "start":
-        return ("drawn",)
+        return (next(choice for choice in option.choices if choice != option.default),)
     value = {"n_steps": 1, "weight_bits": 12, "guard_ms": 6, "delay_ms": 4, "intra_burst_ms": 1}
     if option.name in value:
         return (value[option.name],)

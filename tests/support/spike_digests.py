@@ -11,52 +11,49 @@ import json
 from pathlib import Path
 
 import numpy as np
-from ann2brian.models.engine.simulate import TARGETS, simulate
-from ann2brian.models.networks import datasets
-from ann2brian.models.networks.weight_files import load_network, trained
-from ann2brian.models.schemes.albsnn import conversion as albsnn
-from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
-from ann2brian.models.schemes.amos import conversion as amos
-from ann2brian.models.schemes.amos.options import AmosOptions
-from ann2brian.models.schemes.burst import conversion as burst
-from ann2brian.models.schemes.burst.options import BurstOptions
-from ann2brian.models.schemes.noise import conversion as noise
-from ann2brian.models.schemes.noise.options import NoiseOptions
+from ann2brian.models.engine.simulate import TARGETS
+
+from ann2brian import (
+    AlbsnnOptions,
+    AmosOptions,
+    BurstOptions,
+    NoiseOptions,
+    convert,
+    load_images,
+    load_network,
+    simulate,
+    trained,
+)
 
 STORED = Path(__file__).resolve().parents[1] / "data" / "spike_digests.json"
 IMAGES = 6
 CALIBRATION = 200
 
-# Scheme, network and options; the same spikes on every target.
+# Network and options; the same spikes on every target.
 CASES = {
-    "amos, ReLU": (amos, "digits-relu", AmosOptions(neurons_per_gate=6)),
-    "amos, SiLU": (amos, "digits-silu", AmosOptions(neurons_per_gate=4)),
-    "burst": (burst, "digits-burst", BurstOptions(n_steps=6)),
+    "amos, ReLU": ("digits-relu", AmosOptions(neurons_per_gate=6)),
+    "amos, SiLU": ("digits-silu", AmosOptions(neurons_per_gate=4)),
+    "burst": ("digits-burst", BurstOptions(n_steps=6)),
     "burst, alternating": (
-        burst,
         "digits-qcfs",
         BurstOptions(n_steps=4, timing="alternating", pooling="gated"),
     ),
-    "noise, residual": (noise, "digits-noise", NoiseOptions(n_steps=4, leak=0.5)),
-    "albsnn": (albsnn, "digits-albsnn", AlbsnnOptions(n_steps=2)),
+    "noise, residual": ("digits-noise", NoiseOptions(n_steps=4, leak=0.5)),
+    "albsnn": ("digits-albsnn", AlbsnnOptions(n_steps=2)),
 }
 # Neurons that draw random numbers of their own: the same spikes on one target only.
 RANDOM = {
-    "noise, memoryless": (noise, "digits-noise", NoiseOptions(n_steps=3, rule="memoryless")),
-    "noise, diffusive": (noise, "digits-noise", NoiseOptions(n_steps=3, rule="diffusive")),
+    "noise, memoryless": ("digits-noise", NoiseOptions(n_steps=3, rule="memoryless")),
+    "noise, diffusive": ("digits-noise", NoiseOptions(n_steps=3, rule="diffusive")),
 }
 
 
 def digest(case, target):
     """SHA-256 of a case's spikes, sorted, and of its scores, as little-endian 8-byte numbers."""
-    scheme, name, options = (CASES | RANDOM)[case]
-    network = load_network(trained(name))
-    images = datasets.load("digits", "test")[0][:IMAGES]
-    if scheme in (amos, burst):
-        calibration = datasets.load("digits", "train")[0][:CALIBRATION]
-        spiking = scheme.convert(network, calibration, options).spiking
-    else:
-        spiking = scheme.convert(network, options).spiking
+    name, options = (CASES | RANDOM)[case]
+    images = load_images("digits", "test")[0][:IMAGES]
+    calibration = load_images("digits", "train")[0][:CALIBRATION]
+    spiking = convert(load_network(trained(name)), options, calibration)
     run = simulate(spiking, images, target=target, record=True, batch=2, pipelined=True, seed=5)
     assert len(run.spikes) > 100
     found = hashlib.sha256()

@@ -107,7 +107,7 @@ def convert(
     ValueError
         If a layer cannot be converted; the message names it.
     """
-    options = options or AlbsnnOptions()
+    options = AlbsnnOptions.given(options)
     network = on_grid(network, options.weight_bits)
     _require_convertible(network)
     binary = tuple(layer.name for layer in network.layers if isinstance(layer, BinaryConv2D))

@@ -91,7 +91,7 @@ def convert(
     ValueError
         If a layer cannot be converted; the message names it. If there are no training images.
     """
-    options = options or AmosOptions()
+    options = AmosOptions.given(options)
     network = network.fold_batch_norm()
     layers = [layer for layer in network.layers if isinstance(layer, Activation)]
     linear_paths(network, network.layers[-1].name)  # refuses, by name, what has no gate

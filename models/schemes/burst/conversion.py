@@ -92,7 +92,7 @@ def convert(
     ValueError
         If a layer cannot be converted; the message names it. If there are no training images.
     """
-    options = options or BurstOptions()
+    options = BurstOptions.given(options)
     network = network.fold_batch_norm()
     _require_convertible(network)
     calibration = required(calibration)

@@ -100,7 +100,7 @@ def convert(
     ValueError
         If a layer cannot be converted; the message names it.
     """
-    options = options or NoiseOptions()
+    options = NoiseOptions.given(options)
     network = network.fold_batch_norm()
     for layer in network.layers:
         if isinstance(layer, Activation | QuantisedReLU):

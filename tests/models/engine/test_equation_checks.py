@@ -59,7 +59,8 @@ LEAKY = {"v : volt": "dv/dt = -v/ms : volt"}
         ({"equations": {"v : volt": "v volt"}}, "equation 'v volt': it has not the form"),
         (
             {"equations": {"v : volt": "v : wolt"}},
-            "equation 'v : wolt': Error parsing the unit specification",
+            # Brian2 2.9 has words of its own before this, see docs/brian2-releases.md.
+            "equation 'v : wolt': ... Unit specification refers to 'wolt', but this is not a base",
         ),
         (
             {"equations": {"(constant)": "(constnt)"}},
@@ -113,7 +114,8 @@ def test_an_error_names_type_and_line(case, edit, said):
     if said is None:
         assert found is None
     else:
-        assert found.startswith(f"neuron type 'amos': {said}")
+        start, _, rest = said.partition("... ")
+        assert found.startswith(f"neuron type 'amos': {start}") and rest in found
         assert "\n" not in found
 
 

@@ -29,8 +29,6 @@ from tests.support.networks import (
     slow_unless,
 )
 
-SHIPPED_AND_COMPILED = ("digits-relu", "cpp_standalone")
-
 
 def convert(network, images, **options):
     options = {"neurons_per_gate": 4, **options}
@@ -47,25 +45,11 @@ def case():
     return spiking, images, amos_reference.run(conversion, images)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_numpy_target_equals_reference(case, settings):
-    """Brian2's NumPy target against the slot-by-slot reference, for any batch and processes."""
+@pytest.mark.parametrize("settings", [s for s in SETTINGS if s["batch"] == 64], ids=str)
+def test_more_images_than_copies_equal_reference(case, settings):
+    """Brian2's NumPy target against the slot-by-slot reference, the last copies half empty."""
     spiking, images, reference = case
     assert_same(simulate(spiking, images, target="numpy", record=True, **settings), reference)
-
-
-@pytest.mark.parametrize(
-    ("target", "settings"),
-    slow_unless(
-        lambda target, settings: target == "cpp_standalone" and settings == BUSIEST,
-        itertools.product(COMPILED, SETTINGS),
-    ),
-    ids=str,
-)
-def test_compiled_targets_equal_reference(case, target, settings):
-    """C++ standalone and Cython against the reference, for any batch and processes."""
-    spiking, images, reference = case
-    assert_same(simulate(spiking, images, target=target, record=True, **settings), reference)
 
 
 @pytest.mark.parametrize("period", [1, 2, 4])
@@ -140,7 +124,7 @@ def test_signed_input_is_coded_as_spikes():
 @pytest.mark.parametrize(
     ("name", "target"),
     slow_unless(
-        lambda name, target: target == "numpy" or (name, target) == SHIPPED_AND_COMPILED,
+        lambda name, target: target == "numpy" or (name, target) == ("digits-relu", COMPILED[0]),
         itertools.product(shipped("amos"), ("numpy", *COMPILED)),
     ),
 )

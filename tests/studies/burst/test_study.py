@@ -19,9 +19,11 @@ from ann2brian.models.schemes.burst.options import BurstOptions
 from ann2brian.studies import run_burst
 from ann2brian.studies.burst import conditions as burst_conditions
 from ann2brian.studies.burst.conditions import Condition
+from ann2brian.studies.burst.figures import burst_accuracy, burst_matched
 from ann2brian.studies.frame import result_folder as common
 from ann2brian.studies.frame import study as frame
 from ann2brian.studies.frame.conditions import Case
+from ann2brian.studies.frame.figures import Result
 from ann2brian.studies.frame.spike_files import load_spikes
 
 NORMALISATIONS, POOLINGS, TIMINGS = (
@@ -117,7 +119,7 @@ def out(tmp_path_factory):
 @pytest.fixture(scope="module")
 def quick(out):
     """Result of the quick run that most tests look at."""
-    return study(out, figures=True)
+    return study(out)
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +207,7 @@ def test_accuracy_over_time_against_reference(result, request):
         phase_ms = options.gamma * options.intra_burst_ms + options.guard_ms
         np.testing.assert_allclose(rows["time_ms"], phases * phase_ms + options.intra_burst_ms)
 
-        logits = run.scores / steps[:, None]
+        logits = run.scores
         predictions = logits.argmax(axis=2)
         trained = expected.logits.argmax(axis=1)
         for column, truth in (("accuracy", expected.labels), ("agreement", trained)):
@@ -538,17 +540,17 @@ def test_shapes_are_checked_where_they_can_be(
 def test_curves_that_never_get_there(out):
     """A run too short for any accuracy against a complete result with nothing to match."""
     sizes = ["--images", "3", "--spikes", "1", "--steps", "1", "--baseline-steps", "1"]
-    folder = study(out, "--gamma", 1, sizes=sizes, figures=True)
+    folder = study(out, "--gamma", 1, sizes=sizes)
     assert table(folder, "metrics")["snn_accuracy"].max() < 0.9
     assert table(folder, "matched").empty
-    assert (folder / "figures" / "burst_accuracy.png").exists()
-    assert not (folder / "figures" / "burst_matched.png").exists()
+    assert burst_accuracy(Result(folder)) is not None
+    assert burst_matched(Result(folder)) is None
 
 
 # ---- networks ----
 
 
-def test_quantised_network_is_exact_in_one_step(out):
+def test_quantised_network_is_exact_in_one_step(out, quick):
     """Logits after one step against those of the trained network: equal, without a baseline."""
     sizes = ["--network", "digits-qcfs", "--images", "20", "--spikes", "3", "--steps", "1"]
     folder = study(out, sizes=sizes)
@@ -565,10 +567,10 @@ def test_quantised_network_is_exact_in_one_step(out):
     assert layers.loc[["act1", "act2"], "bias"].abs().max() < 1e-12
     assert layers.loc[["act1", "act2"], "sin_fraction"].tolist() == [0, 0]
     # The last logits are not exact if the steps go wrong: a network without this property.
-    assert table(study(out), "metrics")["equal_logits"].tolist() == [0, 0]
+    assert table(quick, "metrics")["equal_logits"].tolist() == [0, 0]
 
 
-def test_quantised_network_takes_one_step_by_default(out):
+def test_quantised_network_takes_one_step_by_default(out, no_runs):
     """No --steps for a quantised network, and several, against the steps that are run."""
     sizes = ["--network", "digits-qcfs", "--images", "1", "--spikes", "1"]
     assert table(study(out, sizes=sizes), "metrics")["n_steps"].tolist() == [1]
@@ -595,16 +597,3 @@ def test_seed_decides_the_calibration_images(quick, out):
     ours, theirs = (row_of(folder, SHOWN) for folder in (quick, study(out, "--seed", 2)))
     assert ours["ann_accuracy"] == theirs["ann_accuracy"]
     assert ours["spikes_per_image"] != theirs["spikes_per_image"]
-
-
-def test_what_is_printed(out, capsys):
-    """The printed summary against metrics.csv, condition by condition, and the result's folder."""
-    capsys.readouterr()
-    folder = study(out, sizes=TINY)
-    said = capsys.readouterr().out
-    for row in table(folder, "metrics").to_dict("records"):
-        part = said.split(f"burst, digits, digits-burst, {row['condition']}\n")[1].split("\n\n")[0]
-        assert f"accuracy, spiking network  {row['snn_accuracy']:.2%}" in part
-        assert f"spikes per image           {row['spikes_per_image']:.0f}" in part
-        assert f"biological time            {row['latency_ms']:g} ms" in part
-    assert f"results: {folder}\n" in said

@@ -271,7 +271,8 @@ def test_damaged_data_file(fashion, tmp_path, capsys, file, damage):
     """Data files cut short or altered against the message that names file and remedy."""
     path = fashion / "fashion-mnist" / f"{file}-ubyte.gz"
     path.write_bytes(damage(path.read_bytes()))
-    said = refused(capsys, tmp_path / "out", "--dataset", "fashion-mnist", "--data", str(fashion))
+    flags = ["--dataset", "fashion-mnist", "--data", str(fashion), "--images", "2"]
+    said = refused(capsys, tmp_path / "out", *flags)
     assert said.startswith(f"{path}: damaged or cut short")
     assert "Replace the file" in said
 
@@ -337,13 +338,6 @@ def test_conversion_option_out_of_range(option, value, message):
         (["--gate", "silu", "--network", "digits-relu"], "--gate silu: digits-relu has relu"),
         (["--gate", "tanh"], "--gate: invalid choice: 'tanh'"),
         (["--network", "resnet"], "no trained network 'resnet'.*digits-relu"),
-        (["--network", "no.safetensors"], "no.safetensors: no such weight file.*digits-relu"),
-        (["--network", "fashion-relu"], r"fashion-relu.* \(28, 28, 1\), digits has \(8, 8, 1\)"),
-        (["--dataset", "mnist"], "--dataset: invalid choice: 'mnist'"),
-        (["--images", "0"], "--images: '0' is not a whole number of at least 1"),
-        (["--batch", "0"], "--batch: '0' is not a whole number of at least 1"),
-        (["--jobs", "-1"], "--jobs: '-1' is not a whole number of at least 1"),
-        (["--seed", "-1"], "--seed: '-1' is not a whole number of at least 0"),
         (["--target", "cuda"], "--target: invalid choice: 'cuda'.*cpp_standalone"),
         (["--slot-ms", "inf"], "slot_ms must be above 0 and finite, got inf"),
     ],
@@ -352,15 +346,6 @@ def test_conversion_option_out_of_range(option, value, message):
 def test_flag_out_of_range(tmp_path, capsys, flags, message):
     """Bad values of flags against the one line that names the flag or option and the value."""
     assert re.search(message, refused(capsys, tmp_path, *flags))
-
-
-def test_more_images_than_there_are(tmp_path, capsys):
-    """--images above the test set against the message with both numbers."""
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:  # without --quick, which asks for 50 at most
-        run_amos.main(["--target", "numpy", "--out", str(tmp_path), "--images", "541"])
-    assert stop.value.code == 2
-    assert capsys.readouterr().err == "error: --images 541: digits has 540\n"
 
 
 @pytest.mark.parametrize(
@@ -374,7 +359,7 @@ def test_more_images_than_there_are(tmp_path, capsys):
         ({"record": ["act1", "act9"]}, "record: no layer 'act9'; there are input, act1, act2"),
         ({"traces": {"act9": [0]}}, "traces: no layer 'act9'; there are input, act1, act2"),
         ({"traces": {"act4": [24]}, "batch": 1}, "traces: neurons of layer 'act4' are 0 to 23"),
-        ({"traces": {"act4": [0]}, "batch": 2}, "traces need batch=1"),
+        ({"traces": {"act4": [0]}, "batch": 2}, "traces show one image at a time.* got batch=2"),
     ],
     ids=str,
 )

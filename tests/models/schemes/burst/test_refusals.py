@@ -254,9 +254,9 @@ def test_layer_that_is_always_silent(tmp_path, capsys):
 @pytest.mark.parametrize(
     "flags, message",
     [
-        (["--steps", "0"], "--steps: '0' is not a whole number of at least 1"),
-        (["--steps", "2.5"], "--steps: '2.5'"),
-        (["--gamma", "0"], "--gamma: '0' is not a whole number of at least 1"),
+        (["--steps", "0"], "--steps: n_steps must be a whole number from 1 to 4096, got 0"),
+        (["--steps", "2.5"], "--steps: n_steps must be .* got '2.5'"),
+        (["--gamma", "0"], "--gamma: gamma must be a whole number from 1 to 64, got 0"),
         (["--gamma", "2", "65"], "gamma must be a whole number from 1 to 64, got 65"),
         (["--baseline-steps", "-1"], "--baseline-steps: '-1' is not a whole number of at least 0"),
         (["--baseline-steps", "4097"], "--baseline-steps: .* from 1 to 4096, got 4097"),
@@ -264,7 +264,7 @@ def test_layer_that_is_always_silent(tmp_path, capsys):
         (["--percentile", "0"], "percentile must be above 0 and at most 100, got 0.0"),
         (["--percentile", "100.1"], "percentile must be .*got 100.1"),
         (["--percentile", "nan"], "percentile must be .*got nan"),
-        (["--percentile", "x"], "--percentile: invalid float value: 'x'"),
+        (["--percentile", "x"], "--percentile: percentile must be .* got 'x'"),
         (["--initial", "1"], "initial must be at least 0 and below 1, got 1.0"),
         (["--initial", "-0.5"], "initial must be .*got -0.5"),
         (["--initial", "nan"], "initial must be .*got nan"),
@@ -285,7 +285,7 @@ def test_layer_that_is_always_silent(tmp_path, capsys):
         (["--guard-ms", "0"], "delay_ms 2.0 is longer than guard_ms 0.0"),
         (["--weight-bits", "1"], "weight_bits must be a whole number from 2 to 24, got 1"),
         (["--weight-bits", "25"], "weight_bits .*got 25"),
-        (["--weight-bits", "x"], "--weight-bits: invalid int value: 'x'"),
+        (["--weight-bits", "x"], "--weight-bits: weight_bits must be .* got 'x'"),
         (["--spikes", "0"], "--spikes: '0' is not a whole number of at least 1"),
         (["--calibration", "0"], "--calibration: '0' is not a whole number of at least 1"),
         (["--network", "resnet"], "no trained network 'resnet'.*digits-burst"),
@@ -325,7 +325,10 @@ def test_values_at_the_ends_are_taken(tmp_path, flags):
     "flags, message",
     [
         (["--images", "541"], "--images 541: digits has 540"),
-        (["--steps", "4097"], "n_steps must be a whole number from 1 to 4096, got 4097"),
+        (
+            ["--steps", "4097"],
+            "argument --steps: n_steps must be a whole number from 1 to 4096, got 4097",
+        ),
     ],
     ids=" ".join,
 )

@@ -61,8 +61,8 @@ def case():
     return leaky_case(noisy(pooled_network()))
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_any_batch_and_processes_equal_reference(case, settings):
+@pytest.mark.parametrize("settings", [SETTINGS[i] for i in (0, 3, 6, 7, 9, 10)], ids=str)
+def test_given_noise_equals_reference(case, settings):
     """The same noise for any number of images side by side, one after another, and processes."""
     spiking, injections, images, reference = case
     run = simulate(spiking, images, target="numpy", record=True, inject=injections, **settings)
@@ -78,12 +78,12 @@ def compiled_case():
 @pytest.mark.parametrize(
     ("target", "settings"),
     slow_unless(
-        lambda _, settings: settings == BUSIEST,
+        lambda target, settings: (target, settings) == ("cpp_standalone", BUSIEST),
         itertools.product(COMPILED, [BUSIEST, SETTINGS[5], SETTINGS[10]]),
     ),
     ids=str,
 )
-def test_compiled_targets_equal_reference(compiled_case, target, settings):
+def test_given_noise_equals_reference_on_compiled_targets(compiled_case, target, settings):
     """The compiled targets, for some of the same settings."""
     spiking, injections, images, reference = compiled_case
     run = simulate(spiking, images, target=target, record=True, inject=injections, **settings)
