@@ -107,4 +107,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_NAMES, *_options()})
+    return sorted({*(name for name in globals() if name[0] == "_"), *_NAMES, *_options()})

@@ -38,7 +38,7 @@ def test_every_public_name_is_there():
     for name in ab.__all__:
         if name != "from_torch":  # needs PyTorch
             assert getattr(ab, name) is not None
-        assert name in dir(ab)
+    assert [name for name in dir(ab) if name[0] != "_"] == sorted(ab.__all__)
     assert ab.load_network is load_network
     assert {scheme.options for scheme in ab.SCHEMES.values()} == {
         getattr(ab, name) for name in ab.__all__ if name.endswith("Options")
@@ -75,7 +75,8 @@ def test_reprs_are_short():
     )
     network = everything()
     conversion = ab.convert(network, ab.AmosOptions(), images_for(network, 4))
-    things = [*network.layers, network.input, conversion, relu_gate(4, 1.0)]
+    expected = ab.reference(conversion, images_for(network, 4))
+    things = [*network.layers, network.input, conversion, relu_gate(4, 1.0), expected]
     for thing in things:
         assert repr(thing).startswith(type(thing).__name__ + "(")
         assert "array" not in repr(thing) and "\n" not in repr(thing)

@@ -20,7 +20,7 @@ from .pooling import PoolingNeuron
 Respond = Callable[[Population, int, Array, Array, Array], tuple[Array, Array]]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ReferenceRun:
     """What the algorithm does with some images.
 
@@ -44,6 +44,13 @@ class ReferenceRun:
     potentials: dict[str, Array]
     scores: Array
     spikes: Spikes
+
+    def __repr__(self) -> str:
+        n_images, n_steps, _ = self.scores.shape
+        return (
+            f"ReferenceRun({n_images:,} images, {n_steps:,} steps, "
+            f"{len(self.counts)} layers, {len(self.spikes):,} spikes)"
+        )
 
 
 def step_by_step(

@@ -115,6 +115,10 @@ def traced_neurons(
     network: SpikingNetwork, traces: Mapping[str, Sequence[int]]
 ) -> dict[str, Integers]:
     """Neurons to trace, by type, in the order of the layers; for one copy."""
+    if not isinstance(traces, Mapping):
+        raise TypeError(
+            f"traces: neurons by layer are needed, {{'act1': [0, 1]}} say, got {traces!r}"
+        )
     names = [population.name for population in network.populations]
     unknown = [name for name in traces if name not in names]
     if unknown:

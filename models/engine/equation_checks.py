@@ -125,7 +125,13 @@ def _require_variables(kind: NeuronType, set_outside: Sequence[str], group: Neur
             )
     for name in in_volt:
         if group.variables[name].dim is not volt.dim:
-            raise _Fault(f"{name!r} has to be in volt")
+            lines = [
+                line
+                for line in _lines(kind.equations)
+                if re.match(rf"(d{name}\s*/\s*dt\s*=|([\w\s,]*,\s*)?{name}\s*[=:,])", line)
+            ]
+            where = "".join(f"equation {line!r}: " for line in lines[:1])
+            raise _Fault(f"{where}{name!r} has to be in volt")
 
 
 def _check_threshold(kind: NeuronType, group: NeuronGroup) -> None:

@@ -417,7 +417,17 @@ def input_coding(images: np.ndarray, maximum: int, is_dyadic: bool = False) -> I
     -------
     InputCoding
         For unsigned images.
+
+    Raises
+    ------
+    ValueError
+        If the images have not four axes.
     """
+    if images.ndim != 4:
+        raise ValueError(
+            f"images must have shape (n, rows, columns, channels), got {images.shape}; "
+            "grey images have one channel: images[..., None]"
+        )
     mean = images.mean(axis=(0, 1, 2), dtype=np.float64)
     std = images.std(axis=(0, 1, 2), dtype=np.float64)
     gain, offset = 1.0 / std, -mean / std

@@ -73,6 +73,16 @@ class Population:
     largest_input: float = 0.0
     input_step: float = np.inf
 
+    def __post_init__(self) -> None:
+        """Refuse parameters of another shape."""
+        wanted = (self.n_positions, *self.shape)
+        for name, values in self.parameters.items():
+            if np.shape(values) != wanted:
+                raise ValueError(
+                    f"population {self.name!r}: parameter {name!r} has shape {np.shape(values)}, "
+                    f"{wanted} are needed (positions, rows, columns, channels)"
+                )
+
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.shape))
         return f"Population({self.name}: {shape} units, {self.n_neurons:,} {self.neurons} neurons)"

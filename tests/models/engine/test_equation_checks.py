@@ -72,7 +72,11 @@ LEAKY = {"v : volt": "dv/dt = -v/ms : volt"}
         ),
         ({"equations": {"age : integer": ""}}, "the equations define no 'age', which the network"),
         ({"equations": {"theta : volt (constant)": ""}}, "the equations define no 'theta'"),
-        ({"equations": {"v : volt": "v : amp"}}, "'v' has to be in volt"),
+        ({"equations": {"v : volt": "v : amp"}}, "equation 'v : amp': 'v' has to be in volt"),
+        (
+            {"equations": {"v : volt": "dv/dt = -v/(2*ms) : amp"}},
+            "equation 'dv/dt = -v/(2*ms) : amp': 'v' has to be in volt",
+        ),
         ({"equations": LEAKY, "method": "exat"}, "method 'exat': there are euler, exact,"),
         (
             {"equations": {"v : volt": "dv/dt = -v**2/ms/volt : volt"}},

@@ -10,7 +10,7 @@ import pytest
 from ann2brian.models.engine import builds
 from ann2brian.models.engine.delivery import HEADER
 from ann2brian.models.places import ROOT, cache_folder
-from ann2brian.studies.frame.result_folder import provenance
+from ann2brian.studies.frame.provenance import provenance
 from brian2 import Network, NeuronGroup, Synapses, ms, prefs
 from packaging.requirements import Requirement
 

@@ -258,6 +258,8 @@ def test_traces_take_one_image_at_a_time(case):
     for options in ({"batch": 2}, {"jobs": 2}):
         with pytest.raises(ValueError, match="batch=1, jobs=1 and at most 1000 images, got"):
             simulate(spiking, images[:3], target="numpy", traces=traces, **options)
+    with pytest.raises(TypeError, match="traces: neurons by layer are needed"):
+        simulate(spiking, images[:1], target="numpy", traces=["act1"])
 
 
 def test_changed_equations_run_on_every_target(case):

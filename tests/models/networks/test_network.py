@@ -18,7 +18,7 @@ from ann2brian.models.networks.layers import (
     QuantisedReLU,
     Spike,
 )
-from ann2brian.models.networks.network import InputCoding, Network, accuracy
+from ann2brian.models.networks.network import InputCoding, Network, accuracy, input_coding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import correlate
@@ -448,6 +448,12 @@ def test_malformed_input_coding(changes, message):
     """An input coding with one wrong field against the message that names the field."""
     with pytest.raises(ValueError, match=f"input: .*{message}"):
         replace(coding(), **changes)
+
+
+def test_input_coding_needs_four_axes():
+    """Grey images without an axis of channels are refused by shape, and a remedy is named."""
+    with pytest.raises(ValueError, match=r"got \(5, 4, 4\); .*images\[\.\.\., None\]"):
+        input_coding(np.zeros((5, 4, 4), np.uint8), maximum=16)
 
 
 def with_value(value, dtype):
