@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -164,6 +165,15 @@ def test_metrics_have_a_column_for_each_option(study, result):
     for option in options_of(study.scheme.options):
         if option.name not in (*study.published.varies, "mean", "sigma"):
             assert row[option.name] == option.default
+
+
+def test_every_column_of_metrics_is_explained(study, result):
+    """Columns against the tables of docs/read-a-recording.md and the options of the scheme."""
+    page = (ROOT / "docs/read-a-recording.md").read_text()
+    rows = [line for line in page.partition("### Columns of")[2].splitlines() if line[:3] == "| `"]
+    explained = {column for row in rows for column in re.findall(r"`(\w+)`", row.split("|")[1])}
+    explained |= {option.name for option in options_of(study.scheme.options)}
+    assert set(table(result, "metrics").columns) <= explained
 
 
 def test_configuration_and_provenance(study, result):
