@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ann2brian.studies.benchmarks.published import BENCHMARK, TRAINING
@@ -26,9 +27,9 @@ REPORTS: tuple[Reported, ...] = (*STUDIES, TRAINING, BENCHMARK)
 
 def recipes() -> dict[str, Recipe]:
     """One recipe for each network, shipped or not; only this needs PyTorch."""
-    from ann2brian.studies.albsnn.recipes import RECIPES as ALBSNN_RECIPES
-    from ann2brian.studies.amos.recipes import RECIPES as AMOS_RECIPES
-    from ann2brian.studies.burst.recipes import RECIPES as BURST_RECIPES
-    from ann2brian.studies.noise.recipes import RECIPES as NOISE_RECIPES
+    found = (import_module(f"ann2brian.studies.{name}.recipes") for name in NAMES if _trains(name))
+    return {name: recipe for module in found for name, recipe in module.RECIPES.items()}
 
-    return AMOS_RECIPES | BURST_RECIPES | NOISE_RECIPES | ALBSNN_RECIPES
+
+def _trains(name: str) -> bool:
+    return find_spec(f"ann2brian.studies.{name}.recipes") is not None
