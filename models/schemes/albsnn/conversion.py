@@ -194,7 +194,7 @@ def _require_convertible(network: Network) -> None:
         if isinstance(layer, Spike) and layer.mean:
             raise ValueError(
                 f"network {network.name!r}: {layer.label} was trained with noise of mean "
-                f"{layer.mean:g}; run it with studies/run_noise.py"
+                f"{layer.mean:g}; run it with NoiseOptions (studies/run_noise.py)"
             )
     require_spiking(network, SPIKING, (Spike,))
 

@@ -560,7 +560,7 @@ def test_paper_has_the_published_figures_and_ours():
     ("flags", "message"),
     [
         (("--network", "digits-relu"), "Activation 'act1' does not spike.*--scheme albsnn"),
-        (("--network", "digits-noise"), "noise of mean 0.5; run it with studies/run_noise.py"),
+        (("--network", "digits-noise"), "noise of mean 0.5; run it with NoiseOptions"),
         (("--network", "no-such"), "no trained network 'no-such'"),
         (
             ("--dataset", "cifar-10", "--network", "cifar-albsnn"),
