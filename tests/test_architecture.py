@@ -8,6 +8,7 @@ from ann2brian.models.places import ROOT
 
 GROUND = ("models.arrays", "models.checks", "models.dyadic", "models.places")
 SCHEMES = tuple(sorted(path.parent.name for path in ROOT.glob("models/schemes/*/__init__.py")))
+OF_SCHEMES = tuple(f"models.schemes.{x}" for x in SCHEMES)
 DATA = (*GROUND, "models.networks", "models.spiking")
 # Room: what its files may import beside each other. The longest name that fits a module counts.
 MAY_IMPORT = {
@@ -18,7 +19,7 @@ MAY_IMPORT = {
     "models.spiking": (*GROUND, "models.networks"),
     "models.conversion": DATA,
     "models.engine": DATA,
-    "models.schemes": (*DATA, "models.conversion", *(f"models.schemes.{x}" for x in SCHEMES)),
+    "models.schemes": (*DATA, "models.conversion", *OF_SCHEMES),
     **{f"models.schemes.{x}": (*DATA, "models.conversion") for x in SCHEMES},
     **{
         f"models.schemes.{x}.training": (
@@ -44,6 +45,7 @@ TORCH = (
     "studies.training_cost",
     "studies.benchmarks.spikingjelly",
 )
+PACKAGES = ("models", "analysis", "studies")
 OWN_COMMANDS = {"fit_gates": "amos"}  # of a study, beside run_<study>
 
 
@@ -76,10 +78,26 @@ def imports(name, path, known):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) + 1 - node.level] if node.level else []
+            above = (
+                package if package[0] == "ann2brian" else ["ann2brian", *package]
+            )  # as the packages stand in an installation
+            base = above[: len(above) + 1 - node.level] if node.level else []
             base = ".".join([*base, *([node.module] if node.module else [])])
             found |= {f"{base}.{alias.name}" for alias in node.names}
-    found = {target.removeprefix("ann2brian.") for target in found}
+        elif isinstance(node, ast.Call) and node.args:
+            # A module by its name as text; of a name that is put together, what stands first.
+            called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            text = node.args[0]
+            if called in ("import_module", "__import__") and isinstance(text, ast.Constant):
+                target = str(text.value)
+                base = package[: len(package) + 1 - (len(target) - len(target.lstrip(".")))]
+                inner = ".".join([*base, target.lstrip(".")])
+                found.add(inner if target.startswith(".") else target)
+    face = {target for target in found if target.startswith("ann2brian.")}
+    face = {t for t in face if not is_in(t, [f"ann2brian.{p}" for p in PACKAGES])}
+    found = {target.removeprefix("ann2brian.") for target in found - face}
+    if face:
+        found.add("ann2brian")
     return {
         target if target in known else target.rpartition(".")[0]
         for target in found
@@ -117,6 +135,8 @@ def violations(root):
             room = room_of(name)
             if room in MAY_IMPORT and not is_in(target, (room, *MAY_IMPORT[room])):
                 refuse(target, f"{room} may import {', '.join(MAY_IMPORT[room]) or 'nothing'}")
+            if room == "models.schemes" and name != room and is_in(target, OF_SCHEMES):
+                refuse(target, "only the registry imports the schemes")
             if room in GROUND:
                 refuse(target, "the ground imports no other file")
             if name.startswith("studies."):
@@ -161,6 +181,14 @@ def test_imports_follow_the_rules():
         ("models/schemes/noise/x.py", "from ..burst.options import A", "models.schemes.burst"),
         ("models/conversion/x.py", "from ..schemes.burst import options", "models.schemes.burst"),
         ("models/conversion/x.py", "from ann2brian.models.engine import x", "models.engine"),
+        ("models/schemes/noise/x.py", "from ann2brian import simulate", "ann2brian"),
+        ("models/schemes/noise/x.py", "import ann2brian as ab", "ann2brian"),
+        ("models/schemes/noise/x.py", "from .... import simulate", "ann2brian"),
+        ("analysis/figures/x.py", "from ann2brian import models", "models"),
+        ("models/conversion/x.py", "import_module('ann2brian.models.engine.x')", "models.engine"),
+        ("models/conversion/x.py", "importlib.import_module('..engine.x', p)", "models.engine"),
+        ("models/spiking/x.py", "__import__('brian2')", "brian2"),
+        ("models/schemes/helper.py", "from .burst import options", "models.schemes.burst"),
         ("models/dyadic.py", "from .networks import deep", "models.networks.deep"),
         ("models/schemes/burst/reference.py", "import brian2", "brian2"),
         ("models/networks/deep/er.py", "import torch.nn", "torch.nn"),
@@ -180,6 +208,7 @@ def test_planted_violation_is_seen(tmp_path, file, line, named):
         "models/schemes/burst/options.py",
         "studies/frame/x.py",
         "studies/burst/x.py",
+        "ann2brian/__init__.py",
     ):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("A = 1\n")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from brian2 import Equations
-from numpy.typing import NDArray
 
-from ..arrays import Array, Integers
+from ..arrays import Integers
 from ..spiking.inputs import Injection
 from ..spiking.network import SpikingNetwork
 
@@ -33,24 +31,6 @@ def require_whole_number(name: str, value: object, least: int, what: str = "") -
     if not is_whole or int(value) < least:  # type: ignore[call-overload]
         counted = f"{least} {what}".strip()
         raise ValueError(f"{name} must be a whole number of at least {counted}, got {value!r}")
-
-
-def checked_images(network: SpikingNetwork, images: NDArray[Any]) -> Array:
-    """Images as floats, refused unless the network can see them."""
-    shape = network.image_shape
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[1:] != shape or not len(images):
-        raise ValueError(
-            f"images must have shape (n, {shape[0]}, {shape[1]}, {shape[2]}) with n >= 1, got "
-            f"{images.shape}"
-        )
-    images = images.astype(np.float64)
-    if network.coding is not None:
-        return network.coding.check(images)
-    bad = ~np.isfinite(images).all(axis=(1, 2, 3))
-    if bad.any():
-        raise ValueError(f"image {int(np.argmax(bad))} holds NaN or infinite values")
-    return images
 
 
 def recorded_layers(network: SpikingNetwork, record: bool | Sequence[str]) -> tuple[int, ...]:
@@ -120,13 +100,18 @@ def traced_neurons(
             f"traces: neurons by layer are needed, {{'act1': [0, 1]}} say, got {traces!r}"
         )
     names = [population.name for population in network.populations]
+    if not isinstance(traces, Mapping):
+        raise ValueError('traces takes neurons by layer, {"act1": [0, 5]} say')
     unknown = [name for name in traces if name not in names]
     if unknown:
         raise ValueError(f"traces: no layer {unknown[0]!r}; there are {', '.join(names)}")
     offsets = dict.fromkeys((kind.name for kind in network.neurons), 0)
     found: dict[str, list[Integers]] = {kind: [] for kind in offsets}
     for population in network.populations:
-        neurons = np.asarray(traces.get(population.name, ()), dtype=np.int64)
+        neurons = np.asarray(traces.get(population.name, ()))
+        if neurons.ndim != 1 or (neurons.size and neurons.dtype.kind not in "iu"):
+            raise ValueError(f"traces: of layer {population.name!r} a list of whole numbers")
+        neurons = neurons.astype(np.int64)
         size = population.n_neurons
         if ((neurons < 0) | (neurons >= size)).any():
             raise ValueError(f"traces: neurons of layer {population.name!r} are 0 to {size - 1}")

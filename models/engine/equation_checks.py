@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 from brian2 import DimensionMismatchError, Equations, NeuronGroup, get_unit, second, volt
 from brian2 import Network as BrianNetwork
 from brian2.core.clocks import Clock
@@ -78,6 +79,7 @@ def _fault_of(kind: NeuronType, needed: Sequence[str]) -> str | None:
 def _try(kind: NeuronType, needed: Sequence[str]) -> None:
     group = _group_of_equations(kind)
     _require_variables(kind, needed, group)
+    _check_constants(kind, group)
     for line, equation in _equations_of(kind, group):
         where = f"equation {line!r}"
         wanted = group.variables[equation.varname].dim
@@ -134,6 +136,18 @@ def _require_variables(kind: NeuronType, set_outside: Sequence[str], group: Neur
             raise _Fault(f"{where}{name!r} has to be in volt")
 
 
+def _check_constants(kind: NeuronType, group: NeuronGroup) -> None:
+    """Refuse constants that Brian2 would pass over, or that are no number."""
+    for name, value in kind.constants.items():
+        if name in group.variables:
+            raise _Fault(f"constant {name!r}: the neuron has a variable of that name, which counts")
+        if callable(value):
+            continue
+        numbers = np.asarray(value)
+        if numbers.ndim or numbers.dtype.kind not in "biuf" or np.isnan(numbers):
+            raise _Fault(f"constant {name!r}: a number with or without a unit, not {value!r}")
+
+
 def _check_threshold(kind: NeuronType, group: NeuronGroup) -> None:
     where = f"threshold {' '.join(kind.threshold.split())!r}"
     variables = _known(group, _names_in(kind.threshold, where), where)
@@ -157,6 +171,8 @@ def _check_statements(code: str, name: str, group: NeuronGroup) -> None:
         variables = _known(group, _names_in(expression, where), where, new)
         found = _dimensions(expression, variables, where)
         if target in group.variables:
+            if target not in group.equations or target in Equations(BOOKKEEPING):
+                raise _Fault(f"{where}: {target!r} is not the neuron's to set")
             _require_same(found, group.variables[target].dim, where)
         elif target in new:
             _require_same(found, new[target].dim, where)

@@ -21,7 +21,6 @@ from ..spiking.inputs import Injection
 from ..spiking.network import Converted, SpikingNetwork, spiking_network
 from ..spiking.recording import Recording
 from .arguments import (
-    checked_images,
     checked_injections,
     recorded_layers,
     require_whole_number,
@@ -111,7 +110,7 @@ def simulate(
     """
     started = time.perf_counter()
     network = spiking_network(network)
-    images = checked_images(network, images)
+    images = network.check_images(images)
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
     if period is None:

@@ -33,8 +33,11 @@ def scheme_of(options: Options) -> Scheme:
     for scheme in SCHEMES.values():
         if type(options) is scheme.options:
             return scheme
+    got = repr(options)
+    if "\n" in got:
+        got = f"a {type(options).__name__}"
     names = ", ".join(scheme.options.__name__ for scheme in SCHEMES.values())
-    raise TypeError(f"options say which scheme converts: one of {names}, got {options!r}")
+    raise TypeError(f"options say which scheme converts: one of {names}, got {got}")
 
 
 def convert(network: Network, options: Options, calibration: Array | None = None) -> Any:
@@ -58,12 +61,18 @@ def convert(network: Network, options: Options, calibration: Array | None = None
     Raises
     ------
     TypeError
-        If the options are those of no scheme.
+        If the options are those of no scheme, or `network` is not a trained network.
     ValueError
         If a layer cannot be converted, or training images are needed and missing; the message
         names the layer.
     """
-    return scheme_of(options).convert(network, options, calibration)
+    scheme = scheme_of(options)
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"convert takes a trained network first, as load_network and from_torch return it, "
+            f"got a {type(network).__name__}"
+        )
+    return scheme.convert(network, options, calibration)
 
 
 def reference(conversion: Conversion, images: Array) -> ReferenceRun:
@@ -85,7 +94,12 @@ def reference(conversion: Conversion, images: Array) -> ReferenceRun:
     ------
     TypeError
         If it is not a conversion.
+    ValueError
+        If the network cannot see the images.
     """
     if not isinstance(conversion, Conversion):
-        raise TypeError(f"the reference takes what convert returned, got {conversion!r}")
-    return scheme_of(conversion.options).reference(conversion, images)
+        raise TypeError(
+            f"the reference takes what convert returned, got a {type(conversion).__name__}"
+        )
+    scheme = scheme_of(conversion.options)
+    return scheme.reference(conversion, conversion.spiking.check_images(images))

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -295,6 +295,36 @@ class SpikingNetwork:
                 return kind
         names = ", ".join(kind.name for kind in self.neurons)
         raise KeyError(f"no type of neurons {name!r}; there are {names}")
+
+    def check_images(self, images: NDArray[Any]) -> Array:
+        """Images as floats, refused unless the network can see them.
+
+        Parameters
+        ----------
+        images : ndarray, shape (n, height, width, channels)
+            Values that the input population codes.
+
+        Raises
+        ------
+        ValueError
+            Wrong shape, no image, or a value that the network cannot see.
+        """
+        shape = self.image_shape
+        images = np.asarray(images)
+        if images.ndim != 4 or images.shape[1:] != shape or not len(images):
+            raise ValueError(
+                f"images must have shape (n, {shape[0]}, {shape[1]}, {shape[2]}) with n >= 1, got "
+                f"{images.shape}"
+            )
+        if images.dtype.kind not in "biuf":
+            raise ValueError(f"images must be integers or floats, got dtype {images.dtype}")
+        images = images.astype(np.float64)
+        if self.coding is not None:
+            return self.coding.check(images)
+        bad = ~np.isfinite(images).all(axis=(1, 2, 3))
+        if bad.any():
+            raise ValueError(f"image {int(np.argmax(bad))} holds NaN or infinite values")
+        return images
 
     def incoming(self, target: str) -> tuple[Projection, ...]:
         """Weighted projections that end at `target`."""

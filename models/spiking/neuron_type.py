@@ -94,6 +94,8 @@ class NeuronType:
         ValueError
             If a piece is missing or stands there twice, or if no equation or statement uses a
             constant; the message lists the lines there are.
+        TypeError
+            If what is to change is neither text nor a mapping of texts.
 
         Examples
         --------
@@ -111,6 +113,13 @@ class NeuronType:
             "every_phase": every_phase,
             "every_step": every_step,
         }
+        for name, edit in edits.items():
+            pieces = [*edit, *edit.values()] if isinstance(edit, Mapping) else [edit]
+            if edit is not None and not all(isinstance(piece, str) for piece in pieces):
+                raise TypeError(
+                    f"neuron type {self.name!r}: {name} takes a text, or old pieces and new ones "
+                    'as {"old": "new"}'
+                )
         texts = {
             name: edit if isinstance(edit, str) else self._replaced(name, edit)
             for name, edit in edits.items()

@@ -31,6 +31,7 @@ def said_of(case, target="numpy", **edit):
 
 
 KNOWN = "neither of the neuron's variables nor of its constants: age, drive, inhibition, theta, v"
+LEAKY_TAU = {"v : volt": "dv/dt = -v/tau : volt"}
 LEAKY = {"v : volt": "dv/dt = -v/ms : volt"}
 
 
@@ -134,3 +135,26 @@ def test_it_is_the_same_on_every_target(case, tmp_path, monkeypatch, caplog):
     assert len(said) == 1 and None not in said
     assert not list(tmp_path.iterdir())
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        ({"constants": {"theta": 3 * mV}}, "constant 'theta': the neuron has a variable of that"),
+        (
+            {"equations": LEAKY_TAU, "constants": {"tau": "20*ms"}},
+            "constant 'tau': a number with or without a unit, not '20*ms'",
+        ),
+        (
+            {"equations": LEAKY_TAU, "constants": {"tau": float("nan") * ms}},
+            "constant 'tau': a number with or without a unit, not",
+        ),
+        ({"equations": LEAKY_TAU, "constants": {"tau": [1, 2] * ms}}, "constant 'tau': a number"),
+        ({"every_phase": "t = 3*ms"}, "every_phase 't = 3*ms': 't' is not the neuron's to set"),
+        ({"every_step": "i = 3"}, "every_step 'i = 3': 'i' is not the neuron's to set"),
+        ({"reset": "n_spikes = 0"}, "reset 'n_spikes = 0': 'n_spikes' is not the neuron's to set"),
+    ],
+)
+def test_what_brian2_would_pass_over_is_refused(case, edit, said):
+    """A constant behind a variable of its name, one that is no number, and the engine's names."""
+    assert said in str(said_of(case, **edit))

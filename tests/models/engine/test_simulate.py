@@ -262,6 +262,16 @@ def test_traces_take_one_image_at_a_time(case):
         simulate(spiking, images[:1], target="numpy", traces=["act1"])
 
 
+@pytest.mark.parametrize(
+    "traces", [["act1"], {"act1": 5}, {"act1": [0.7]}, {"act1": [True, False]}, {"act1": "all"}]
+)
+def test_traces_take_lists_of_whole_numbers(case, traces):
+    """A mask or a fraction would silently show other neurons than asked for."""
+    spiking, images = case[0], case[1]
+    with pytest.raises(ValueError, match=r"^traces"):
+        simulate(spiking, images[:1], target="numpy", traces=traces)
+
+
 def test_changed_equations_run_on_every_target(case):
     """A leaky membrane against a gate whose thresholds are raised by the same factor."""
     spiking, images, reference = case

@@ -38,3 +38,36 @@ def test_every_scheme_says_itself_what_it_is():
     for what in ("title", "paper", "options"):
         values = [getattr(scheme, what) for scheme in schemes.SCHEMES.values()]
         assert len(set(values)) == len(values)
+
+
+def test_reference_refuses_images_that_the_network_cannot_see():
+    """The same images as a simulation refuses: their shape, their values, none at all."""
+    network = everything()
+    images = images_for(network, 2)
+    for scheme in ("burst", "amos"):
+        try:
+            conversion = schemes.convert(network, schemes.SCHEMES[scheme].options(), images)
+        except ValueError:
+            continue
+        for wrong, said in (
+            (images[0], "must have shape"),
+            (images[:0], "must have shape"),
+            (images.swapaxes(1, 3), "must have shape"),
+            ("x", "must have shape"),
+            (images + 0.5, "image 0 holds"),
+            (images * np.nan, "image 0 holds"),
+            (images + 1000, "image 0 holds"),
+        ):
+            with pytest.raises(ValueError, match=said):
+                schemes.reference(conversion, wrong)
+
+
+def test_convert_takes_a_network_first():
+    """A name, a conversion, and arguments in another order: one line that says what is wanted."""
+    options = schemes.SCHEMES["burst"].options()
+    images = images_for(everything(), 2)
+    for wrong in ("digits-burst", schemes.convert(everything(), options, images)):
+        with pytest.raises(TypeError, match="convert takes a trained network first"):
+            schemes.convert(wrong, options, images)
+    with pytest.raises(TypeError, match=r"got a ndarray$"):
+        schemes.convert(everything(), images, options)

@@ -77,3 +77,10 @@ def test_the_neurons_of_the_schemes_take_a_leak():
             equations={"v : volt": "dv/dt = -v/tau_m : volt"}, constants={"tau_m": 20 * ms}
         )
         assert Equations(leaky.equations).diff_eq_names == {"v"}
+
+
+@pytest.mark.parametrize("edit", [3, ["v : volt"], {"v : volt": 3}, {3: "v"}])
+def test_an_edit_that_is_no_text_is_refused(edit):
+    """Numbers and lists, as a whole and as pieces."""
+    with pytest.raises(TypeError, match="'kind': equations takes a text, or old pieces and new"):
+        KIND.edited(equations=edit)
