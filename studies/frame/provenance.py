@@ -52,7 +52,7 @@ def _first_line(command: Sequence[str]) -> str | None:
 def source_digest(root: Path = ROOT) -> str:
     """Digest of the code: results of other code must not be continued."""
     digest = hashlib.sha256()
-    for package in ("models", "analysis", "studies"):
+    for package in ("ann2brian", "models", "analysis", "studies"):
         for path in sorted((root / package).rglob("*")):
             if path.suffix in (".py", ".h", ".json"):
                 digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())

@@ -4,13 +4,15 @@ import pytest
 from ann2brian.studies.frame.provenance import source_digest
 
 
-@pytest.mark.parametrize("path", ["models/a/b/c.py", "models/a/b/c.h", "studies/a/c.json"])
+@pytest.mark.parametrize(
+    "path", ["ann2brian/c.py", "models/a/b/c.py", "models/a/b/c.h", "studies/a/c.json"]
+)
 def test_digest_sees_every_folder(tmp_path, path):
     """Code that changes, moves or appears deep in a folder gives results another name."""
-    for folder in ("models", "analysis", "studies"):
+    for folder in ("models", "analysis"):
         (tmp_path / folder).mkdir()
     file = tmp_path / path
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     found = [source_digest(tmp_path)]
     for text in ("one", "two"):
         file.write_text(text)
