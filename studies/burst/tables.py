@@ -75,8 +75,8 @@ def _layers(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     for train in trains_of(trains):
         name, shape = train.layer.name, train.layer.shape
         flat = train.image * train.layer.n_units + train.neuron
-        counts[name] = np.bincount(flat, minlength=n_images * train.layer.n_units)
-        counts[name] = counts[name].reshape(n_images, train.layer.n_units)
+        n_units = train.layer.n_units
+        counts[name] = np.bincount(flat, minlength=n_images * n_units).reshape(n_images, n_units)
         longest_ms = bursts.WITHIN_BURST_STEPS * trains.dt_ms
         detected = bursts.bursts(train, longest_ms)
         exact = bursts.phase_bursts(train, trains.phase_steps, trains.readout_every)
