@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Brian2 2.11: a synapse whose on_pre names its own index i loses spikes on the Cython target.
 #
-# Version    brian2 2.11.0 (Python 3.13, numpy 2.5.5, Cython 3.3.1); 2.9.0 is right
+# Version    brian2 2.11.0 (Python 3.13, numpy 2.5.5, Cython 3.3.1); 2.10.1 too; 2.9.0 is right
 # Behaviour  Six neurons spike at once; each has one synapse, whose on_pre writes i, the documented
 #            index of the presynaptic neuron, to a variable of the synapse. With NumPy all six
 #            synapses run. With Cython, the default at run time, not one of them has written
-#            anything, and nothing is said: the generated loop over the synapses that got a spike
-#            counts in a variable that is called i as well. j and i_pre are right.
+#            anything, and the run ends as if all were well: the generated loop over the synapses
+#            that got a spike counts in a variable that is called i as well, Cython refuses it, and
+#            the refusal is printed to stderr and passed over. j and i_pre are right.
 # For users  After an upgrade, models with weights or probabilities by source index in on_pre run
 #            on without these events. Write i_pre in place of i; it means the same.
 set -eu
