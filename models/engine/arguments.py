@@ -100,8 +100,6 @@ def traced_neurons(
             f"traces: neurons by layer are needed, {{'act1': [0, 1]}} say, got {traces!r}"
         )
     names = [population.name for population in network.populations]
-    if not isinstance(traces, Mapping):
-        raise ValueError('traces takes neurons by layer, {"act1": [0, 5]} say')
     unknown = [name for name in traces if name not in names]
     if unknown:
         raise ValueError(f"traces: no layer {unknown[0]!r}; there are {', '.join(names)}")

@@ -263,7 +263,7 @@ def test_traces_take_one_image_at_a_time(case):
 
 
 @pytest.mark.parametrize(
-    "traces", [["act1"], {"act1": 5}, {"act1": [0.7]}, {"act1": [True, False]}, {"act1": "all"}]
+    "traces", [{"act1": 5}, {"act1": [0.7]}, {"act1": [True, False]}, {"act1": "all"}]
 )
 def test_traces_take_lists_of_whole_numbers(case, traces):
     """A mask or a fraction would silently show other neurons than asked for."""

@@ -54,6 +54,7 @@ from ann2brian.studies import (
     train,
 )
 from ann2brian.studies.albsnn import recipes as albsnn_recipes
+from ann2brian.studies.frame import study as frame
 from ann2brian.studies.noise import recipes as noise_recipes
 from ann2brian.studies.training import fitting
 from ann2brian.studies.training.architectures import LEAK, digits_net, gap_net, with_steps
@@ -298,7 +299,7 @@ def test_checkpoint_of_other_noise_is_refused(tmp_path):
 
 
 def step_by_step(network, images, n_steps):
-    """Scores of a spiking network summed over its steps: soft reset, no noise, start at the mean.
+    """Scores of a spiking network, means over its steps: soft reset, no noise, start at the mean.
 
     The layers' own forward pass, and the neurons by hand.
     """
@@ -315,7 +316,7 @@ def step_by_step(network, images, n_steps):
             else:
                 values[layer.name] = layer.apply(*given)
         total = total + values[network.layers[-1].name].reshape(len(images), -1)
-    return total
+    return total / n_steps
 
 
 def test_scores_of_several_steps(tmp_path):
@@ -353,7 +354,7 @@ def test_training_sees_several_steps():
     with torch.no_grad():
         found = module(fitting.to_tensor(images, coding).double()).numpy()
     # The images are float32, the weights float64.
-    np.testing.assert_allclose(found, step_by_step(network, images, 4) / 4, atol=1e-5)
+    np.testing.assert_allclose(found, step_by_step(network, images, 4), atol=1e-5)
 
 
 # ---- layers that become binary ----
@@ -869,7 +870,7 @@ def test_dyadic_training_with_colours(tmp_path):
 def test_cifar_from_training_to_spikes(tmp_path, monkeypatch):
     """Both commands on a small folder of CIFAR-10: logits, and the tables' data set."""
     monkeypatch.setattr(datasets, "_CIFAR_IMAGES", 20)
-    monkeypatch.setattr(run_albsnn, "make_figures", lambda result: [])
+    monkeypatch.setattr(frame, "make_figures", lambda *_: [])
     written = small_cifar.write(tmp_path / "data", 20)
     data = ["--data", str(tmp_path / "data")]
     options = ["--scheme", "albsnn", "--network", "cifar-gap-fixed", "--threads", "1"]
