@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from brian2 import defaultclock, get_device, prefs
 
+# The compiler of Cython code need not write down what only a debugger reads.
+os.environ.setdefault("CFLAGS", "-g0")
+
 
 def brian2_state():
     return {
