@@ -156,6 +156,8 @@ class Convolution:
         if rows is None or columns is None:
             return None
         groups = math.gcd(self.groups, second.groups)
+        if max(c.kernel.size * (c.groups // groups) for c in (self, second)) > LARGEST_KERNEL:
+            return None
         below = by_group(self.kernel, self.groups, groups)
         above = by_group(second.kernel, second.groups, groups)
         last_row = (below.shape[1] - 1) * rows.step_first + 1
