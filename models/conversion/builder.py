@@ -16,7 +16,7 @@ from ..networks.network import Network
 from ..spiking.inputs import Stimulus
 from ..spiking.network import READOUT, Population, Readout, SpikingNetwork
 from ..spiking.neuron_type import NeuronType
-from ..spiking.projections import Projection, WindowProjection
+from ..spiking.projections import WeightedProjection, WindowProjection
 from .membrane import UNIT_VOLT
 from .pooling import pooling_neuron, pooling_population, pooling_windows
 from .synapses import Weighted
@@ -79,7 +79,7 @@ def build(
     limits = limits or dict.fromkeys((layer.name for layer in layers), 1)
     neurons: dict[str, NeuronType] = {neuron.name: neuron}
     populations: list[Population] = []
-    projections: list[Projection | WindowProjection] = []
+    projections: list[WeightedProjection | WindowProjection] = []
     stimuli: list[Stimulus] = []
     errors: list[float] = []
     for layer in layers:

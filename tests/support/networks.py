@@ -10,11 +10,13 @@ from ann2brian.models.networks.layers import (
     Add,
     AvgPool2D,
     BatchNorm,
+    Concat,
     Conv2D,
     Dense,
     Flatten,
     GlobalAvgPool,
     MaxPool2D,
+    Resample2D,
     Spike,
 )
 from ann2brian.models.networks.network import InputCoding, Network
@@ -57,17 +59,20 @@ def coding(shape, maximum=15, signed=False):
 
 
 def everything(function="relu", seed=0):
-    """Strided, padded, grouped, pooled (overlapping), residual and dense layers in one."""
+    """Every kind of connection: kernels of all geometries, a sparse matrix, residual and dense."""
     rng = np.random.default_rng(seed)
     layers = (
         conv(rng, "conv1", "input", (3, 3), 2, 6, padding=(1, 1), stride=(2, 1)),
         BatchNorm("norm1", ("conv1",), *rng.uniform(0.5, 1.5, size=(4, 6)), 1e-5),
         Activation("act1", ("norm1",), function),
-        AvgPool2D("pool1", ("act1",), (3, 2), (2, 2), (1, 0)),
-        conv(rng, "conv2", "pool1", (3, 2), 6, 8, padding=(1, 1), groups=2),
+        AvgPool2D("pool1", ("act1",), (3, 2), (2, 2), (1, 1, 0, 1)),
+        conv(rng, "conv2", "pool1", (3, 2), 6, 8, padding=(2, 0, 0, 2), groups=2),
         Activation("act2", ("conv2",), function),
-        conv(rng, "conv3", "act2", (3, 3), 8, 8, padding=(1, 1)),
-        Add("sum", ("conv3", "act2")),
+        conv(rng, "conv3", "act2", (3, 3), 8, 5, padding=(1, 1)),
+        Resample2D("blur", ("conv3",), *(rng.uniform(size=(n, n)) for n in (3, 5))),
+        conv(rng, "wide", "act2", (1, 3), 8, 3, padding=(0, 0, 1, 3), dilation=(1, 2)),
+        Concat("both", ("blur", "wide")),
+        Add("sum", ("both", "act2")),
         Activation("act3", ("sum",), function),
         Flatten("flat", ("act3",)),
         dense(rng, "dense1", "flat", 3 * 5 * 8, 12),
@@ -154,6 +159,10 @@ def of_kind(kind, seed=0):
             conv(rng, "lin", "act1", (3, 3), 4, 3, padding=(1, 1)),
             conv(rng, "mid", "lin", (3, 3), 3, 6),
         ),
+        "no common kernel": lambda: (
+            conv(rng, "lin", "act1", (3, 3), 4, 3, padding=(1, 1)),
+            conv(rng, "mid", "lin", (3, 3), 3, 6, padding=(1, 1), stride=(2, 2)),
+        ),
         "residual": lambda: (
             conv(rng, "body1", "act1", (3, 3), 4, 4, padding=(1, 1)),
             Activation("inner", ("body1",), "relu"),
@@ -190,6 +199,7 @@ KINDS = (
     "global pool",
     "pooled dense",
     "two linear layers",
+    "no common kernel",
     "residual",
     "residual with projection",
 )

@@ -42,12 +42,14 @@ from ...networks.layers import (
     AvgPool2D,
     BatchNorm,
     BinaryConv2D,
+    Concat,
     Conv2D,
     Dense,
     GlobalAvgPool,
     Layer,
     MaxPool2D,
     QuantisedReLU,
+    Resample2D,
     Spike,
 )
 from ...networks.network import Network
@@ -236,6 +238,11 @@ def _before(network: Network, node: str, target: str) -> tuple[Conv2D | Dense, f
     name = node
     while name != INPUT and not isinstance(network.layer(name), SPIKING):
         layer = network.layer(name)
+        if isinstance(layer, Concat | Resample2D):
+            raise ValueError(
+                f"network {network.name!r}: {layer.label} stands between {target!r} and the "
+                "neurons before it, which this scheme has no weights for"
+            )
         (name,) = layer.inputs
         if isinstance(layer, Conv2D | Dense):
             found.append(layer)
@@ -263,19 +270,22 @@ def _projection(
     """Weights to `node` without the divisor of pooling; this divisor; the weighted layer."""
     weighted, divisor = _before(network, node, target)
     (path,) = linear_paths(network, node, SPIKING)
+    if not isinstance(path, Projection):
+        raise ValueError(
+            f"network {network.name!r}: the layers from {path.source!r} to {target!r} have no "
+            "common kernel, so their weights cannot be signs; pool or pad before the convolution"
+        )
     if path.source == INPUT:
-        kernel = path.scaled(network.input.gain) * divisor
+        kernel = path.scaled(network.input.gain).kernel * divisor
     else:
         step = grid_step(weighted.kernel)  # takes away what dividing and multiplying left
         kernel = round_to(path.kernel * divisor, step if np.isfinite(step) else 1.0)
-    projection = Projection(
-        source=path.source,
+    projection = replace(
+        path,
         target=target,
         kernel=kernel,
-        gains=np.ones(1),
         delays=delays(path.source, target),
         # A 3x3 head and its mean over positions merge to other weights than signs.
         is_binary=weighted.name in binary and bool((np.abs(kernel) == 1).all()),
-        **path.geometry(),
     )
     return projection, divisor, weighted.name

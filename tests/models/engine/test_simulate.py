@@ -10,9 +10,13 @@ from ann2brian.models.conversion.scheme import Conversion
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
+from ann2brian.models.networks.layers import Activation, GlobalAvgPool
+from ann2brian.models.networks.network import Network
 from ann2brian.models.schemes.amos import conversion as amos
 from ann2brian.models.schemes.amos import reference as amos_reference
 from ann2brian.models.schemes.amos.options import AmosOptions
+from ann2brian.models.spiking.network import READOUT
+from ann2brian.models.spiking.projections import SparseProjection
 from ann2brian.studies.benchmarks.explicit_synapses import unrolled, with_explicit_synapses
 from brian2 import ms, volt
 
@@ -22,6 +26,8 @@ from tests.support.networks import (
     KINDS,
     SETTINGS,
     assert_same,
+    coding,
+    conv,
     everything,
     images_for,
     of_kind,
@@ -75,6 +81,27 @@ def test_each_kind_of_layer_equals_reference(kind, target):
     conversion = convert(network, images)
     spiking = conversion.spiking
     run = simulate(spiking, images, target=target, record=True, batch=3, pipelined=True)
+    assert_same(run, amos_reference.run(conversion, images))
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_sparse_weights_to_the_readout_equal_reference(pipelined):
+    """No common kernel between the last activation and the scores."""
+    rng = np.random.default_rng(0)
+    layers = (
+        conv(rng, "conv1", "input", (3, 3), 2, 4),
+        Activation("act1", ("conv1",), "relu"),
+        conv(rng, "conv2", "act1", (3, 3), 4, 3, padding=(1, 1)),
+        conv(rng, "conv3", "conv2", (3, 3), 3, 5, padding=(0, 1, 1, 0)),
+        GlobalAvgPool("gap", ("conv3",)),
+    )
+    network = Network("headless", coding((6, 7, 2)), layers, tuple("abcde"))
+    images = images_for(network, 9)
+    conversion = convert(network, images)
+    (projection,) = conversion.spiking.incoming(READOUT)
+    assert isinstance(projection, SparseProjection)
+    settings = {"batch": 2, "pipelined": pipelined}
+    run = simulate(conversion.spiking, images, target="numpy", record=True, **settings)
     assert_same(run, amos_reference.run(conversion, images))
 
 

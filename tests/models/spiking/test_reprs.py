@@ -27,6 +27,7 @@ def test_a_line_or_two_say_what_it_is(converted):
         spiking: ("SpikingNetwork(amos, everything", f"{spiking.n_neurons:,} neurons"),
         spiking.populations[0]: ("Population(input: 9x8x2", "576 amos neurons"),
         spiking.projections[0]: ("Projection(input->act1: 3x3x2x6 weights)",),
+        spiking.projections[2]: ("SparseProjection(act2->act3: 9,000 weights of 120x120)",),
         spiking.readout: ("Readout(5 classes, sums over 4 steps)",),
         spiking.stimuli[0]: ("Stimulus(pixels -> input.drive)",),
         Injection(target="act1", variable="drive", values=np.zeros((3, 1, 7))): (

@@ -208,22 +208,8 @@ def test_paths_and_bias_reproduce_the_layers(kind):
     total = bias_map(network, node, silent)
     total = np.broadcast_to(total.reshape(1, -1), (5, total.size)).copy()
     for path in linear_paths(network, node):
-        projection = _as_projection(path)
-        total += projection.forward(values[path.source])
+        total += path.forward(values[path.source])
     assert np.allclose(total, values[node].reshape(5, -1), rtol=0, atol=1e-9)
-
-
-def _as_projection(path):
-    from ann2brian.models.spiking.projections import Projection
-
-    return Projection(
-        source=path.source,
-        target="x",
-        kernel=path.kernel,
-        gains=np.ones(1),
-        delays=np.zeros(1, dtype=int),
-        **path.geometry(),
-    )
 
 
 def test_timing_follows_the_method_note():
@@ -247,7 +233,7 @@ def test_weights_lie_on_the_grid_they_claim():
         options = AmosOptions(weight_bits=bits)
         conversion = amos.convert(network, options, images_for(network, 30))
         for p in conversion.spiking.projections:
-            assert np.abs(p.kernel).max() / grid_step(p.kernel) <= 2 ** (bits + 1)
+            assert np.abs(p.weights).max() / grid_step(p.weights) <= 2 ** (bits + 1)
         assert 2.0**-bits / 4 < conversion.weight_error < 8 * 2.0**-bits
         assert conversion.spiking.needed_bits <= 53
 
