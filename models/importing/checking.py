@@ -46,16 +46,13 @@ def compare(
                 f"{place}: gives {theirs[tuple(bad[0])]} for image {bad[0][0]} of the sample; the "
                 "training has diverged or the weights are damaged"
             )
-        if value.source not in ours:  # nobody uses it
+        if value.source not in ours or value.is_probability:  # of no use, or left out
             continue
-        flat = ours[value.source].reshape(len(images), -1)
-        found = flat[:, value.index.ravel()].reshape(len(images), *value.index.shape)
-        if any(value.padding):  # zeros that stand in the framework's value only
-            continue
+        found = value.read(ours[value.source])
         if found.shape != theirs.shape:
             raise ValueError(
                 f"{place}: the framework gives shape {theirs.shape[1:]}, {_layer(network, value)} "
-                f"{found.shape[1:]}; this is a fault of the import, please report it"
+                f"{found.shape[1:]}"
             )
         difference = float(np.abs(found - theirs).max())
         largest = float(np.abs(theirs).max())

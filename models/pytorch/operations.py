@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ IDENTITIES = frozenset(
     "contiguous clone detach alias lift_fresh lift_fresh_copy positive type_as real "
     "lift detach_copy alias_copy".split()
 )
+# Linear on space, each axis by itself.
+SEPARABLE = frozenset({"upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa"})
+POINTWISE = ("relu", "silu", "sigmoid", "tanh", "hardsigmoid", "hardswish")
 # What to do about operations that no scheme can hold.
 REMEDIES = {
     "layer_norm": "it normalises each image by itself; train with BatchNorm",
@@ -246,13 +250,19 @@ def linear(to: Assembler, x: Value, weight: Any, bias: Any = None) -> Value:
     return to.dense(x, kernel, np.zeros(kernel.shape[1]) if bias is None else array(bias, "bias"))
 
 
-@rule("matmul", "mm")
+@rule("matmul")
 def matmul(to: Assembler, x: Operand, other: Any) -> Value:
     """A product with a constant matrix on the right."""
     kernel = array(other, "right factor")
     if not isinstance(x, Value) or kernel.ndim != 2:
         raise ValueError("is a product whose left factor is constant; use nn.Linear")
     return linear(to, x, kernel.T)
+
+
+@rule("mm")
+def mm(to: Assembler, x: Operand, mat2: Any) -> Value:
+    """The same of matrices."""
+    return matmul(to, x, mat2)
 
 
 @rule("addmm")
@@ -264,7 +274,7 @@ def addmm(
     return add(to, product, x, alpha=beta)
 
 
-@rule("batch_norm", "_native_batch_norm_legit_no_training", "_batch_norm_no_update")
+@rule("_native_batch_norm_legit_no_training")
 def batch_norm(
     to: Assembler,
     x: Value,
@@ -272,13 +282,10 @@ def batch_norm(
     bias: Any,
     running_mean: Any,
     running_var: Any,
+    momentum: float,
     eps: float,
-    training: bool = False,
-    **_others: Any,
 ) -> tuple[Value, None, None]:
-    """Batch normalisation with frozen statistics; the first result is what the graph goes on with."""
-    if training or running_mean is None or running_var is None:
-        raise ValueError(f"cannot be read: {REMEDIES['_native_batch_norm_legit']}")
+    """Batch normalisation with frozen statistics, of which the first result is the values."""
     mean, variance = array(running_mean, "mean"), array(running_var, "variance")
     gamma = np.ones(mean.size) if weight is None else array(weight, "weight")
     beta = np.zeros(mean.size) if bias is None else array(bias, "bias")
@@ -296,6 +303,7 @@ def add(to: Assembler, x: Operand, other: Operand, alpha: float = 1) -> Value:
         assert isinstance(other, Value)
         return _scale_shift(to, other, alpha, x)
     if isinstance(other, Value):
+        _aligned(x, other)
         return to.add(x, other if alpha == 1 else _scale_shift(to, other, alpha, 0.0))
     return _scale_shift(to, x, 1.0, alpha * torch.as_tensor(other))
 
@@ -304,6 +312,7 @@ def add(to: Assembler, x: Operand, other: Operand, alpha: float = 1) -> Value:
 def subtract(to: Assembler, x: Operand, other: Operand, alpha: float = 1) -> Value:
     """Differences of values, of a value and a constant."""
     if isinstance(x, Value) and isinstance(other, Value) and alpha == 1:
+        _aligned(x, other)
         return to.subtract(x, other)
     return add(to, x, other, alpha=-alpha)
 
@@ -318,6 +327,7 @@ def rsub(to: Assembler, x: Value, other: Operand, alpha: float = 1) -> Value:
 def multiply(to: Assembler, x: Operand, other: Operand) -> Value:
     """Products of values, of a value and a constant."""
     if isinstance(x, Value) and isinstance(other, Value):
+        _aligned(x, other)
         return to.multiply(x, other)
     if isinstance(x, Value):
         return _scale_shift(to, x, other, 0.0)
@@ -326,9 +336,7 @@ def multiply(to: Assembler, x: Operand, other: Operand) -> Value:
 
 
 @rule("div", "divide", "true_divide")
-def divide(
-    to: Assembler, x: Operand, other: Operand, rounding_mode: str | None = None
-) -> Value:
+def divide(to: Assembler, x: Operand, other: Operand, rounding_mode: str | None = None) -> Value:
     """Division by a constant."""
     if isinstance(other, Value) or rounding_mode is not None:
         raise ValueError("divides by a computed value or rounds, which has no spiking form here")
@@ -351,39 +359,26 @@ def power(to: Assembler, x: Operand, exponent: Any = 2) -> Value:
 
 
 def _scale_shift(to: Assembler, x: Value, scale: Any, shift: Any) -> Value:
-    """x * scale + shift for constants that are the same in all places of a channel."""
-    shape = x.index.shape
-    spread, channels_last = [], False
+    """x * scale + shift for constants, which PyTorch broadcasts from the last axis."""
+    constants = []
     for constant in (scale, shift):
         full = array(constant, "factor or summand")
-        if full.ndim == len(shape) + 1:
-            if full.shape[0] > 1 and (full != full[:1]).any():
+        if full.ndim > x.index.ndim:  # has a batch axis
+            if full.ndim > x.index.ndim + 1 or (full != full[:1]).any():
                 raise ValueError("takes a constant that differs between the images of a batch")
             full = full[0]
-        try:
-            spread.append(np.broadcast_to(full, shape))
-        except ValueError:
-            raise ValueError(
-                f"combines (n, {', '.join(map(str, shape))}) with a constant of shape {full.shape}"
-            ) from None
-    varying = {
-        axis
-        for full in spread
-        for axis in range(len(shape))
-        if (full != full.take([0], axis=axis)).any()
-    }
-    if not varying:
-        numbers = [full.flat[0] for full in spread]
-    elif len(varying) == 1 and varying <= {0, len(shape) - 1}:
-        (axis,) = varying
-        channels_last = axis > 0
-        numbers = [np.moveaxis(full, axis, 0).reshape(shape[axis], -1)[:, 0] for full in spread]
-    else:
+        missing = x.index.ndim - full.ndim if full.ndim else 0
+        constants.append(full.reshape((1,) * missing + full.shape))
+    return to.scale_shift(x, *constants, channels_last=False)
+
+
+def _aligned(a: Value, b: Value) -> None:
+    """Refuse two values whose batch axes PyTorch would not lay on each other."""
+    if a.index.ndim != b.index.ndim:
         raise ValueError(
-            "combines the image with a constant that differs from place to place, which has no "
-            "spiking form here; one number, or one for each channel, has"
+            f"combines (n, {', '.join(map(str, a.shape))}) with "
+            f"(n, {', '.join(map(str, b.shape))}), which mixes images"
         )
-    return to.scale_shift(x, numbers[0], numbers[1], channels_last=channels_last)
 
 
 @rule("abs")
@@ -392,7 +387,7 @@ def absolute(to: Assembler, x: Value) -> Value:
     return to.add(to.activation(x, "relu"), to.activation(negative(to, x), "relu"))
 
 
-@rule("maximum", "minimum")
+@rule("maximum")
 def maximum(to: Assembler, x: Operand, other: Operand) -> Value:
     """The larger of two values, a + relu(b - a)."""
     difference = subtract(to, other, x)
@@ -426,7 +421,7 @@ def stack(to: Assembler, tensors: Sequence[Any], dim: int = 0) -> Value:
 # Pooling and space
 
 
-@rule("max_pool1d", "max_pool2d")
+@rule("max_pool2d")
 def max_pool(
     to: Assembler,
     x: Value,
@@ -439,8 +434,6 @@ def max_pool(
 ) -> Value:
     """Max pooling."""
     _need(x, n_axes)
-    if any(step != 1 for step in dilation):
-        raise ValueError(f"dilation={list(dilation)} is not supported, only 1")
     rows, columns = _pair(padding, n_axes, 0)
     return to.max_pool(
         x,
@@ -449,16 +442,17 @@ def max_pool(
         (rows, rows, columns, columns),
         channels_last=False,
         ceil_mode=ceil_mode,
+        dilation=_pair(dilation, n_axes, 1),
     )
 
 
-@rule("max_pool2d_with_indices", "max_pool1d_with_indices")
+@rule("max_pool2d_with_indices")
 def max_pool_with_indices(to: Assembler, x: Value, **options: Any) -> tuple[Value, None]:
     """Max pooling whose places nobody may use."""
     return max_pool(to, x, **options), None
 
 
-@rule("avg_pool1d", "avg_pool2d")
+@rule("avg_pool2d")
 def avg_pool(
     to: Assembler,
     x: Value,
@@ -490,7 +484,7 @@ def avg_pool(
     return _scale_shift(to, pooled, math.prod(size) / divisor_override, 0.0)
 
 
-@rule("adaptive_avg_pool1d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d")
+@rule("adaptive_avg_pool2d", "_adaptive_avg_pool2d")
 def adaptive_avg_pool(
     to: Assembler, x: Value, output_size: Sequence[int], n_axes: int = 2
 ) -> Value:
@@ -499,7 +493,7 @@ def adaptive_avg_pool(
     return to.adaptive_avg_pool(x, _pair(output_size, n_axes, 1), channels_last=False)
 
 
-@rule("adaptive_max_pool1d", "adaptive_max_pool2d")
+@rule("adaptive_max_pool2d")
 def adaptive_max_pool(
     to: Assembler, x: Value, output_size: Sequence[int], n_axes: int = 2
 ) -> tuple[Value, None]:
@@ -508,7 +502,7 @@ def adaptive_max_pool(
     return to.adaptive_max_pool(x, _pair(output_size, n_axes, 1), channels_last=False), None
 
 
-@rule("mean", "sum")
+@rule("mean")
 def mean(
     to: Assembler,
     x: Value,
@@ -517,4 +511,231 @@ def mean(
     **_others: Any,
 ) -> Value:
     """Averages over axes."""
-    raise NotImplementedError
+    return to.mean(x, _axes(dim, x), keepdim)
+
+
+@rule("sum")
+def total(
+    to: Assembler,
+    x: Value,
+    dim: Sequence[int] | None = None,
+    keepdim: bool = False,
+    **_others: Any,
+) -> Value:
+    """Sums over axes."""
+    axes = _axes(dim, x)
+    count = math.prod(x.index.shape[axis] for axis in axes)
+    return _scale_shift(to, to.mean(x, axes, keepdim), count, 0.0)
+
+
+@rule("amax")
+def amax(to: Assembler, x: Value, dim: Sequence[int] = (), keepdim: bool = False) -> Value:
+    """Maxima over the space."""
+    axes = _axes(dim, x)
+    n_axes = x.index.ndim - 1
+    if sorted(axes) != list(range(1, n_axes + 1)):
+        raise ValueError("is a maximum over other axes than all of space, (2, 3) of (n, C, H, W)")
+    made = to.adaptive_max_pool(x, (1, 1), channels_last=False)
+    shape = x.index.shape[:1] + (1,) * n_axes * keepdim
+    return to.reindexed(made, lambda index: index.reshape(shape))
+
+
+def _axes(dim: int | Sequence[int] | None, value: Value) -> list[int]:
+    """Axes without the batch; all of them where none is named, which is refused."""
+    if dim is None or (not isinstance(dim, int) and not len(dim)):
+        raise ValueError("goes over all axes, which mixes the images of a batch")
+    return [_axis(axis, value) for axis in ([dim] if isinstance(dim, int) else dim)]
+
+
+@rule("pad", "constant_pad_nd")
+def pad(
+    to: Assembler, x: Value, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> Value:
+    """Zeros around a value, or its own entries once more."""
+    if mode != "constant":
+        return relayout(to, x, lambda t: torch.nn.functional.pad(t, list(pad), mode=mode))
+    pairs = [(int(a), int(b)) for a, b in zip(pad[::2], pad[1::2], strict=True)]  # last axis first
+    if len(pairs) > x.index.ndim:
+        raise ValueError("pads the batch axis")
+    if value and any(width > 0 for pair in pairs for width in pair):
+        raise ValueError(f"pads with {value:g}, only zeros are supported")
+    return to.pad(x, [(0, 0)] * (x.index.ndim - len(pairs)) + pairs[::-1])
+
+
+def upsample(to: Assembler, x: Value, operate: Callable[[torch.Tensor], torch.Tensor]) -> Value:
+    """Resampling by weights that are the same for every channel."""
+    _need(x, 2)
+    rows, columns = x.index.shape[1:]
+    # Weights of one axis add up to one, so that an image without change along the other shows them.
+    down = operate(
+        torch.eye(rows, dtype=torch.float64)[:, None, :, None].expand(-1, -1, -1, columns)
+    )
+    along = operate(torch.eye(columns, dtype=torch.float64)[:, None, None].expand(-1, -1, rows, -1))
+    return to.resample(x, down[:, 0, :, 0].numpy().T, along[:, 0, 0].numpy().T, channels_last=False)
+
+
+# Activations
+
+
+@rule("gelu")
+def gelu(to: Assembler, x: Value, approximate: str = "none") -> Value:
+    """Both forms of GELU."""
+    return to.activation(x, "gelu" if approximate == "none" else "gelu_tanh")
+
+
+@rule("relu6")
+def relu6(to: Assembler, x: Value) -> Value:
+    """ReLU up to 6."""
+    return to.activation(x, "clip", (0.0, 6.0))
+
+
+@rule("clamp")
+def clamp(to: Assembler, x: Value, min: Any = None, max: Any = None) -> Value:
+    """Limits, on one side or both."""
+    low, high = (None if end is None else float(array(end, "limit")) for end in (min, max))
+    if low is not None and high is not None:
+        return to.activation(x, "clip", (low, high))
+    if low is not None:
+        above = to.activation(x if low == 0 else _scale_shift(to, x, 1.0, -low), "relu")
+        return above if low == 0 else _scale_shift(to, above, 1.0, low)
+    if high is None:
+        raise ValueError("has no limit")
+    below = to.activation(_scale_shift(to, x, -1.0, high), "relu")
+    return _scale_shift(to, below, -1.0, high)
+
+
+@rule("hardtanh")
+def hardtanh(to: Assembler, x: Value, min_val: float = -1, max_val: float = 1) -> Value:
+    """Limits on both sides."""
+    return clamp(to, x, min_val, max_val)
+
+
+@rule("clamp_min")
+def clamp_min(to: Assembler, x: Value, min: Any) -> Value:
+    """A limit from below."""
+    return clamp(to, x, min=min)
+
+
+@rule("clamp_max")
+def clamp_max(to: Assembler, x: Value, max: Any) -> Value:
+    """A limit from above."""
+    return clamp(to, x, max=max)
+
+
+@rule("threshold")
+def threshold(to: Assembler, x: Value, threshold: float, value: float) -> Value:
+    """A limit from below, unless it jumps."""
+    if threshold != value:
+        raise ValueError(f"jumps from {value:g} to {threshold:g}; use a ReLU")
+    return clamp(to, x, min=threshold)
+
+
+@rule("leaky_relu")
+def leaky_relu(to: Assembler, x: Value, negative_slope: float = 0.01) -> Value:
+    """One slope."""
+    return to.leaky_relu(x, negative_slope)
+
+
+@rule("rrelu")
+def rrelu(
+    to: Assembler,
+    x: Value,
+    lower: float = 0.125,
+    upper: float = 1 / 3,
+    training: bool = False,
+    **_others: Any,
+) -> Value:
+    """The mean slope, which it has in evaluation mode."""
+    if training:
+        raise ValueError("draws its slopes at random in evaluation mode too")
+    return to.leaky_relu(x, (lower + upper) / 2)
+
+
+@rule("prelu", "_prelu_kernel")
+def prelu(to: Assembler, x: Value, weight: Any) -> Value:
+    """One slope, or one for each channel."""
+    slope = array(weight, "slope").ravel()
+    if slope.size == 1:
+        return to.leaky_relu(x, float(slope[0]))
+    return to.leaky_relu(x, slope.reshape(-1, *(1,) * (x.index.ndim - 1)))
+
+
+@rule("elu")
+def elu(
+    to: Assembler, x: Value, alpha: float = 1, scale: float = 1, input_scale: float = 1
+) -> Value:
+    """scale * (x above 0, alpha * (exp(input_scale * x) - 1) below)."""
+    if input_scale != 1:
+        x = _scale_shift(to, x, input_scale, 0.0)
+        alpha, scale = alpha * input_scale, scale / input_scale
+    made = to.activation(x, "elu", (float(alpha),))
+    return made if scale == 1 else _scale_shift(to, made, scale, 0.0)
+
+
+@rule("selu")
+def selu(to: Assembler, x: Value) -> Value:
+    """ELU with the two constants of Klambauer et al. (2017)."""
+    return elu(to, x, alpha=1.6732632423543772, scale=1.0507009873554805)
+
+
+@rule("celu")
+def celu(to: Assembler, x: Value, alpha: float = 1) -> Value:
+    """ELU whose slope at 0 is 1."""
+    return elu(to, x, alpha=alpha, input_scale=1 / alpha)
+
+
+@rule("softplus")
+def softplus(to: Assembler, x: Value, beta: float = 1, threshold: float = 20) -> Value:
+    """Softplus; above the threshold PyTorch leaves out what is below its rounding."""
+    if threshold < 20:
+        raise ValueError(f"threshold={threshold:g} cuts off more than rounding; leave it at 20")
+    return to.activation(x, "softplus", (float(beta),))
+
+
+@rule("softmax", "_softmax", "log_softmax", "_log_softmax")
+def softmax(to: Assembler, x: Value, dim: int, **_others: Any) -> Value:
+    """Left out at the end."""
+    return to.softmax(x, _axis(dim, x))
+
+
+@rule("quantised_relu")
+def quantised_relu(to: Assembler, x: Value, step: Any, levels: int) -> Value:
+    """Our own quantised ReLU."""
+    return to.quantised_relu(x, float(array(step, "step")), levels)
+
+
+@rule("spike")
+def spike(
+    to: Assembler, x: Value, mean: Any, sigma: Any, leak: float, reset: str, n_steps: int
+) -> Value:
+    """Our own spiking unit."""
+    return to.spike(x, mean=float(array(mean, "mean")), sigma=float(array(sigma, "sigma")))
+
+
+@rule("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout")
+def dropout(to: Assembler, x: Value, p: float, train: bool) -> Value:
+    """Nothing, in evaluation mode."""
+    if train and p > 0:
+        raise ValueError("drops at random in evaluation mode too; pass training=self.training")
+    return x
+
+
+@rule("to", "_to_copy")
+def to_type(to: Assembler, x: Value, *, dtype: torch.dtype | None = None, **_others: Any) -> Value:
+    """Another type of real numbers."""
+    if dtype is not None and not dtype.is_floating_point:
+        raise ValueError(f"makes {dtype} of the image, which has no spiking form here")
+    return x
+
+
+def _of_function(function: str) -> Rule:
+    return lambda to, x: to.activation(x, function)
+
+
+RULES.update({name: _of_function(name) for name in POINTWISE})
+RULES.update(
+    max_pool1d=partial(max_pool, n_axes=1),
+    avg_pool1d=partial(avg_pool, n_axes=1),
+    adaptive_avg_pool1d=partial(adaptive_avg_pool, n_axes=1),
+    adaptive_max_pool1d=partial(adaptive_max_pool, n_axes=1),
+)

@@ -29,6 +29,7 @@ BATCH = 2  # images in the traced batch
 
 _HELD = ("_parameters", "_buffers", "_modules")
 
+
 @contextmanager
 def evaluated(module: nn.Module) -> Iterator[None]:
     """Put a module into evaluation mode, units as operations, and leave it as it was.
