@@ -27,6 +27,7 @@ from .unit_operations import as_operations
 
 BATCH = 2  # images in the traced batch
 
+_VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 _HELD = ("_parameters", "_buffers", "_modules")
 
 
@@ -169,7 +170,9 @@ def evaluate(node: fx.Node, known: dict[fx.Node, Any], *, exact: bool = True) ->
 
     arguments = fx.node.map_aggregate((node.args, node.kwargs), known_or_given)
     args, kwargs = arguments  # type: ignore[misc]
-    found = node.target(*args, **kwargs)  # type: ignore[operator]
+    # Strides may be others than the tracing expects, of weights in channels-last format say.
+    target = torch.ops.aten.reshape.default if node.target in _VIEWS else node.target
+    found = target(*args, **kwargs)  # type: ignore[operator]
     return in_double(found) if exact and isinstance(found, torch.Tensor) else found
 
 
