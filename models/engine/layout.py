@@ -296,6 +296,7 @@ def _feed_forward(
             tables.weights.append(kernel)
     tables.gains.append(p.gains * (network.unit_volt if is_binary else 1.0))
     array = _first_arrays(network)[-1] if p.target == READOUT else layers[p.target].array
+    array += 0 if isinstance(p, WindowProjection) else p.afferent
     return _geometry(network, p, layers, n_copies)._replace(
         is_binary=int(is_binary), kernel_start=start, gain_start=gain_start, array=array
     )

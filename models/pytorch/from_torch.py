@@ -42,7 +42,7 @@ from ..networks.layers import (
 )
 from ..networks.network import InputCoding, Network
 from .binary_conv import BinaryConv2d
-from .units import QCFS, MeanOverSteps, NoisySpike, RepeatSteps
+from .units import QCFS, MeanOverSteps, NoisySpike, RepeatSteps, steps_of
 
 
 class Residual(nn.Module):
@@ -84,7 +84,7 @@ def from_torch(module: nn.Module, input: InputCoding, classes: Sequence[str], na
         An nn.Sequential, possibly nested, of Conv2d, Linear, BatchNorm1d/2d, AvgPool2d,
         AdaptiveAvgPool2d(1), MaxPool2d, Flatten, ReLU, SiLU, Sigmoid, Tanh, GELU, `QCFS`,
         `NoisySpike`, `BinaryConv2d`, Identity, Dropout and `Residual`. It is read in evaluation
-        mode, whatever mode it is in, and time steps as a single one.
+        mode, whatever mode it is in; leak, reset and time steps of `NoisySpike` go along.
     input : InputCoding
         The module is taken to see the standardised images, channels first.
     classes : sequence of str
@@ -103,6 +103,7 @@ def from_torch(module: nn.Module, input: InputCoding, classes: Sequence[str], na
         If a module or one of its options is not supported, or shapes do not fit; the message
         gives the module's path and type.
     """
+    steps_of(module)  # refuses parts that disagree
     converter = _Converter()
     end = converter.convert(module, "", _Stream(INPUT, input.shape))
     if end.order is not None:
@@ -332,8 +333,17 @@ class _Converter:
         return self._append(QuantisedReLU(self._name("act"), (at.source,), step, module.levels), at)
 
     def _spike(self, module: NoisySpike, at: _Stream) -> _Stream:
-        mean, sigma = module.mean.item(), module.sigma.item()
-        return self._append(Spike(self._name("act"), (at.source,), 1.0, mean, sigma), at)
+        layer = Spike(
+            self._name("act"),
+            (at.source,),
+            threshold=1.0,
+            mean=module.mean.item(),
+            sigma=module.sigma.item(),
+            leak=module.leak,
+            reset=module.reset,
+            n_steps=module.n_steps,
+        )
+        return self._append(layer, at)
 
 
 def _need(condition: bool, otherwise: str) -> None:

@@ -46,6 +46,8 @@ class Projection:
         Of the convolution.
     is_binary : bool
         Whether the weights are +1 and -1 only, of which a run keeps one bit each.
+    afferent : int
+        Which of the target's afferent variables the spikes are added to.
     """
 
     source: str
@@ -62,6 +64,7 @@ class Projection:
     padding: tuple[int, int] = (0, 0)
     groups: int = 1
     is_binary: bool = False
+    afferent: int = 0
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.kernel.shape))
