@@ -17,7 +17,7 @@ from ..networks.network import Network
 from ..spiking.inputs import Stimulus
 from ..spiking.network import READOUT, Population, Readout, SpikingNetwork
 from ..spiking.neuron_type import NeuronType
-from ..spiking.projections import Projection, WindowProjection
+from ..spiking.projections import WeightedProjection, WindowProjection
 from .membrane import UNIT_VOLT
 from .pooling import pooling_neuron, pooling_population, pooling_windows
 from .synapses import Weighted
@@ -82,7 +82,7 @@ def build(
     by_layer = dict.fromkeys(names, neuron) if isinstance(neuron, NeuronType) else neuron
     neurons: dict[str, NeuronType] = {}
     populations: list[Population] = []
-    projections: list[Projection | WindowProjection] = []
+    projections: list[WeightedProjection | WindowProjection] = []
     stimuli: list[Stimulus] = []
     errors: list[float] = []
     for layer in layers:

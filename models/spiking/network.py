@@ -28,7 +28,7 @@ from ..dyadic import exact_bits, grid_step
 from ..networks.network import InputCoding
 from .inputs import Stimulus
 from .neuron_type import NeuronType
-from .projections import Projection, WindowProjection, largest_sum
+from .projections import Projection, WeightedProjection, WindowProjection, largest_sum
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -190,7 +190,7 @@ class SpikingNetwork:
         The types of the populations' neurons.
     populations : tuple of Population
         In feed-forward order.
-    projections : tuple of Projection and WindowProjection
+    projections : tuple of Projection, SparseProjection and WindowProjection
         Feed-forward connections.
     stimuli : tuple of Stimulus
         Where the image enters.
@@ -221,7 +221,7 @@ class SpikingNetwork:
     name: str
     neurons: tuple[NeuronType, ...]
     populations: tuple[Population, ...]
-    projections: tuple[Projection | WindowProjection, ...]
+    projections: tuple[WeightedProjection | WindowProjection, ...]
     stimuli: tuple[Stimulus, ...]
     readout: Readout
     image_shape: tuple[int, int, int]
@@ -255,7 +255,7 @@ class SpikingNetwork:
             f"{self.n_kernel_weights:,} weights, {self.latency_ms:,} ms)"
         )
 
-    def _problem_at_source(self, p: Projection | WindowProjection) -> str | None:
+    def _problem_at_source(self, p: WeightedProjection | WindowProjection) -> str | None:
         """What does not fit in weights or at the source; None if all does."""
         source = self.population(p.source)
         if int(np.prod(p.source_shape)) != source.n_units:
@@ -269,7 +269,7 @@ class SpikingNetwork:
                 return f"{len(getattr(p, what))} {what} for {source.n_positions} neurons a unit"
         return "negative delay" if (p.delays < 0).any() else None
 
-    def _problem_at_target(self, p: Projection | WindowProjection) -> str | None:
+    def _problem_at_target(self, p: WeightedProjection | WindowProjection) -> str | None:
         """What does not fit at the target; None if all does."""
         n_target = int(np.prod(p.target_shape))
         if p.target == READOUT:
@@ -338,10 +338,10 @@ class SpikingNetwork:
             raise ValueError(f"image {int(np.argmax(bad))} holds NaN or infinite values")
         return images
 
-    def incoming(self, target: str) -> tuple[Projection, ...]:
+    def incoming(self, target: str) -> tuple[WeightedProjection, ...]:
         """Weighted projections that end at `target`."""
         return tuple(
-            p for p in self.projections if p.target == target and isinstance(p, Projection)
+            p for p in self.projections if p.target == target and isinstance(p, WeightedProjection)
         )
 
     def window(self, target: str) -> WindowProjection | None:
@@ -390,7 +390,7 @@ class SpikingNetwork:
     @property
     def n_kernel_weights(self) -> int:
         """Weights that are stored."""
-        return sum(p.kernel.size for p in self.projections if isinstance(p, Projection))
+        return sum(p.weights.size for p in self.projections if isinstance(p, WeightedProjection))
 
     def with_neurons(self, neurons: NeuronType) -> SpikingNetwork:
         """The same network with other neurons of the type of the same name."""
@@ -419,11 +419,11 @@ class SpikingNetwork:
         input_step: float,
         gain: Callable[[int], NDArray[np.floating] | NDArray[np.integer]],
     ) -> int:
-        incoming: dict[int, list[Projection]] = {}
+        incoming: dict[int, list[WeightedProjection]] = {}
         for p in self.incoming(target):
             incoming.setdefault(p.afferent, []).append(p)
         steps = [
-            grid_step(p.kernel) * grid_step(p.gains) * grid_step(gain(afferent))
+            grid_step(p.weights) * grid_step(p.gains) * grid_step(gain(afferent))
             for afferent, own in incoming.items()
             for p in own
         ]

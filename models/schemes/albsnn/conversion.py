@@ -48,7 +48,7 @@ from ...networks.layers import (
 )
 from ...networks.network import Network
 from ...spiking.network import READOUT, gain_of
-from ...spiking.projections import Projection
+from ...spiking.projections import Projection, WeightedProjection
 from .neurons import leaky_neuron
 from .options import AlbsnnOptions
 from .ways import SPIKING, Bare, Way, ways
@@ -75,7 +75,7 @@ class AlbsnnConversion(Conversion):
         Weighted layers with binary weights.
     driven : dict of str to str
         By weighted layer: the population that it drives, or the read-out.
-    projections : dict of str to tuple of Projection
+    projections : dict of str to tuple of Projection and SparseProjection
         By weighted layer: what carries its weights; none for weights from the image.
     """
 
@@ -83,7 +83,7 @@ class AlbsnnConversion(Conversion):
     by_layer: dict[str, AlbsnnOptions]
     binary: tuple[str, ...]
     driven: dict[str, str]
-    projections: dict[str, tuple[Projection, ...]]
+    projections: dict[str, tuple[WeightedProjection, ...]]
 
 
 def convert(
@@ -127,17 +127,17 @@ def convert(
         layer.name: 0.0 for layer in network.layers if isinstance(layer, SPIKING)
     }
     resting[INPUT] = network.input.offset
-    projections: dict[str, list[Projection]] = {}
+    projections: dict[str, list[WeightedProjection]] = {}
     driven: dict[str, str] = {}
 
     def receive(_node: str, target: str) -> Weighted:
         own = inputs[target]
-        from_spikes: list[Projection] = []
-        from_image: list[Projection] = []
+        from_spikes: list[WeightedProjection] = []
+        from_image: list[WeightedProjection] = []
         for way, gain in zip(own.ways, own.gains, strict=True):
             path = _projection(bare, way, own.node, target, timing.delays, binary)
             if way.source == INPUT:
-                from_image.append(replace(path, kernel=path.kernel * gain, is_binary=False))
+                from_image.append(path.times(gain))
             else:
                 path = replace(path, afferent=own.afferent(gain))
                 from_spikes.append(path)
@@ -194,7 +194,7 @@ def convert(
     )
 
 
-def _received(paths: list[Projection], bias: Array, gain: Array | float = 1.0) -> Weighted:
+def _received(paths: list[WeightedProjection], bias: Array, gain: Array | float = 1.0) -> Weighted:
     """What spikes bring by projections on their grids, and a constant."""
     return Weighted(
         projections=list(paths),
@@ -284,26 +284,21 @@ def _require_convertible(network: Network) -> None:
 
 def _projection(
     bare: Bare, way: Way, node: str, target: str, delays: Delays, binary: Collection[str]
-) -> Projection:
+) -> WeightedProjection:
     """Weights of a way without the divisor of pooling."""
     network, node = bare.along(way, node)
     (path,) = linear_paths(network, node, SPIKING)
+    path = replace(path, target=target, delays=delays(path.source, target))
     if path.source == INPUT:
-        kernel = path.scaled(network.input.gain) * way.divisor
-    else:
-        # Takes away what dividing and multiplying left.
-        step = grid_step(_kernel(network, way)) if way.weights else 1.0
-        kernel = round_to(path.kernel * way.divisor, step if np.isfinite(step) else 1.0)
-    return Projection(
-        source=path.source,
-        target=target,
-        kernel=kernel,
-        gains=np.ones(1),
-        delays=delays(path.source, target),
-        # A 3x3 head and its mean over positions merge to other weights than signs.
-        is_binary=not set(way.weights).isdisjoint(binary) and bool((np.abs(kernel) == 1).all()),
-        **path.geometry(),
-    )
+        path = path.scaled(network.input.gain)
+        return path.with_weights(path.weights * way.divisor)
+    # Takes away what dividing and multiplying left.
+    step = grid_step(_kernel(network, way)) if way.weights else 1.0
+    weights = round_to(path.weights * way.divisor, step if np.isfinite(step) else 1.0)
+    path = path.with_weights(weights)
+    # A 3x3 head and its mean over positions merge to other weights than signs.
+    are_signs = not set(way.weights).isdisjoint(binary) and bool((np.abs(weights) == 1).all())
+    return replace(path, is_binary=True) if are_signs and isinstance(path, Projection) else path
 
 
 def _kernel(network: Network, way: Way) -> Array:

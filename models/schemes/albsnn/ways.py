@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ...arrays import Array
-from ...conversion.synapses import by_output
 from ...networks.layers import (
     INPUT,
     Add,
@@ -113,11 +112,11 @@ def _before(network: Network, layer: Layer, way: Way) -> list[Way]:
                 f"{way.weights[0]!r}, but gain and offset of a neuron come after them; train with "
                 "batch normalisation after the convolution"
             )
-        return [replace(way, gain=way.gain * by_output(layer.scale, way.gain.size))]
+        return [replace(way, gain=way.gain * _by_channel(layer.scale, way.gain))]
     if isinstance(layer, Conv2D | BinaryConv2D | Dense):
         gain = way.gain
         if isinstance(layer, BinaryConv2D) and not way.weights:
-            gain = by_output(layer.scale, gain.size) * gain
+            gain = _by_channel(layer.scale, gain) * gain
         return [replace(way, gain=gain, weights=(name, *way.weights))]
     if isinstance(layer, AvgPool2D):
         return [replace(way, divisor=way.divisor * float(np.prod(layer.size)))]
@@ -131,6 +130,11 @@ def _before(network: Network, layer: Layer, way: Way) -> list[Way]:
         "locally binary network; there may be convolution, dense, batch normalisation, average "
         "pooling, flatten and addition"
     )
+
+
+def _by_channel(scale: Array, gain: Array) -> Array:
+    """A scale of each channel as one of each channel of the target, flattened maps included."""
+    return np.tile(scale, gain.size // scale.size)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
