@@ -32,6 +32,7 @@ from ..importing.values import Value
 from ..networks.network import InputCoding, Network
 from . import operations
 from .tracing import BATCH, Graph, evaluate, evaluated, in_double, place, run, trace
+from .units import steps_of
 
 
 def from_torch(
@@ -51,7 +52,7 @@ def from_torch(
 
     The module sees x = (image / maximum * pixel_scale - mean) / std, channels first; real-valued
     images are not divided by their maximum. It is read in evaluation mode, whatever mode it is in,
-    time steps as a single one, and left as it was.
+    and left as it was; leak, reset and time steps of `NoisySpike` go along.
 
     Parameters
     ----------
@@ -98,6 +99,7 @@ def from_torch(
             f"from_torch takes an nn.Module, got {type(model).__name__}; weights from a file go "
             "into the module with load_weights of models/pytorch/checkpoint.py"
         )
+    steps_of(model)  # refuses parts that disagree
     is_tensor = isinstance(example, torch.Tensor)
     with evaluated(model):
         sample = read_sample(

@@ -716,7 +716,8 @@ def spike(
     to: Assembler, x: Value, mean: Any, sigma: Any, leak: float, reset: str, n_steps: int
 ) -> Value:
     """Our own spiking unit."""
-    return to.spike(x, mean=float(array(mean, "mean")), sigma=float(array(sigma, "sigma")))
+    numbers = {"mean": float(array(mean, "mean")), "sigma": float(array(sigma, "sigma"))}
+    return to.spike(x, **numbers, leak=leak, reset=reset, n_steps=n_steps)
 
 
 @rule("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout")
