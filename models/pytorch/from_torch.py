@@ -153,6 +153,14 @@ class _Reader:
         return output
 
     def _read(self, node: fx.Node) -> Any:
+        name = _name(node)
+        if name in operations.OF_SHAPES:
+            shapes = {
+                source: torch.zeros(BATCH, *value.shape)
+                for source, value in self.known.items()
+                if isinstance(value, Value) and source in node.all_input_nodes
+            }
+            return evaluate(node, {**self.known, **shapes})
         if not any(_holds_value(self.known[source]) for source in node.all_input_nodes):
             if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
                 raise ValueError("draws random numbers in evaluation mode too")
@@ -164,7 +172,6 @@ class _Reader:
             if found is None:
                 raise ValueError("uses a second result, such as the places of maxima")
             return found
-        name = _name(node)
         if name in operations.IDENTITIES:
             return args[0]
         if name in operations.LAYOUTS | operations.SEPARABLE:

@@ -16,7 +16,7 @@ import torch
 
 from ..arrays import Array, Integers
 from ..importing.assembler import Assembler
-from ..importing.values import Value
+from ..importing.values import ZERO, Value
 from .tracing import BATCH
 
 Operand = Value | torch.Tensor | float
@@ -40,6 +40,12 @@ LAYOUTS = frozenset(
 )
 IDENTITIES = frozenset(
     "contiguous clone detach alias lift_fresh lift_fresh_copy positive lift".split()  # noqa: SIM905
+)
+# Constants of which a value gives no more than the shape.
+OF_SHAPES = frozenset(
+    """
+    zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty fill
+    """.split()  # noqa: SIM905
 )
 # Linear on space, each axis by itself.
 SEPARABLE = frozenset({"upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa"})
@@ -104,8 +110,9 @@ def array(tensor: Any, what: str) -> Array:
     """
     if isinstance(tensor, Value):
         raise ValueError(f"its {what} is computed from the image, which has no spiking form here")
-    found: Array = torch.as_tensor(tensor).detach().cpu().double().numpy()
-    return found
+    if isinstance(tensor, torch.Tensor):
+        tensor = tensor.detach().cpu().double().numpy()
+    return np.asarray(tensor, dtype=np.float64)
 
 
 def relayout(to: Assembler, value: Value, operate: Callable[[torch.Tensor], Any]) -> Any:
@@ -312,7 +319,7 @@ def add(to: Assembler, x: Operand, other: Operand, alpha: float = 1) -> Value:
     if isinstance(other, Value):
         _aligned(x, other)
         return to.add(x, other if alpha == 1 else _scale_shift(to, other, alpha, 0.0))
-    return _scale_shift(to, x, 1.0, alpha * torch.as_tensor(other))
+    return _scale_shift(to, x, 1.0, alpha * other)
 
 
 @rule("sub", "subtract")
@@ -411,10 +418,46 @@ def minimum(to: Assembler, x: Operand, other: Operand) -> Value:
 @rule("cat", "concat", "concatenate")
 def cat(to: Assembler, tensors: Sequence[Operand], dim: int = 0) -> Value:
     """Concatenation."""
-    values = [tensor for tensor in tensors if isinstance(tensor, Value)]
-    if len(values) < len(tensors):
-        raise ValueError("concatenates the image with a constant, which has no spiking form here")
+    source = next(tensor.source for tensor in tensors if isinstance(tensor, Value))
+    values = [_or_zeros(tensor, source) for tensor in tensors]
     return to.concat(values, _axis(dim, values[0]))
+
+
+def _or_zeros(tensor: Any, source: str) -> Value:
+    """A value as it is, or constant zeros as one that a layer is not asked for."""
+    if isinstance(tensor, Value):
+        return tensor
+    if array(tensor, "part").any():
+        raise ValueError("concatenates the image with constants other than 0")
+    return Value(source, np.full(tensor.shape[1:], ZERO))
+
+
+@rule("slice_scatter")
+def slice_scatter(
+    to: Assembler,
+    x: Value,
+    src: Any,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> Value:
+    """What assigns to a part: that part anew, between what is left of the rest."""
+    axis = _axis(dim, x)
+    extent = x.index.shape[axis]
+    first, last, _ = slice(start, end).indices(extent)
+    if step != 1:
+        raise ValueError("assigns to every second entry or so, only to a block is supported")
+    parts = [
+        to.reindexed(x, _block(axis, 0, first)) if first else None,
+        _or_zeros(src, x.source),
+        to.reindexed(x, _block(axis, last, extent)) if last < extent else None,
+    ]
+    return to.concat([part for part in parts if part is not None], axis)
+
+
+def _block(axis: int, first: int, last: int) -> Callable[[Integers], Integers]:
+    return lambda index: index.take(range(first, last), axis=axis)
 
 
 @rule("stack")

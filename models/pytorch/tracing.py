@@ -86,8 +86,10 @@ def run(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     ValueError
         If it fails, the message names the module inside, or gives something else than logits.
     """
-    with _named_errors(module, f"does not run on an input of shape {tuple(x.shape)}"):
-        logits = module(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a module that its user knows
+        with _named_errors(module, f"does not run on an input of shape {tuple(x.shape)}"):
+            logits = module(x)
     if not isinstance(logits, torch.Tensor):
         raise ValueError(
             f"the module gives a {type(logits).__name__}, not one tensor of logits; wrap it in a "

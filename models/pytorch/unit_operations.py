@@ -36,7 +36,7 @@ def spike(
     reset: str,
     n_steps: int,
 ) -> torch.Tensor:
-    """Spikes of `NoisySpike` in its first step, without noise; leak, reset and steps are for the reader."""
+    """Spikes of `NoisySpike` in its first step, without noise; the reader needs the rest."""
     return (x + mean >= 1.0).to(x.dtype)
 
 

@@ -160,7 +160,7 @@ def se_net(n_in=3, n_classes=5, gate=nn.Sigmoid):
         SEBlock(6, gate=gate),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.LazyLinear(n_classes),
+        nn.Linear(96, n_classes),
     )
 
 
@@ -315,3 +315,15 @@ class Functional(nn.Module):
         x = x.reshape(len(x), -1)
         x = F.dropout(F.silu(self.fc1(x)), training=self.training)
         return 1 - self.fc2(x) / 3
+
+
+def mlp(n_in=20, n_classes=5):
+    """A perceptron on vectors."""
+    return nn.Sequential(
+        nn.BatchNorm1d(n_in),
+        nn.Linear(n_in, 8),
+        nn.ReLU(),
+        nn.BatchNorm1d(8),
+        nn.Dropout(),
+        nn.Linear(8, n_classes),
+    )
