@@ -456,6 +456,23 @@ def slice_scatter(
     return to.concat([part for part in parts if part is not None], axis)
 
 
+@rule("copy")
+def copy(to: Assembler, x: Operand, src: Operand, non_blocking: bool = False) -> Operand:
+    """What is assigned, in the shape that it is assigned to."""
+    if isinstance(src, Value) and isinstance(x, Value):
+        _aligned(x, src)
+        return to.reindexed(src, lambda index: np.broadcast_to(index, x.shape))
+    if isinstance(src, torch.Tensor) and isinstance(x, Value):
+        return src.expand(BATCH, *x.shape)
+    raise ValueError("assigns the image to a part of a constant, which is not supported")
+
+
+@rule("type_as")
+def type_as(to: Assembler, x: Operand, other: Operand) -> Operand:
+    """Another type of real numbers."""
+    return x
+
+
 def _block(axis: int, first: int, last: int) -> Callable[[Integers], Integers]:
     return lambda index: index.take(range(first, last), axis=axis)
 
