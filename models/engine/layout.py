@@ -360,7 +360,8 @@ def _end(network: SpikingNetwork, p: AnyProjection, layers: Mapping[str, Layer])
             "readout_row": max(layers[p.source].onset - network.readout.onset, 0),
         }
     target = layers[p.target]
-    return {"array": target.array, "target_offset": target.offset, "target_units": target.units}
+    array = target.array + (0 if isinstance(p, WindowProjection) else p.afferent)
+    return {"array": array, "target_offset": target.offset, "target_units": target.units}
 
 
 def _geometry(p: AnyProjection) -> dict[str, int]:

@@ -188,7 +188,9 @@ class Assembler:
         if value.index.ndim == 0 or value.shape[-1] != n_in:
             raise ValueError(f"takes {n_in} values and gets a tensor of shape {value.shape}")
         if value.index.size > n_in:  # at each place, so a convolution of size 1x1
-            return self.conv(value, kernel[None, None], bias, channels_last=True)
+            if self._is_map(value.source, value.index):
+                return self.conv(value, kernel[None, None], bias, channels_last=True)
+            return self._dense_at_places(value, kernel, bias)
         source, index = self._flat(value.source, value.index.ravel())
         rows = np.zeros((self.shapes[source][2], n_out))
         np.add.at(rows, index[index != ZERO], kernel[index != ZERO])
@@ -342,6 +344,9 @@ class Assembler:
         """Mean over axes of the framework."""
         n_axes = value.index.ndim
         axes = sorted({range(n_axes)[axis] for axis in axes})
+        if not self._is_map(value.source, value.index):
+            found = self._mean_over_places(value, axes)
+            return self.reindexed(found, lambda x: np.expand_dims(x, axes)) if keep_axes else found
         channels_last = self._orientation(value.source, value.index)
         source = self._map(value, channels_last)
         over = {map_axes(n_axes, channels_last)[axis] for axis in axes}
@@ -394,9 +399,12 @@ class Assembler:
         """One after the other along an axis of the framework."""
         _usable(*values)
         index = np.concatenate([value.index for value in values], axis=axis)
-        if len({value.source for value in values}) == 1:
-            return Value(values[0].source, index)
         n_axes = index.ndim
+        source = values[0].source
+        if all(value.source == source for value in values) and (
+            n_axes not in (2, 3) or self._is_map(source, index)
+        ):
+            return Value(source, index)
         if n_axes == 1:
             flat = [self._flat(value.source, value.index) for value in values]
             sources = [source for source, _ in flat]
@@ -592,6 +600,49 @@ class Assembler:
             source = self._append_moving(Flatten, "flatten", source)
         return source, index
 
+    def _dense_at_places(self, value: Value, kernel: Array, bias: Array) -> Value:
+        """Weighted sums of the channels at each place, in whatever order the places are."""
+        n_channels = self.shapes[value.source][2]
+        place, channel = np.divmod(value.index, n_channels)
+        own = channel.reshape(-1, len(kernel))
+        if (value.index == ZERO).any() or (own != own[0]).any() or (place != place[..., :1]).any():
+            raise self._unordered(value)
+        rows = np.zeros((n_channels, kernel.shape[1]))
+        np.add.at(rows, own[0], kernel)
+        name = self._append(Conv2D, "conv", value.source, kernel=rows[None, None], bias=bias)
+        return Value(name, place[..., :1] * kernel.shape[1] + np.arange(kernel.shape[1]))
+
+    def _mean_over_places(self, value: Value, axes: Sequence[int]) -> Value:
+        """Mean of the same places of each channel, in whatever order the places are."""
+        rows, columns, n_channels = self.shapes[value.source]
+        last = np.moveaxis(value.index, axes, range(-len(axes), 0))
+        last = last.reshape(*last.shape[: -len(axes)], -1)
+        place, channel = np.divmod(last, n_channels)
+        place = np.sort(place, axis=-1).reshape(-1, last.shape[-1])
+        weights = np.bincount(place[0].clip(0), minlength=rows * columns) / last.shape[-1]
+        weights = weights.reshape(rows, columns)
+        down, along = weights.sum(axis=1), weights.sum(axis=0)
+        if (
+            (value.index == ZERO).any()
+            or (place != place[0]).any()
+            or (channel != channel[..., :1]).any()
+            or not np.allclose(weights, np.outer(down, along), rtol=0, atol=1e-12)
+        ):
+            raise self._unordered(value)
+        if np.all(weights == weights[0, 0]):
+            name = self._append(GlobalAvgPool, "pool", value.source)
+        else:
+            name = self._append(
+                Resample2D, "pool", value.source, rows=down[None], columns=along[None]
+            )
+        return Value(name, channel[..., 0])
+
+    def _unordered(self, value: Value) -> ValueError:
+        return ValueError(
+            f"a tensor of shape {value.shape} takes its entries from {value.source!r} of shape "
+            f"{self.shapes[value.source]} (H, W, C) in an order that no layer here makes"
+        )
+
     def _ways(
         self, source: str, size: Pair, stride: Pair, padding: Sides
     ) -> tuple[tuple[int, int, int, int, int], ...]:
@@ -605,6 +656,14 @@ class Assembler:
     def _orientation(self, source: str, index: Integers) -> bool:
         """Whether the value is a map with the channels last, as far as its entries tell."""
         return self._orientation_of_all([(source, index)])
+
+    def _is_map(self, source: str, index: Integers) -> bool:
+        """Whether entries of a source are a map that one pick of places and channels makes."""
+        try:
+            self._orientation(source, index)
+        except ValueError:
+            return False
+        return True
 
     def _orientation_of_all(self, values: Sequence[tuple[str, Integers]]) -> bool:
         """Likewise for values that stand side by side."""

@@ -55,6 +55,8 @@ class Projection:
         maps one after the other, each projection leads to channels of its own.
     is_binary : bool
         Whether the weights are +1 and -1 only, of which a run keeps one bit each.
+    afferent : int
+        Which of the target's afferent variables the spikes are added to.
     """
 
     source: str
@@ -73,6 +75,7 @@ class Projection:
     groups: int = 1
     channel: int = 0
     is_binary: bool = False
+    afferent: int = 0
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.kernel.shape))
@@ -97,6 +100,11 @@ class Projection:
         n_in, n_out = self.kernel.shape[2:]
         by_group = np.broadcast_to(gain, (self.source_shape[2],)).reshape(self.groups, n_in)
         return self.with_weights(self.kernel * np.repeat(by_group, n_out // self.groups, axis=0).T)
+
+    def times(self, gain: Array) -> Projection:
+        """With weights times a factor of each channel of the target, as of `scaled`."""
+        own = np.broadcast_to(gain, (self.target_shape[2],))[self.channel :]
+        return self.with_weights(self.kernel * own[: self.kernel.shape[3]])
 
     def divided(self, scale: Array) -> Projection:
         """With weights divided by the scale of each channel of the target, as of `scaled`."""
@@ -208,6 +216,8 @@ class SparseProjection:
         Axonal delay of each position in steps.
     source_shape, target_shape : (int, int, int)
         Maps at both ends.
+    afferent : int
+        As of :class:`Projection`.
     """
 
     source: str
@@ -217,6 +227,7 @@ class SparseProjection:
     delays: NDArray[np.int64]
     source_shape: Shape
     target_shape: Shape
+    afferent: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a matrix that does not fit the maps."""
@@ -250,6 +261,11 @@ class SparseProjection:
         """With weights times a factor of each channel of the source, shape (channels,) or (1,)."""
         by_unit = np.tile(gain, self.matrix.shape[0] // gain.size)
         return self.with_weights(self.weights * np.repeat(by_unit, self.fan_out))
+
+    def times(self, gain: Array) -> SparseProjection:
+        """With weights times a factor of each channel of the target, as of `scaled`."""
+        by_unit = np.tile(gain, self.matrix.shape[1] // gain.size)
+        return self.with_weights(self.weights * by_unit[self.matrix.indices])
 
     def divided(self, scale: Array) -> SparseProjection:
         """With weights divided by the scale of each channel of the target, as of `scaled`."""

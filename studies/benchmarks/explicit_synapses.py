@@ -95,7 +95,7 @@ def _synapses_of(
     else:
         variables = network.kind(network.population(projection.target).neurons).afferents
     if isinstance(projection, WeightedProjection):
-        return [(variables[0], *unrolled(projection))]
+        return [(variables[projection.afferent], *unrolled(projection))]
     number = 1.0 + np.arange(np.prod(projection.source_shape))  # 0 is padding
     places = projection.by_place(number[None])[0].astype(np.int64) - 1
     synapses = []
