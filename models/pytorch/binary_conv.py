@@ -132,6 +132,7 @@ class BinaryConv2d(nn.Conv2d):
         super().__init__(*args, **{"bias": False, **kwargs})
         if self.bias is not None:
             raise ValueError("a layer with binary weights has no bias; batch norm has one")
+        require_one_of("padding_mode", self.padding_mode, ("zeros",))
         require_one_of("scale", scale, SCALES)
         require_one_of("gradient", gradient, GRADIENTS)
         self.scale, self.gradient = scale, gradient
@@ -194,3 +195,20 @@ class BinaryConv2d(nn.Conv2d):
             Without the mode, which changes in training.
         """
         return f"{super().extra_repr()}, scale={self.scale}, gradient={self.gradient}"
+
+
+def require_known_modes(module: nn.Module) -> None:
+    """Refuse, by path, an `is_binary` that no layer reads.
+
+    Raises
+    ------
+    ValueError
+        If the attribute was set on something else than a `BinaryConv2d`.
+    """
+    for path, part in module.named_modules():
+        if "is_binary" in vars(part):
+            raise ValueError(
+                f"module {path or '(top)'} ({type(part).__name__}) has is_binary="
+                f"{vars(part)['is_binary']!r}, which it does not read; only a BinaryConv2d has "
+                "binary weights"
+            )

@@ -42,7 +42,7 @@ from ..networks.layers import (
     Spike,
 )
 from ..networks.network import InputCoding, Network
-from .binary_conv import BinaryConv2d
+from .binary_conv import BinaryConv2d, require_known_modes
 from .units import QCFS, MeanOverSteps, NoisySpike, RepeatSteps, steps_of
 
 
@@ -105,6 +105,7 @@ def from_torch(module: nn.Module, input: InputCoding, classes: Sequence[str], na
         gives the module's path and type.
     """
     steps_of(module)  # refuses parts that disagree
+    require_known_modes(module)
     converter = _Converter()
     end = converter.convert(module, "", _Stream(INPUT, input.shape))
     if end.order is not None:

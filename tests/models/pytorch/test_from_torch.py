@@ -268,24 +268,46 @@ def test_binary_networks_equal_torch(pattern):
     assert network.n_parameters == 5 * 4 * 9 + 6 * 5 * 9 + 3 * 6 + 3 * (5 + 6 + 3)
 
 
-def test_time_steps_are_read_as_one():
-    """Converted modules of one and of three steps against each other: the same layers."""
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_steps_leak_and_reset_go_along(reset):
+    """Logits of modules of one and of three steps against those of their networks."""
+    torch.manual_seed(4)
+    spike = NoisySpike(0.25, 0.3, leak=0.5, reset=reset)
     module = nn.Sequential(
-        nn.Conv2d(4, 5, 3), RepeatSteps(), NoisySpike(), head(5 * 5 * 4), MeanOverSteps()
-    )
-    networks = []
+        nn.Conv2d(4, 5, 3), RepeatSteps(), spike, head(5 * 5 * 4), MeanOverSteps()
+    ).double()
+    images = np.random.default_rng(6).integers(0, 256, (9, 7, 6, 4))
+    x = torch.from_numpy(CODING.standardise(images).transpose(0, 3, 1, 2))
+    logits = []
     for n_steps in (1, 3):
         set_steps(module, n_steps)
-        networks.append(from_torch(module, CODING, "abc", "net"))
-    names = [[layer.name for layer in network.layers] for network in networks]
-    assert names == [["conv1", "act1", "flatten1", "dense1"]] * 2
-    images = np.random.default_rng(6).integers(0, 256, (9, 7, 6, 4))
-    one, three = (network.forward(images) for network in networks)
-    np.testing.assert_array_equal(one, three)
-    with torch.no_grad():
-        x = torch.from_numpy(CODING.standardise(images).transpose(0, 3, 1, 2))
-        several = module.double().eval()(x).numpy()
-    assert not np.allclose(several, one)  # three steps are another function
+        network = from_torch(module, CODING, "abc", "net")
+        assert [layer.name for layer in network.layers] == ["conv1", "act1", "flatten1", "dense1"]
+        layer = network.layer("act1")
+        assert (layer.mean, layer.sigma) == (0.25, np.float32(0.3))
+        assert (layer.leak, layer.reset, layer.n_steps) == (0.5, reset, n_steps)
+        with torch.no_grad():
+            logits.append(module.eval()(x).numpy())
+        np.testing.assert_allclose(network.forward(images), logits[-1], atol=1e-12)
+    assert not np.allclose(*logits, atol=0.01)
+
+
+def test_parts_that_take_other_steps_are_refused():
+    """A module whose spiking units were set to other steps than what repeats the image."""
+    module = nn.Sequential(nn.Conv2d(4, 5, 3), RepeatSteps(3), NoisySpike(n_steps=2), head(100))
+    message = (
+        r"module 1 \(RepeatSteps\) has n_steps=3, module 2 \(NoisySpike\) n_steps=2; set_steps"
+    )
+    with pytest.raises(ValueError, match=message):
+        from_torch(module, CODING, "abc", "net")
+
+
+def test_a_mode_that_no_layer_reads_is_refused():
+    """`is_binary` set on an ordinary convolution."""
+    module = nn.Sequential(nn.Conv2d(4, 5, 3), nn.Tanh(), head(100))
+    module[0].is_binary = True
+    with pytest.raises(ValueError, match=r"module 0 \(Conv2d\) has is_binary=True, which it does"):
+        from_torch(module, CODING, "abc", "net")
 
 
 def test_norms_around_a_flatten_equal_torch():
