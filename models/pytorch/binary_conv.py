@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -146,10 +147,10 @@ class BinaryConv2d(nn.Conv2d):
         if name != "is_binary" or "is_binary" not in self.__dict__.get("_buffers", {}):
             super().__setattr__(name, value)
             return
-        mode = torch.as_tensor(value)
-        if mode.dtype != torch.bool or mode.ndim:
+        is_tensor = isinstance(value, torch.Tensor) and value.dtype == torch.bool and not value.ndim
+        if not is_tensor and not isinstance(value, bool | np.bool_):
             raise TypeError(f"is_binary is True or False, got {value!r}")
-        self.is_binary.fill_(bool(mode))
+        self.is_binary.fill_(bool(value))
 
     @property
     def is_scale_fixed(self) -> bool:

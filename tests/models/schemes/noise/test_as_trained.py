@@ -38,9 +38,9 @@ def trained_module(*dynamics, mean=0.25):
         first,
         nn.Conv2d(6, 8, 2),
         second,
-        nn.AvgPool2d((3, 1)),
+        nn.AvgPool2d((1, 2)),
         nn.Flatten(),
-        nn.Linear(16, 5),
+        nn.Linear(24, 5),
         MeanOverSteps(N_STEPS),
     ).double()
     with torch.no_grad():
@@ -112,9 +112,7 @@ def test_what_is_told_wins_and_is_said():
     with pytest.warns(ConversionWarning, match=r"own.*: leak=1.0 \(trained with 0.5\); leave") as w:
         changed = noise.convert(network, NoiseOptions(leak=1.0))
     assert len(w) == 1
-    found, wanted = (
-        noise_reference.run(c, IMAGES).scores for c in (changed, noise.convert(other))
-    )
+    found, wanted = (noise_reference.run(c, IMAGES).scores for c in (changed, noise.convert(other)))
     np.testing.assert_array_equal(found, wanted)
     assert (found != noise_reference.run(noise.convert(network), IMAGES).scores).any()
 
