@@ -83,7 +83,9 @@ def test_spikes_are_those_of_the_module(dynamics, tmp_path):
     """Every spike in Brian2, the reference and the network file against the module's own."""
     module = trained_module(*dynamics)
     logits, expected = seen(module, IMAGES)
-    path = save_network(from_torch(module, CODING, "abcde", "own"), tmp_path / "own.safetensors")
+    path = save_network(
+        from_torch(module, input=CODING, classes="abcde", name="own"), tmp_path / "own.safetensors"
+    )
     network = load_network(path)
     np.testing.assert_allclose(network.forward(IMAGES), logits, rtol=0, atol=1e-12)
     conversion = noise.convert(network)
@@ -106,7 +108,7 @@ def test_spikes_are_those_of_the_module(dynamics, tmp_path):
 def test_what_is_told_wins_and_is_said():
     """A leak given by hand against the same network trained with it; one warning."""
     network, other = (
-        from_torch(trained_module(*[dynamics] * 2), CODING, "abcde", "own")
+        from_torch(trained_module(*[dynamics] * 2), input=CODING, classes="abcde", name="own")
         for dynamics in ((0.5, "hard"), (1.0, "hard"))
     )
     with pytest.warns(ConversionWarning, match=r"own.*: leak=1.0 \(trained with 0.5\); leave") as w:
@@ -139,7 +141,7 @@ def one_step(mean, n_steps=1):
         nn.Conv2d(1, 4, 3), RepeatSteps(n_steps), spikes[0], nn.Conv2d(4, 4, 2), spikes[1],
         nn.Flatten(), nn.Linear(24, 5), MeanOverSteps(n_steps),
     )  # fmt: skip
-    return from_torch(module, CODING, "abcde", "own")
+    return from_torch(module, input=CODING, classes="abcde", name="own")
 
 
 MEANLESS = r"network 'own': act1, act2 had mean 0 in the one step of the training, which has not"
