@@ -7,7 +7,7 @@ Everything is channels-last: one unit shape is a triple (H, W, C), a dense vecto
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -18,6 +18,10 @@ Shape = tuple[int, int, int]
 Pair = tuple[int, int]
 
 INPUT = "input"
+
+ONE_THREAD = 2**19  # multiplications up to which OpenBLAS starts no further thread
+MOST_ROWS = 256  # of one product; more are not faster
+IN_CACHE = 2**18  # numbers that a core's cache holds
 
 ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0.0),
@@ -174,6 +178,56 @@ def windows(x: np.ndarray, size: Pair, stride: Pair, padding: Pair, fill: float)
     return windows[:, :: stride[0], :: stride[1]]
 
 
+def product(rows: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Matrix product in equal blocks of rows, which BLAS computes on one thread each.
+
+    Threads cost more than they save on matrices that small. And since all blocks have one shape, a
+    row's result depends neither on how many rows there are nor on the number of threads; that of
+    wide kernels may, in the last bit.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (n, n_in)
+        Any number of rows.
+    kernel : ndarray, shape (n_in, n_out)
+        The same for all.
+
+    Returns
+    -------
+    ndarray, shape (n, n_out)
+    """
+    n, (n_in, n_out) = len(rows), kernel.shape
+    at_once = min(ONE_THREAD // (n_in * n_out), MOST_ROWS) // 8 * 8
+    if not at_once:
+        return rows @ kernel
+    out = np.empty((n, n_out))
+    whole = n // at_once * at_once
+    blocks = rows[:whole].reshape(-1, at_once, n_in)
+    np.matmul(blocks, kernel, out=out[:whole].reshape(-1, at_once, n_out))
+    if whole < n:
+        last = np.zeros((at_once, n_in))
+        last[: n - whole] = rows[whole:]
+        out[whole:] = (last @ kernel)[: n - whole]
+    return out
+
+
+def _blocks(extents: Pair, size: int) -> Iterator[tuple[slice, slice]]:
+    """Cut images and rows into blocks that the cache holds; a row has `size` numbers."""
+    images, rows = extents
+    rows_at_once = max(1, min(rows, IN_CACHE // size))
+    images_at_once = max(1, IN_CACHE // (rows * size))
+    for image in range(0, images, images_at_once):
+        for row in range(0, rows, rows_at_once):
+            yield slice(image, image + images_at_once), slice(row, row + rows_at_once)
+
+
+def _depthwise(views: np.ndarray, kernel: np.ndarray, out: np.ndarray) -> None:
+    """Write each channel's sum over its own windows into `out`; kernel of shape (kh, kw, C)."""
+    np.multiply(views[..., 0, 0], kernel[0, 0], out=out)
+    for row, column in list(np.ndindex(kernel.shape[:2]))[1:]:
+        out += views[..., row, column] * kernel[row, column]
+
+
 def _window_count(layer: Layer, shape: Shape, size: Pair, stride: Pair, padding: Pair) -> Pair:
     """Windows per axis; an incomplete last window is dropped, as PyTorch does by default."""
     counts = []
@@ -245,18 +299,25 @@ class Conv2D(Layer):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        patches_of = windows(values[0], self.size, self.stride, self.padding, 0.0)
-        n, rows, columns = patches_of.shape[:3]
+        views = windows(values[0], self.size, self.stride, self.padding, 0.0)
         kh, kw, n_in, n_out = self.kernel.shape
-        n_out //= self.groups
-        out = np.empty((n * rows * columns, self.kernel.shape[3]))
-        for group in range(self.groups):
-            taken = patches_of[..., group * n_in : (group + 1) * n_in, :, :]
-            patches = taken.transpose(0, 1, 2, 4, 5, 3).reshape(len(out), kh * kw * n_in)
-            made = slice(group * n_out, (group + 1) * n_out)
-            out[:, made] = patches @ self.kernel[..., made].reshape(kh * kw * n_in, n_out)
+        n, rows, columns = views.shape[:3]
+        out = np.empty((n, rows, columns, n_out))
+        if n_in == 1 and n_out == self.groups:
+            _depthwise(views, self.kernel[:, :, 0], out)
+        else:
+            views = views.transpose(0, 1, 2, 4, 5, 3)
+            n_out //= self.groups
+            kernels = self.kernel.reshape(kh * kw * n_in, self.groups, n_out)
+            for part in _blocks((n, rows), columns * kh * kw * n_in):
+                for group in range(self.groups):
+                    taken = views[(*part, ..., slice(group * n_in, (group + 1) * n_in))]
+                    patches = taken.reshape(-1, kh * kw * n_in)
+                    found = product(patches, kernels[:, group])
+                    made = slice(group * n_out, (group + 1) * n_out)
+                    out[(*part, ..., made)] = found.reshape(*taken.shape[:3], n_out)
         out += self.bias
-        return out.reshape(n, rows, columns, -1)
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -356,8 +417,8 @@ class Dense(Layer):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        # Two axes, so that the whole batch is one matrix product.
-        out = values[0].reshape(len(values[0]), self.kernel.shape[0]) @ self.kernel + self.bias
+        out = product(values[0].reshape(len(values[0]), self.kernel.shape[0]), self.kernel)
+        out += self.bias
         return out[:, None, None, :]
 
 
@@ -412,7 +473,10 @@ class BatchNorm(Layer):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        return (values[0] - self.mean) * self.scale + self.beta
+        out = values[0] - self.mean
+        out *= self.scale
+        out += self.beta
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -451,7 +515,12 @@ class AvgPool2D(_Pool2D):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        return windows(values[0], self.size, self.stride, self.padding, 0.0).mean(axis=(4, 5))
+        views = windows(values[0], self.size, self.stride, self.padding, 0.0)
+        total = views[..., 0, 0].copy()
+        for row, column in list(np.ndindex(self.size))[1:]:
+            total += views[..., row, column]
+        total /= self.size[0] * self.size[1]
+        return total
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -466,7 +535,11 @@ class MaxPool2D(_Pool2D):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        return windows(values[0], self.size, self.stride, self.padding, -np.inf).max(axis=(4, 5))
+        views = windows(values[0], self.size, self.stride, self.padding, -np.inf)
+        most = views[..., 0, 0].copy()
+        for row, column in list(np.ndindex(self.size))[1:]:
+            np.maximum(most, views[..., row, column], out=most)
+        return most
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

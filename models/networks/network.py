@@ -11,13 +11,15 @@ A network is a tuple of layers in an order in which each layer comes after its i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from .layers import INPUT, BatchNorm, BinaryConv2D, Conv2D, Dense, Layer, Shape, frozen_array
+
+CHECKED = 256  # images whose values are checked at once
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -101,23 +103,32 @@ class InputCoding:
             )
         if images.dtype.kind not in "iuf":
             raise ValueError(f"images must be integers or floats, got dtype {images.dtype}")
+        bad = [
+            start + np.flatnonzero(~self._is_good(images[start : start + CHECKED]).all((1, 2, 3)))
+            for start in range(0, len(images), CHECKED)
+        ]
+        if any(map(len, bad)):
+            indices = np.concatenate(bad)
+            index = int(indices[0])
+            where = tuple(int(i) for i in np.argwhere(~self._is_good(images[index]))[0])
+            wanted = f"a whole number from 0 to {self.maximum:g}"
+            if self.signed:
+                wanted = f"a real number from {-self.maximum:g} to {self.maximum:g}"
+            raise ValueError(
+                f"image {index} holds {images[(index, *where)]} at (row, column, channel) "
+                f"{where}, expected {wanted}; {len(indices)} of {len(images)} images hold such "
+                "values"
+            )
+        return images
+
+    def _is_good(self, images: np.ndarray) -> np.ndarray:
+        """Whether the network may see each value."""
         low = -self.maximum if self.signed else 0
         # Written so that NaN fails the comparison and counts as bad.
         good = (images >= low) & (images <= self.maximum)
-        wanted = f"a real number from {low:g} to {self.maximum:g}"
-        if not self.signed:
-            wanted = f"a whole number from 0 to {self.maximum:g}"
-            if images.dtype.kind == "f":
-                good &= images == np.floor(images)
-        if not good.all():
-            bad = np.argwhere(~good)
-            index, *where = (int(i) for i in bad[0])
-            raise ValueError(
-                f"image {index} holds {images[(index, *where)]} at (row, column, channel) "
-                f"{tuple(where)}, expected {wanted}; {len(np.unique(bad[:, 0]))} of "
-                f"{len(images)} images hold such values"
-            )
-        return images
+        if not self.signed and images.dtype.kind == "f":
+            good &= images == np.floor(images)
+        return good
 
     def standardise(self, images: np.ndarray) -> np.ndarray:
         """Return x = image * gain + offset.
@@ -282,12 +293,42 @@ class Network:
 
         Notes
         -----
-        All outputs are held at once; call it with a few hundred images at a time.
+        All outputs are held at once; call it with a few hundred images at a time, or take them one
+        by one from `outputs`.
         """
-        values = {INPUT: self.input.standardise(self.check_images(images))}
+        return dict(self.outputs(self.check_images(images)))
+
+    def outputs(
+        self,
+        images: np.ndarray,
+        alter: Callable[[Layer, np.ndarray], np.ndarray] | None = None,
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the output of one layer after the other, held no longer than others need it.
+
+        Parameters
+        ----------
+        images : ndarray, shape (n, H, W, C)
+            Images as `check_images` wants them; not checked again here.
+        alter : callable, optional
+            Gets a layer and its output; returns what later layers shall see instead.
+
+        Yields
+        ------
+        name : str
+            Of the layer; first ``"input"``, the standardised images.
+        values : ndarray, shape (n, H', W', C')
+            float64.
+        """
+        last_user = {source: layer.name for layer in self.layers for source in layer.inputs}
+        values = {INPUT: self.input.standardise(images)}
+        yield INPUT, values[INPUT]
         for layer in self.layers:
-            values[layer.name] = layer.apply(*(values[s] for s in layer.inputs))
-        return values
+            found = layer.apply(*(values[source] for source in layer.inputs))
+            values[layer.name] = found if alter is None else alter(layer, found)
+            for source in set(layer.inputs):
+                if last_user[source] == layer.name:
+                    del values[source]
+            yield layer.name, values[layer.name]
 
     def forward(self, images: np.ndarray, batch: int = 128) -> np.ndarray:
         """Return the logits.
@@ -314,10 +355,11 @@ class Network:
             raise ValueError(f"batch must be >= 1, got {batch!r}")
         images = self.check_images(images)
         logits = np.empty((len(images), len(self.classes)))
-        output = self.layers[-1].name
         for start in range(0, len(images), batch):
             part = images[start : start + batch]
-            logits[start : start + batch] = self.activations(part)[output][:, 0, 0]
+            for _, values in self.outputs(part):
+                pass  # the last one is the output
+            logits[start : start + batch] = values[:, 0, 0]
         return logits
 
     def fold_batch_norm(self) -> Network:

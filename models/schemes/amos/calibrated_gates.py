@@ -1,0 +1,109 @@
+"""The gates of a network's activations, as the calibration images want them."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...arrays import Array
+from ...conversion.calibration import Outside, Percentile, Reading, read
+from ...networks.layers import Activation
+from ...networks.network import Network
+from .gate_fits import fit, fitted_gate
+from .gates import Gate, alpha_for, relu_gate
+from .options import AmosOptions
+
+RESTING = {"tanh": -1.0}  # output of a silent gate where it is not 0: the left asymptote
+REFIT_EVALUATIONS = 10_000  # a few seconds for a layer
+
+
+def calibrated_gates(
+    network: Network, layers: Sequence[Activation], images: Array, options: AmosOptions
+) -> tuple[dict[str, Gate], dict[str, float]]:
+    """Choose a gate for each activation.
+
+    Parameters
+    ----------
+    network : Network
+        Without batch normalisation.
+    layers : sequence of Activation
+        Its activations.
+    images : ndarray, shape (n, height, width, channels)
+        Calibration images.
+    options : AmosOptions
+        Size and kind of the gates, and the percentile that their ranges are read at.
+
+    Returns
+    -------
+    gates : dict of str to Gate
+        By layer.
+    out_of_range : dict of str to float
+        By layer: fraction of calibration drives outside the range of the gate.
+
+    Raises
+    ------
+    ValueError
+        If no image drives a ReLU above 0, or there is no gate for a layer.
+    """
+    n_neurons, percent = options.neurons_per_gate, options.range_percentile
+    n_values = {x.name: len(images) * math.prod(network.shapes[x.name]) for x in layers}
+    rectified = [layer for layer in layers if layer.function == "relu"]
+    others = [layer for layer in layers if layer.function != "relu"]
+    # Of a ReLU's outputs: those above 0 are the drives above 0.
+    tops = {x.name: Percentile(n_values[x.name], percent) for x in rectified}
+    ends: dict[str, tuple[Percentile, Percentile]] = {}
+    gates: dict[str, Gate] = {}
+    outside: dict[str, Outside] = {}
+    for layer in others:
+        if options.refit:
+            n = n_values[layer.name]
+            ends[layer.name] = (Percentile(n, 100 - percent), Percentile(n, percent))
+        else:
+            gate = fitted_gate(layer.function, n_neurons, kind=options.inhibition)
+            gates[layer.name], outside[layer.name] = gate, Outside(*gate.domain)
+    read(
+        network,
+        images,
+        {name: [top] for name, top in tops.items()}
+        | _of_drives(others, {**ends, **{name: (one,) for name, one in outside.items()}}),
+    )
+    for layer in rectified:
+        largest = tops[layer.name].value
+        if largest <= 0:
+            raise ValueError(
+                f"layer {layer.name!r}: no calibration image drives it above 0, so its range is "
+                "unknown; calibrate with more images or a higher percentile"
+            )
+        gates[layer.name] = relu_gate(
+            n_neurons, alpha_for(largest, n_neurons), half_step=options.half_step
+        )
+    refitted = [layer for layer in others if layer.name in ends]
+    for layer in refitted:
+        low, high = (end.value for end in ends[layer.name])
+        gate, _ = fit(
+            layer.function,
+            n_neurons,
+            (low, high),
+            kind=options.inhibition,
+            offset=RESTING.get(layer.function, 0.0),
+            n_evaluations=REFIT_EVALUATIONS,
+        )
+        gates[layer.name], outside[layer.name] = gate, Outside(*gate.domain)
+    read(network, images, _of_drives(refitted, {x.name: (outside[x.name],) for x in refitted}))
+    n_outside = {name: top.n_above for name, top in tops.items()} | {
+        name: one.count for name, one in outside.items()
+    }
+    return gates, {name: n_outside[name] / n_values[name] for name in n_values}
+
+
+def _of_drives(
+    layers: Sequence[Activation], readings: dict[str, tuple[Reading, ...]]
+) -> dict[str, list[Reading]]:
+    """Readings of what enters a layer, by the layer that gives it, which may feed several."""
+    found: dict[str, list[Reading]] = {}
+    for layer in layers:
+        found.setdefault(layer.inputs[0], []).extend(readings[layer.name])
+    return found
