@@ -38,6 +38,7 @@ from ..networks.layers import (
     Pair,
     QuantisedReLU,
     Shape,
+    Sides,
     Spike,
 )
 from ..networks.network import InputCoding, Network
@@ -217,7 +218,7 @@ class _Converter:
             kernel=weight.transpose(2, 3, 1, 0),
             bias=np.zeros(len(weight)) if module.bias is None else _array(module.bias),
             stride=_pair(module.stride),
-            padding=_padding(module),
+            padding=_both_sides(_padding(module)),
             groups=module.groups,
         )
         return self._append(layer, at)
@@ -278,9 +279,9 @@ class _Converter:
         _need(not at.is_flat, "comes after a Flatten")
         _need(not module.ceil_mode, "ceil_mode=True is not supported")
         _need(module.divisor_override is None, "divisor_override is not supported")
-        padding = _pair(module.padding)
+        padding = _both_sides(_pair(module.padding))
         _need(
-            module.count_include_pad or padding == (0, 0),
+            module.count_include_pad or not any(padding),
             "count_include_pad=False is not supported with padding",
         )
         size = _pair(module.kernel_size)
@@ -296,7 +297,7 @@ class _Converter:
             (at.source,),
             _pair(module.kernel_size),
             _pair(module.stride),
-            _pair(module.padding),
+            _both_sides(_pair(module.padding)),
         )
         return self._append(layer, at)
 
@@ -351,6 +352,10 @@ def _pair(value: int | tuple[int, ...]) -> Pair:
         return value, value
     rows, columns = value
     return int(rows), int(columns)
+
+
+def _both_sides(padding: Pair) -> Sides:
+    return padding[0], padding[0], padding[1], padding[1]
 
 
 def _padding(module: nn.Conv2d) -> Pair:

@@ -6,18 +6,17 @@ import math
 import warnings
 from collections.abc import Sequence
 
-import numpy as np
-
 from ...arrays import Array
 from ...conversion.calibration import Outside, Percentile, Reading, read
 from ...networks.layers import Activation
 from ...networks.network import Network
 from .gate_fits import fit, fitted_gate
 from .gates import Gate, alpha_for, relu_gate
-from .options import AmosOptions
+from .options import MOST_INPUT_NEURONS, AmosOptions
 
 RESTING = {"tanh": -1.0}  # output of a silent gate where it is not 0: the left asymptote
 REFIT_EVALUATIONS = 10_000  # a few seconds for a layer
+USED_SHARE = 0.25  # of an input's range; below, two of its neurons are idle and images lose detail
 
 
 def calibrated_gates(
@@ -107,3 +106,29 @@ def _of_drives(
     for layer in layers:
         found.setdefault(layer.inputs[0], []).extend(readings[layer.name])
     return found
+
+
+def warn_of_unused_range(network: Network, images: Array, options: AmosOptions) -> None:
+    """Warn if real input is declared far wider than it is, which leaves few levels to code it.
+
+    Measured on the digits as real numbers with 8 input neurons: all stays right down to 1/16 of the
+    range; at 1/64, 5 % of the images change their class, at 1/128, 70 %.
+    """
+    declared, n_neurons = network.input.maximum, options.input_neurons
+    reached = max(float(images.max()), -float(images.min()))
+    share = reached / declared
+    if share >= USED_SHARE:
+        return
+    advice = ""
+    if reached > 0:
+        advice = f"; declare InputCoding.maximum={reached:.3g}"
+        enough = n_neurons + math.floor(math.log2(1 / share))
+        if enough <= MOST_INPUT_NEURONS:
+            advice += f" or set input_neurons={enough}"
+    warnings.warn(
+        f"network {network.name!r}: calibration images reach {reached:.3g}, {100 * share:.2g} % of "
+        f"the declared range of {declared:g}, so that they use {share * 2**n_neurons:.3g} of the "
+        f"{2**n_neurons} levels of {n_neurons} input neurons{advice}",
+        UserWarning,
+        stacklevel=4,
+    )
