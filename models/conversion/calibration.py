@@ -3,12 +3,13 @@
 A reading takes the outputs of one layer as they come and says after the last image whether it knows
 enough; while one does not, the images are presented again. Order statistics are exact: they are
 elements of the sorted values, not estimates. Those near the largest value, as high percentiles are,
-take one pass, which keeps the largest values so far; others are narrowed down bit by bit before
-(radix selection).
+take one pass, which keeps the largest values so far; before others, passes that only count narrow
+down the range that holds them (radix selection).
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
@@ -106,19 +107,12 @@ class OrderStatistics(Reading):
 
     def __init__(self, n_values: int, ranks: Sequence[int]) -> None:
         kept = max(KEPT // len(ranks), LEAST_KEPT)
-        # Counted from the nearer end; from the smallest, all values change their sign.
-        self._from_top = [2 * rank >= n_values - 1 for rank in ranks]
-        self._searches = [
-            _Largest(n_values - rank if from_top else rank + 1, kept)
-            for rank, from_top in zip(ranks, self._from_top, strict=True)
-        ]
+        self._searches = [_Largest(n_values - rank, kept) for rank in ranks]
 
     def add(self, values: Array) -> None:
         """See `Reading.add`."""
-        flat = values.reshape(-1)
-        negative = flat if all(self._from_top) else -flat
-        for search, from_top in zip(self._searches, self._from_top, strict=True):
-            search.add(flat if from_top else negative)
+        for search in self._searches:
+            search.add(values.reshape(-1))
 
     def end_pass(self) -> bool:
         """See `Reading.end_pass`."""
@@ -127,10 +121,7 @@ class OrderStatistics(Reading):
     @property
     def values(self) -> list[float]:
         """The elements, in the order of the ranks."""
-        return [
-            search.value if from_top else -search.value
-            for search, from_top in zip(self._searches, self._from_top, strict=True)
-        ]
+        return [search.value for search in self._searches]
 
 
 class ChannelOrderStatistic(Reading):
@@ -194,10 +185,7 @@ class Percentile(OrderStatistics):
 
     @property
     def n_above(self) -> int:
-        """Number of outputs larger than the percentile, which must be the median or a higher one.
-
-        Counted from the top, hence known without another pass.
-        """
+        """Number of outputs larger than the percentile."""
         if self.value < self.values[1]:
             return self._n_above_lower
         return self._searches[1].n_above
@@ -250,7 +238,7 @@ class _Largest:
         self._is_counting = self._k > self._most_kept
         self._counts = np.zeros(2**DIGIT if self._is_counting else 0, dtype=np.int64)
         self._kept = np.empty(0)
-        self._floor = np.nextafter(self._low, -np.inf)  # what is not above it is of no interest
+        self._floor = math.nextafter(self._low, -math.inf)  # what is not above it is of no interest
 
     def add(self, values: Array) -> None:
         """Take in one batch, shape (n,)."""

@@ -355,11 +355,11 @@ class Network:
             raise ValueError(f"batch must be >= 1, got {batch!r}")
         images = self.check_images(images)
         logits = np.empty((len(images), len(self.classes)))
+        output = self.layers[-1].name
         for start in range(0, len(images), batch):
-            part = images[start : start + batch]
-            for _, values in self.outputs(part):
-                pass  # the last one is the output
-            logits[start : start + batch] = values[:, 0, 0]
+            for name, values in self.outputs(images[start : start + batch]):
+                if name == output:
+                    logits[start : start + batch] = values[:, 0, 0]
         return logits
 
     def fold_batch_norm(self) -> Network:

@@ -49,63 +49,57 @@ def calibrated_gates(
     """
     n_neurons, percent = options.neurons_per_gate, options.range_percentile
     n_values = {x.name: len(images) * math.prod(network.shapes[x.name]) for x in layers}
-    rectified = [layer for layer in layers if layer.function == "relu"]
-    others = [layer for layer in layers if layer.function != "relu"]
-    # Of a ReLU's outputs: those above 0 are the drives above 0.
-    tops = {x.name: Percentile(n_values[x.name], percent) for x in rectified}
+    readings: dict[str, list[Reading]] = {}
+    tops: dict[str, Percentile] = {}
     ends: dict[str, tuple[Percentile, Percentile]] = {}
-    gates: dict[str, Gate] = {}
     outside: dict[str, Outside] = {}
-    for layer in others:
-        if options.refit:
-            n = n_values[layer.name]
-            ends[layer.name] = (Percentile(n, 100 - percent), Percentile(n, percent))
-        else:
-            gate = fitted_gate(layer.function, n_neurons, kind=options.inhibition)
-            gates[layer.name], outside[layer.name] = gate, Outside(*gate.domain)
-    read(
-        network,
-        images,
-        {name: [top] for name, top in tops.items()}
-        | _of_drives(others, {**ends, **{name: (one,) for name, one in outside.items()}}),
-    )
-    for layer in rectified:
-        largest = tops[layer.name].value
-        if largest <= 0:
-            raise ValueError(
-                f"layer {layer.name!r}: no calibration image drives it above 0, so its range is "
-                "unknown; calibrate with more images or a higher percentile"
-            )
-        gates[layer.name] = relu_gate(
-            n_neurons, alpha_for(largest, n_neurons), half_step=options.half_step
-        )
-    refitted = [layer for layer in others if layer.name in ends]
-    for layer in refitted:
-        low, high = (end.value for end in ends[layer.name])
-        gate, _ = fit(
-            layer.function,
-            n_neurons,
-            (low, high),
-            kind=options.inhibition,
-            offset=RESTING.get(layer.function, 0.0),
-            n_evaluations=REFIT_EVALUATIONS,
-        )
-        gates[layer.name], outside[layer.name] = gate, Outside(*gate.domain)
-    read(network, images, _of_drives(refitted, {x.name: (outside[x.name],) for x in refitted}))
-    n_outside = {name: top.n_above for name, top in tops.items()} | {
-        name: one.count for name, one in outside.items()
-    }
-    return gates, {name: n_outside[name] / n_values[name] for name in n_values}
-
-
-def _of_drives(
-    layers: Sequence[Activation], readings: dict[str, tuple[Reading, ...]]
-) -> dict[str, list[Reading]]:
-    """Readings of what enters a layer, by the layer that gives it, which may feed several."""
-    found: dict[str, list[Reading]] = {}
+    gates: dict[str, Gate] = {}
     for layer in layers:
-        found.setdefault(layer.inputs[0], []).extend(readings[layer.name])
-    return found
+        name, n = layer.name, n_values[layer.name]
+        of_drives = readings.setdefault(layer.inputs[0], [])
+        if layer.function == "relu":
+            tops[name] = Percentile(n, percent)
+            readings.setdefault(name, []).append(tops[name])  # outputs above 0 are drives above 0
+        elif options.refit:
+            ends[name] = (Percentile(n, 100 - percent), Percentile(n, percent))
+            of_drives += ends[name]
+        else:
+            gates[name] = fitted_gate(layer.function, n_neurons, kind=options.inhibition)
+            outside[name] = Outside(*gates[name].domain)
+            of_drives.append(outside[name])
+    read(network, images, readings)
+    of_fitted: dict[str, list[Reading]] = {}
+    for layer in layers:
+        name = layer.name
+        if name in tops:
+            gates[name] = _relu_gate(name, tops[name].value, options)
+        elif name in ends:
+            low, high = (end.value for end in ends[name])
+            gates[name], _ = fit(
+                layer.function,
+                n_neurons,
+                (low, high),
+                kind=options.inhibition,
+                offset=RESTING.get(layer.function, 0.0),
+                n_evaluations=REFIT_EVALUATIONS,
+            )
+            outside[name] = Outside(*gates[name].domain)
+            of_fitted.setdefault(layer.inputs[0], []).append(outside[name])
+    read(network, images, of_fitted)
+    n_outside = {name: top.n_above for name, top in tops.items()}
+    n_outside |= {name: one.count for name, one in outside.items()}
+    return gates, {name: n_outside[name] / n for name, n in n_values.items()}
+
+
+def _relu_gate(name: str, largest: float, options: AmosOptions) -> Gate:
+    """Gate of a ReLU whose largest code stands for `largest`."""
+    if largest <= 0:
+        raise ValueError(
+            f"layer {name!r}: no calibration image drives it above 0, so its range is "
+            "unknown; calibrate with more images or a higher percentile"
+        )
+    k = options.neurons_per_gate
+    return relu_gate(k, alpha_for(largest, k), half_step=options.half_step)
 
 
 def warn_of_unused_range(network: Network, images: Array, options: AmosOptions) -> None:
