@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import erf, expit
 
+from .products import convolution, product
+
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]  # top, bottom, left, right
@@ -304,18 +306,10 @@ class Conv2D(Layer):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        patches_of = windows(values[0], self.size, self.stride, self.padding, 0.0, self.dilation)
-        n, rows, columns = patches_of.shape[:3]
-        kh, kw, n_in, n_out = self.kernel.shape
-        n_out //= self.groups
-        out = np.empty((n * rows * columns, self.kernel.shape[3]))
-        for group in range(self.groups):
-            taken = patches_of[..., group * n_in : (group + 1) * n_in, :, :]
-            patches = taken.transpose(0, 1, 2, 4, 5, 3).reshape(len(out), kh * kw * n_in)
-            made = slice(group * n_out, (group + 1) * n_out)
-            out[:, made] = patches @ self.kernel[..., made].reshape(kh * kw * n_in, n_out)
+        views = windows(values[0], self.size, self.stride, self.padding, 0.0, self.dilation)
+        out = convolution(views, self.kernel, self.groups)
         out += self.bias
-        return out.reshape(n, rows, columns, -1)
+        return out
 
 
 def scale_and_shift(
@@ -434,8 +428,8 @@ class Dense(Layer):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        # Two axes, so that the whole batch is one matrix product.
-        out = values[0].reshape(len(values[0]), self.kernel.shape[0]) @ self.kernel + self.bias
+        out = product(values[0].reshape(len(values[0]), self.kernel.shape[0]), self.kernel)
+        out += self.bias
         return out[:, None, None, :]
 
 
@@ -490,7 +484,10 @@ class BatchNorm(Layer):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        return (values[0] - self.mean) * self.scale + self.beta
+        out = values[0] - self.mean
+        out *= self.scale
+        out += self.beta
+        return out
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -531,7 +528,12 @@ class AvgPool2D(_Pool2D):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        return windows(values[0], self.size, self.stride, self.padding, 0.0).mean(axis=(4, 5))
+        views = windows(values[0], self.size, self.stride, self.padding, 0.0)
+        total = views[..., 0, 0].copy()
+        for row, column in list(np.ndindex(self.size))[1:]:
+            total += views[..., row, column]
+        total /= self.size[0] * self.size[1]
+        return total
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -548,7 +550,11 @@ class MaxPool2D(_Pool2D):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        return windows(values[0], self.size, self.stride, self.padding, -np.inf).max(axis=(4, 5))
+        views = windows(values[0], self.size, self.stride, self.padding, -np.inf)
+        most = views[..., 0, 0].copy()
+        for row, column in list(np.ndindex(self.size))[1:]:
+            np.maximum(most, views[..., row, column], out=most)
+        return most
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

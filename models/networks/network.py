@@ -11,7 +11,7 @@ A network is a tuple of layers in an order in which each layer comes after its i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,6 +29,8 @@ from .layers import (
     frozen_array,
     scale_and_shift,
 )
+
+CHECKED = 256  # images whose values are checked at once
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -112,23 +114,32 @@ class InputCoding:
             )
         if images.dtype.kind not in "iuf":
             raise ValueError(f"images must be integers or floats, got dtype {images.dtype}")
+        bad = [
+            start + np.flatnonzero(~self._is_good(images[start : start + CHECKED]).all((1, 2, 3)))
+            for start in range(0, len(images), CHECKED)
+        ]
+        if any(map(len, bad)):
+            indices = np.concatenate(bad)
+            index = int(indices[0])
+            where = tuple(int(i) for i in np.argwhere(~self._is_good(images[index]))[0])
+            wanted = f"a whole number from 0 to {self.maximum:g}"
+            if self.signed:
+                wanted = f"a real number from {-self.maximum:g} to {self.maximum:g}"
+            raise ValueError(
+                f"image {index} holds {images[(index, *where)]} at (row, column, channel) "
+                f"{where}, expected {wanted}; {len(indices)} of {len(images)} images hold such "
+                "values"
+            )
+        return images
+
+    def _is_good(self, images: np.ndarray) -> np.ndarray:
+        """Whether the network may see each value."""
         low = -self.maximum if self.signed else 0
         # Written so that NaN fails the comparison and counts as bad.
         good = (images >= low) & (images <= self.maximum)
-        wanted = f"a real number from {low:g} to {self.maximum:g}"
-        if not self.signed:
-            wanted = f"a whole number from 0 to {self.maximum:g}"
-            if images.dtype.kind == "f":
-                good &= images == np.floor(images)
-        if not good.all():
-            bad = np.argwhere(~good)
-            index, *where = (int(i) for i in bad[0])
-            raise ValueError(
-                f"image {index} holds {images[(index, *where)]} at (row, column, channel) "
-                f"{tuple(where)}, expected {wanted}; {len(np.unique(bad[:, 0]))} of "
-                f"{len(images)} images hold such values"
-            )
-        return images
+        if not self.signed and images.dtype.kind == "f":
+            good &= images == np.floor(images)
+        return good
 
     def standardise(self, images: np.ndarray) -> np.ndarray:
         """Return x = image * gain + offset.
@@ -307,8 +318,8 @@ class Network:
 
         Notes
         -----
-        All outputs are held at once; call it with a few hundred images at a time. Of a network of
-        several time steps they are those of the first.
+        All outputs are held at once; call it with a few hundred images at a time, or take them one
+        by one from `outputs`. Of a network of several time steps they are those of the first.
         """
         return next(self.steps(images))
 
@@ -330,19 +341,50 @@ class Network:
         ValueError
             If the images are not what the network takes.
         """
-        x = self.input.standardise(self.check_images(images))
+        images = self.check_images(images)
         carried: dict[str, np.ndarray | None] = {}
         for _ in range(self.n_steps):
-            values = {INPUT: x}
-            for layer in self.layers:
-                given = [values[s] for s in layer.inputs]
-                if isinstance(layer, Spike):
-                    values[layer.name], carried[layer.name] = layer.step(
-                        given[0], carried.get(layer.name)
-                    )
-                else:
-                    values[layer.name] = layer.apply(*given)
-            yield values
+            yield dict(self.outputs(images, carried=carried))
+
+    def outputs(
+        self,
+        images: np.ndarray,
+        alter: Callable[[Layer, np.ndarray], np.ndarray] | None = None,
+        carried: dict[str, np.ndarray | None] | None = None,
+    ) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield the output of one layer after the other, held no longer than others need it.
+
+        Parameters
+        ----------
+        images : ndarray, shape (n, H, W, C)
+            Images as `check_images` wants them; not checked again here.
+        alter : callable, optional
+            Gets a layer and its output; returns what later layers shall see instead.
+        carried : dict of str to ndarray, optional
+            What spiking layers keep from one time step to the next; empty before the first.
+
+        Yields
+        ------
+        name : str
+            Of the layer; first ``"input"``, the standardised images.
+        values : ndarray, shape (n, H', W', C')
+            float64.
+        """
+        carried = {} if carried is None else carried
+        last_user = {source: layer.name for layer in self.layers for source in layer.inputs}
+        values = {INPUT: self.input.standardise(images)}
+        yield INPUT, values[INPUT]
+        for layer in self.layers:
+            given = [values[source] for source in layer.inputs]
+            if isinstance(layer, Spike):
+                found, carried[layer.name] = layer.step(given[0], carried.get(layer.name))
+            else:
+                found = layer.apply(*given)
+            values[layer.name] = found if alter is None else alter(layer, found)
+            for source in set(layer.inputs):
+                if last_user[source] == layer.name:
+                    del values[source]
+            yield layer.name, values[layer.name]
 
     def forward(self, images: np.ndarray, batch: int = 128) -> np.ndarray:
         """Return the logits; of a network of several time steps, their mean over the steps.
@@ -371,10 +413,14 @@ class Network:
         logits = np.empty((len(images), len(self.classes)))
         output = self.layers[-1].name
         for start in range(0, len(images), batch):
-            steps = (
-                values[output][:, 0, 0] for values in self.steps(images[start : start + batch])
-            )
-            logits[start : start + batch] = sum(steps, start=np.float64(0)) / self.n_steps
+            part = images[start : start + batch]
+            carried: dict[str, np.ndarray | None] = {}
+            total = np.zeros((len(part), len(self.classes)))
+            for _ in range(self.n_steps):
+                for name, values in self.outputs(part, carried=carried):
+                    if name == output:
+                        total += values[:, 0, 0]
+            logits[start : start + batch] = total / self.n_steps
         return logits
 
     def fold_batch_norm(self) -> Network:

@@ -33,14 +33,12 @@ from ...networks.network import Network
 from ...spiking.inputs import Stimulus
 from ...spiking.network import READOUT, Population, Readout, SpikingNetwork
 from ...spiking.projections import WeightedProjection, round_kernels
-from .gate_fits import fit, fitted_gate
-from .gates import Gate, alpha_for, pixel_gate, relu_gate, signed_gate
+from .calibrated_gates import calibrated_gates, warn_of_unused_range
+from .gates import Gate, pixel_gate, signed_gate
 from .neurons import AMOS_NEURON
 from .options import AmosOptions
 
 OUTPUT_BITS = 10  # output weights d_i of fitted gates are rounded to max|d| / 2^10
-RESTING = {"tanh": -1.0}  # output of a silent gate where it is not 0: the left asymptote
-REFIT_EVALUATIONS = 10_000  # a few seconds for a layer
 GATE_BITS = 8  # thresholds and inhibition are rounded to an output unit / 2^8, or finer
 
 
@@ -99,10 +97,12 @@ def convert(
         raise ValueError(
             f"network {network.name!r} has no activation, so there is nothing to make gates of"
         )
-    values = network.activations(required(calibration))
+    calibration = required(calibration)
+    layer_gates, out_of_range = calibrated_gates(network, layers, calibration, options)
     coding = network.input
     # DIFFERS: the input is coded as spikes too, with the standardisation in the first kernel.
     if coding.signed:
+        warn_of_unused_range(network, calibration, options)
         exact = signed_gate(options.input_neurons, coding.maximum)
         input_gate, step = _gate_on_grid(exact, np.inf)
         step *= 2.0**-GATE_BITS  # real input lies on no grid: equality within this counts
@@ -116,18 +116,15 @@ def convert(
     weight_error = 0.0
     populations = [_population(INPUT, coding.shape, input_gate, 0, np.zeros(coding.shape), step)]
     projections: list[WeightedProjection] = []
-    out_of_range: dict[str, float] = {}
 
     for layer in layers:
-        drives = values[layer.inputs[0]]
-        gate, out_of_range[layer.name] = _gate(layer, drives, options)
         paths = linear_paths(network, layer.inputs[0])
         onset = max(onsets[path.source] + gates[path.source].n_neurons for path in paths)
         incoming = _projections(paths, layer.name, onset, onsets, gates, coding.gain)
         incoming, step, error = round_kernels(incoming, options.weight_bits)
         projections += incoming
         weight_error = max(weight_error, error)
-        gate, step = _gate_on_grid(gate, step)
+        gate, step = _gate_on_grid(layer_gates[layer.name], step)
         bias = round_to(bias_map(network, layer.inputs[0], resting), step)
         populations.append(
             _population(layer.name, network.shapes[layer.name], gate, onset, bias, step)
@@ -173,36 +170,6 @@ def output_unit(gate: Gate) -> float:
     if gate.function in ("relu", INPUT):
         return float(gate.outputs[-1])
     return float(np.abs(gate.outputs).max() / 2**OUTPUT_BITS)
-
-
-def _gate(layer: Activation, drives: Array, options: AmosOptions) -> tuple[Gate, float]:
-    """Gate of one activation layer and the fraction of drives that it cannot represent."""
-    n_neurons = options.neurons_per_gate
-    if layer.function == "relu":
-        largest = float(np.percentile(np.maximum(drives, 0.0), options.range_percentile))
-        if largest <= 0:
-            raise ValueError(
-                f"layer {layer.name!r}: no calibration image drives it above 0, so its range is "
-                "unknown; calibrate with more images or a higher percentile"
-            )
-        gate = relu_gate(n_neurons, alpha_for(largest, n_neurons), half_step=options.half_step)
-        return gate, float(np.mean(drives > largest))
-    if options.refit:
-        low, high = np.percentile(
-            drives, [100 - options.range_percentile, options.range_percentile]
-        )
-        gate, _ = fit(
-            layer.function,
-            n_neurons,
-            (float(low), float(high)),
-            kind=options.inhibition,
-            offset=RESTING.get(layer.function, 0.0),
-            n_evaluations=REFIT_EVALUATIONS,
-        )
-    else:
-        gate = fitted_gate(layer.function, n_neurons, kind=options.inhibition)
-    low, high = gate.domain
-    return gate, float(np.mean((drives < low) | (drives > high)))
 
 
 def _projections(

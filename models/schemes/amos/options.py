@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from ...conversion.options import Options, documented, option, weight_bits_option
 
+MOST_INPUT_NEURONS = 16
+
 
 @documented
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +45,10 @@ class AmosOptions(Options):
         "cover, instead of taking the shipped fit of a fixed range; some seconds for each layer.",
     )
     input_neurons: int = option(
-        8, "Neurons for a signed real input value; unused for pixels.", least=1, most=16
+        8,
+        "Neurons for a signed real input value; unused for pixels.",
+        least=1,
+        most=MOST_INPUT_NEURONS,
     )
     weight_bits: int = weight_bits_option()
     slot_ms: float = option(1.0, "Biological length of a slot in ms.", above=0)

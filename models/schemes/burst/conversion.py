@@ -41,6 +41,7 @@ from .options import BurstOptions
 from .scales import _limits, layer_scales, needed_limit
 
 SPIKING = (Activation, QuantisedReLU, MaxPool2D)  # layers whose units become neurons
+REFERENCE_BATCH = 4  # images; every step of every neuron is held, and a table of all spikes
 START_STEP = 2.0**-16  # grid of the initial potential, in thresholds
 
 
@@ -100,14 +101,26 @@ def convert(
     limits = _limits(network, options)
     conversion = _assemble(network, scales, limits, options)
     if options.own_limits:
-        run = burst_reference.run(conversion, calibration)
+        sizes = _burst_sizes(conversion, calibration)
         for layer in network.layers:
             if isinstance(layer, Activation):
-                limits[layer.name] = needed_limit(run.counts[layer.name])
+                limits[layer.name] = needed_limit(sizes[layer.name])
             elif isinstance(layer, MaxPool2D):
                 limits[layer.name] = limits[layer.inputs[0]]
         conversion = _assemble(network, scales, limits, options)
     return conversion
+
+
+def _burst_sizes(conversion: BurstConversion, images: Array) -> dict[str, NDArray[np.int64]]:
+    """By population, how many bursts of 0, 1, 2, ... spikes the images bring about."""
+    sizes: dict[str, NDArray[np.int64]] = {}
+    for start in range(0, len(images), REFERENCE_BATCH):
+        run = burst_reference.run(conversion, images[start : start + REFERENCE_BATCH])
+        for name, counts in run.counts.items():
+            before = sizes.get(name, np.zeros(0, dtype=np.int64))
+            sizes[name] = np.bincount(counts.ravel(), minlength=before.size)
+            sizes[name][: before.size] += before
+    return sizes
 
 
 def _require_convertible(network: Network) -> None:

@@ -6,24 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...networks.layers import INPUT, Activation, Layer, MaxPool2D, QuantisedReLU
+from ...conversion.calibration import ChannelOrderStatistic, OrderStatistics, Reading, read
+from ...networks.layers import Activation, Layer, MaxPool2D, QuantisedReLU
 from ...networks.network import Network
 from .options import BurstOptions
 
 HELD_BACK = 1e-3  # fraction of a layer's calibration spikes that its own limit may delay
 
 
-def needed_limit(counts: NDArray[np.integer], held_back: float = HELD_BACK) -> int:
+def needed_limit(sizes: NDArray[np.integer], held_back: float = HELD_BACK) -> int:
     """Smallest limit that cuts at most a fraction `held_back` of the spikes off their bursts.
 
     Parameters
     ----------
-    counts : ndarray of int
-        Spikes of each neuron in each step.
+    sizes : ndarray of int, shape (m,)
+        How many bursts of 0, 1, 2, ... spikes there are.
     held_back : float
         Largest fraction.
     """
-    sizes = np.bincount(counts.ravel())
     beyond = np.array(
         [
             (sizes * np.maximum(np.arange(sizes.size) - limit, 0)).sum()
@@ -51,45 +51,55 @@ def layer_scales(network: Network, calibration: Array, options: BurstOptions) ->
     ValueError
         If no image drives a layer above 0.
     """
-    is_cut = options.normalisation == "compatibility"
-    values = {INPUT: network.input.standardise(network.check_images(calibration))}
+    percentile = 100.0 if options.normalisation == "maximum" else options.percentile
+    whole: dict[str, OrderStatistics] = {}
+    by_channel: dict[str, ChannelOrderStatistic] = {}
+    for layer in network.layers:
+        if isinstance(layer, Activation):
+            rows, columns, n_channels = network.shapes[layer.name]
+            n = len(calibration) * rows * columns  # of a channel
+            ranks = [_rank(n * n_channels, percentile)]
+            whole[layer.name] = OrderStatistics(n * n_channels, ranks)
+            if options.channel_wise:
+                rank = _rank(n, percentile)
+                by_channel[layer.name] = ChannelOrderStatistic(n, n_channels, rank)
+
+    def cut(layer: Layer, values: Array) -> Array:
+        return np.minimum(values, options.gamma) if isinstance(layer, Activation) else values
+
+    readings: dict[str, list[Reading]] = {
+        name: [one, *([by_channel[name]] if name in by_channel else [])]
+        for name, one in whole.items()
+    }
+    read(network, calibration, readings, cut if options.normalisation == "compatibility" else None)
     scales: dict[str, Array] = {}
     for layer in network.layers:
-        found = layer.apply(*(values[source] for source in layer.inputs))
-        if isinstance(layer, Activation) and is_cut:
-            found = np.minimum(found, options.gamma)
-        values[layer.name] = found
-        n_channels = found.shape[3]
+        n_channels = network.shapes[layer.name][2]
         if isinstance(layer, QuantisedReLU):
             scales[layer.name] = np.full(n_channels, layer.step)
         elif isinstance(layer, MaxPool2D):
             scales[layer.name] = scales[layer.inputs[0]]
         elif isinstance(layer, Activation):
-            scales[layer.name] = _scale(layer, found, options)
+            (one,) = whole[layer.name].values
+            if one <= 0:
+                raise ValueError(
+                    f"layer {layer.name!r}: percentile {percentile:g} of its calibration outputs "
+                    "is 0, so its scale is unknown; calibrate with more images or a higher "
+                    "percentile"
+                )
+            scale = np.full(n_channels, one)
+            if options.channel_wise:
+                of_channel = by_channel[layer.name].values
+                scale = np.where(of_channel > 0, of_channel, scale)  # a channel never active
+            if options.normalisation == "percentile/gamma":
+                scale = scale / options.gamma
+            scales[layer.name] = scale
     return scales
 
 
-def _scale(layer: Layer, values: Array, options: BurstOptions) -> Array:
-    """Lambda of one layer by the rule of the options."""
-    percentile = 100.0 if options.normalisation == "maximum" else options.percentile
-    flat = values.reshape(-1, values.shape[3])
-    whole = float(_quantile(flat.ravel(), percentile))
-    if whole <= 0:
-        raise ValueError(
-            f"layer {layer.name!r}: percentile {percentile:g} of its calibration outputs is 0, so "
-            "its scale is unknown; calibrate with more images or a higher percentile"
-        )
-    scale = np.full(flat.shape[1], whole)
-    if options.channel_wise:
-        of_channel = np.array([_quantile(column, percentile) for column in flat.T])
-        scale = np.where(of_channel > 0, of_channel, whole)  # a channel that is never active
-    return scale / options.gamma if options.normalisation == "percentile/gamma" else scale
-
-
-def _quantile(values: Array, percentile: float) -> float:
+def _rank(n_values: int, percentile: float) -> int:
     """Element int(n p) - 1 of the sorted values (published: the authors' code)."""
-    rank = max(int(values.size * percentile / 100) - 1, 0)
-    return float(np.partition(values, rank)[rank])
+    return max(int(n_values * percentile / 100) - 1, 0)
 
 
 def _limits(network: Network, options: BurstOptions) -> dict[str, int]:

@@ -305,3 +305,58 @@ def test_scaling_the_weights_of_an_exact_network_changes_no_spike():
     second = amos_reference.run(amos.convert(doubled, calibration=images), images)
     assert first.counts["act1"].any()
     assert np.array_equal(first.counts["act1"], second.counts["act1"])
+
+
+TOLD = {  # after the share
+    64: "declared range of 64, so that they use 4 of the 256 levels of 8 input neurons; declare "
+    "InputCoding.maximum=1 or set input_neurons=14",
+    1000: "declared range of 1000, so that they use 0.256 of the 256 levels of 8 input neurons; "
+    "declare InputCoding.maximum=1",
+}
+
+
+@pytest.mark.parametrize("wider", [1, 3.9, 64, 1000])
+def test_an_input_range_far_wider_than_the_images_is_told(wider):
+    """Measured: of 300 digits as real numbers, with 64 times their range 5 % change their class.
+
+    Without a warning where the images use a quarter of the range.
+    """
+    network = storage.load_network(storage.trained("digits-relu"))
+    images, _ = datasets.load("digits", "test")
+    coding = network.input
+    coding = InputCoding(coding.shape, wider, coding.gain * 16, coding.offset, signed=True)
+    network = Network("digits-real", coding, network.layers, network.classes)
+    images = images[:300] / 16
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        conversion = amos.convert(network, AmosOptions(input_neurons=8), images)
+    told = [str(one.message) for one in caught]
+    scores = amos_reference.run(conversion, images).scores[:, -1]
+    agreement = np.mean(scores.argmax(axis=1) == network.forward(images).argmax(axis=1))
+    if wider < 4:
+        assert not told
+        assert agreement == 1
+    else:
+        start = f"network 'digits-real': calibration images reach 1, {100 / wider:.2g} % of the "
+        assert told == [start + TOLD[wider]]
+        assert agreement < 0.96
+
+
+def test_pixels_with_unused_bits_are_exact_and_not_warned_of():
+    """Whole numbers are coded one by one, however wide their range: filterwarnings is error."""
+    network = storage.load_network(storage.trained("digits-relu"))
+    images, _ = datasets.load("digits", "test")
+    coding = network.input
+    wide = InputCoding(coding.shape, 16 * 256, coding.gain, coding.offset)
+    scores = [
+        amos_reference.run(
+            amos.convert(
+                Network("digits", own, network.layers, network.classes),
+                AmosOptions(),
+                images[:100],
+            ),
+            images[:100],
+        ).scores[:, -1]
+        for own in (coding, wide)
+    ]
+    assert np.array_equal(*scores)

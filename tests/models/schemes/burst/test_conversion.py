@@ -365,11 +365,11 @@ def test_scales_by_rule():
 
 def test_limits_of_their_own():
     """Limits from calibration: smaller where that is enough, and the smallest that is."""
-    counts = np.array([[0] * 50, [1] * 50, [2] * 48 + [5, 5]])
-    assert needed_limit(counts, held_back=0) == 5
-    assert needed_limit(counts, held_back=6 / 156) == 2
-    assert needed_limit(counts, held_back=5 / 156) == 3
-    assert needed_limit(np.zeros((3, 3), dtype=int)) == 1
+    sizes = np.array([50, 50, 48, 0, 0, 2])
+    assert needed_limit(sizes, held_back=0) == 5
+    assert needed_limit(sizes, held_back=6 / 156) == 2
+    assert needed_limit(sizes, held_back=5 / 156) == 3
+    assert needed_limit(np.array([9])) == 1
     network = pooled_network()
     images = images_for(network, 20)
     options = BurstOptions(n_steps=16, gamma=6, normalisation="percentile", percentile=95.0)
