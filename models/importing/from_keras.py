@@ -17,7 +17,7 @@ from . import keras_oracle
 from .assembler import Assembler
 from .checking import compare
 from .entry import Layout, Standardisation, Transform, read_sample
-from .keras_files import opened
+from .keras_files import as_damage, opened
 from .keras_layers import KerasReader, input_shape, is_channels_first
 
 
@@ -36,8 +36,9 @@ def from_keras(
 ) -> Network:
     """Read a trained Keras model from its file.
 
-    The model sees x = (image / maximum * pixel_scale - mean) / std, channels last unless its layers say
-    otherwise; layers such as Rescaling and Normalization that it holds come after that. Nothing in the file is run.
+    The model sees x = (image / maximum * pixel_scale - mean) / std, channels last unless its
+    layers say otherwise; layers such as Rescaling and Normalization that it holds come after that.
+    Nothing in the file is run.
 
     Parameters
     ----------
@@ -95,8 +96,9 @@ def _read(
     name: str,
 ) -> tuple[Network, list[str]]:
     with opened(path) as file:
-        shape = input_shape(file.structure)
-        is_first = is_channels_first(file.structure)
+        with as_damage():
+            shape = input_shape(file.structure)
+            is_first = is_channels_first(file.structure)
         sample = read_sample(
             example,
             stated,
@@ -108,10 +110,11 @@ def _read(
         )
         assembler = Assembler(sample.layout.shape)
         reader = KerasReader(file, assembler)
-        output = reader.read(sample.layout.value)
+        with as_damage():
+            output = reader.read(sample.layout.value)
         network = assembler.network(output, sample.coding, classes, name)
         try:
-            theirs = keras_oracle.values(path, file.structure, sample.inputs)
+            theirs = keras_oracle.values(path, file.structure, file.version, sample.inputs)
         except keras_oracle.NotCompared as why:
             note = f"the network was not compared with what Keras computes: {why}"
             return network, [*assembler.notes, note]

@@ -1,7 +1,7 @@
 """From an ONNX file to a `Network`.
 
-Files of any exporter, of opset 11 to the newest that the package onnx knows. The network is compared
-with what onnxruntime, or ONNX' own reference evaluator, computes, node by node.
+Files of any exporter, of opset 11 to the newest that the package onnx knows. The network is
+compared with what onnxruntime, or ONNX' own reference evaluator, computes, node by node.
 """
 
 from __future__ import annotations

@@ -254,6 +254,24 @@ def opened(path: Path) -> Iterator[KerasFile]:
 
 
 @contextmanager
+def as_damage() -> Iterator[None]:
+    """Report what is missing from a structure, or of another type, as a ValueError.
+
+    Raises
+    ------
+    ValueError
+        Instead of a KeyError, TypeError, IndexError or AttributeError.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise ValueError(
+            f"its structure is not that of a Keras model ({type(error).__name__}: {error}); save "
+            "the model again with model.save('net.keras')"
+        ) from error
+
+
+@contextmanager
 def _archive(path: Path, h5py: Any) -> Iterator[KerasFile]:
     with zipfile.ZipFile(path) as archive:
         stored = path.stat().st_size

@@ -7,14 +7,13 @@ TensorFlow: where the total is odd, the larger half comes after.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ..arrays import Array
 from .assembler import Assembler, Value
-from .keras_files import KerasFile, LayerRecord
+from .keras_files import KerasFile, LayerRecord, as_damage
 from .resizing import resizing
 
 MAX_ENTRIES = 2**26  # of a value; images of 4096 x 4096
@@ -111,10 +110,8 @@ class KerasReader:
             **dict.fromkeys(("Cropping1D", "Cropping2D"), self._cropping),
             **dict.fromkeys(("UpSampling1D", "UpSampling2D"), self._up_sampling),
             **dict.fromkeys(_NOTHING_TO_DO, lambda _layer, value: value),
-            **{  # functions that Keras 3 records as if they were layers
-                name: lambda _layer, value, name=name: self._activation(name.lower(), value)
-                for name in ("Relu", "Sigmoid", "Tanh", "Silu")
-            },
+            # Functions that Keras 3 records as if they were layers.
+            **dict.fromkeys(("Relu", "Sigmoid", "Tanh", "Silu"), self._function),
         }
         self._merging: dict[str, Callable[[LayerRecord, Sequence[Value]], Value]] = {
             "Add": self._add,
@@ -146,13 +143,7 @@ class KerasReader:
             message names the layer.
         """
         structure = self._file.structure
-        kind = str(structure.get("class_name"))
-        if kind not in MODELS:
-            raise ValueError(
-                f"the model is of the class {kind!r}, whose code is not in the file; only "
-                "Sequential and Functional models are read"
-            )
-        return self._model(kind, _layers_of(structure), value, None)
+        return self._model(structure["class_name"], _layers_of(structure), value, None)
 
     def _model(
         self, kind: str, config: dict[str, Any], value: Value, within: LayerRecord | None
@@ -218,30 +209,28 @@ class KerasReader:
 
     def _call(self, layer: LayerRecord, given: Sequence[Any]) -> Value:
         """Append what one call of a layer computes; scalars stand between the values given."""
-        place = f"layer {layer.name} ({layer.kind})"
         try:
-            if layer.kind in MODELS:
-                return self._model(layer.kind, _layers_of({"config": layer.config}), *given, layer)
-            if layer.kind in self._merging:
-                if not all(isinstance(v, Value) for v in given):
-                    return self._with_number(layer, given)
-                if len(given) < 2:
-                    raise ValueError("needs two inputs")
-                return self._merging[layer.kind](layer, given)
-            if layer.kind == "TrueDivide":
-                return self._with_number(layer, given)
-            if layer.kind not in self._rules:
-                raise ValueError(_WHY_NOT.get(layer.kind, _NOT_SUPPORTED))
-            if len(given) != 1 or not isinstance(given[0], Value):
-                raise ValueError(f"is called with {len(given)} inputs, not one")
-            return self._rules[layer.kind](layer, given[0])
+            with as_damage():
+                return self._called(layer, given)
         except ValueError as error:
-            raise ValueError(f"{place}: {error}") from error
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
-            raise ValueError(
-                f"{place}: its options are not those of such a layer ({error!r}); save the model "
-                "again with model.save('net.keras')"
-            ) from error
+            raise ValueError(f"layer {layer.name} ({layer.kind}): {error}") from error
+
+    def _called(self, layer: LayerRecord, given: Sequence[Any]) -> Value:
+        if layer.kind in self._merging:
+            if not all(isinstance(v, Value) for v in given):
+                return self._with_number(layer, given)
+            if len(given) < 2:
+                raise ValueError("needs two inputs")
+            return self._merging[layer.kind](layer, given)
+        if layer.kind == "TrueDivide":
+            return self._with_number(layer, given)
+        if layer.kind not in (*MODELS, *self._rules):
+            raise ValueError(_WHY_NOT.get(layer.kind, _NOT_SUPPORTED))
+        if len(given) != 1 or not isinstance(given[0], Value):
+            raise ValueError(f"is called with {len(given)} inputs, not one")
+        if layer.kind in MODELS:
+            return self._model(layer.kind, _layers_of({"config": layer.config}), given[0], layer)
+        return self._rules[layer.kind](layer, given[0])
 
     # Layers with weights
 
@@ -405,6 +394,9 @@ class KerasReader:
             return add.softmax(value)
         raise ValueError(f"the activation {function!r} is not supported")
 
+    def _function(self, layer: LayerRecord, value: Value) -> Value:
+        return self._activation(layer.kind.lower(), value)
+
     def _relu(self, layer: LayerRecord, value: Value) -> Value:
         config = layer.config
         slope = float(config.get("negative_slope") or 0)
@@ -490,6 +482,8 @@ class KerasReader:
             else:
                 raise ValueError(f"padding={padding!r} is not supported")
         top, bottom, left, right = widths
+        grown = (extents[0] + top + bottom) * (extents[1] + left + right)
+        _bounded(grown / (extents[0] * extents[1]), value)
         return top, bottom, left, right
 
     def _global_average_pool(self, layer: LayerRecord, value: Value) -> Value:
@@ -651,6 +645,12 @@ def input_shape(structure: dict[str, Any]) -> tuple[int, ...]:
     ValueError
         If the file does not say, or leaves axes open.
     """
+    kind = structure["class_name"]
+    if kind not in MODELS:
+        raise ValueError(
+            f"the model is of the class {kind!r}, whose code is not in the file; only Sequential "
+            "and Functional models are read"
+        )
     config = _layers_of(structure)
     layers = config["layers"]
     first: dict[str, Any] = {}
@@ -779,6 +779,8 @@ def _pair(value: Any) -> tuple[int, int]:
 def _window(layer: LayerRecord, value: Any) -> tuple[int, int]:
     """(rows, columns) of an option; one-dimensional maps have one row."""
     rows, columns = _pair(value)
+    if min(rows, columns) < 1:
+        raise ValueError(f"{value!r} is not positive")
     return (rows, columns) if _n_axes(layer) == 2 else (1, columns)
 
 

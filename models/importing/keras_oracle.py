@@ -33,7 +33,7 @@ class NotCompared(Exception):
     """Keras is missing or does not load the file; the message says which."""
 
 
-def values(path: Path, structure: dict[str, Any], inputs: Array) -> dict[str, Array]:
+def values(path: Path, structure: dict[str, Any], version: str, inputs: Array) -> dict[str, Array]:
     """Let Keras compute the outputs of a model's layers.
 
     Parameters
@@ -42,6 +42,8 @@ def values(path: Path, structure: dict[str, Any], inputs: Array) -> dict[str, Ar
         A file whose layers are all known and hold no code.
     structure : dict
         Class name and config of the model, as the file has them.
+    version : str
+        Of the Keras that wrote the file.
     inputs : ndarray, shape (n, ...)
         As the model takes them.
 
@@ -60,12 +62,16 @@ def values(path: Path, structure: dict[str, Any], inputs: Array) -> dict[str, Ar
     foreign = _foreign(structure)
     if foreign is not None:
         raise NotCompared(f"the file names {foreign}, which is not loaded")
+    if version.startswith("2.") and "'hard_sigmoid'" in str(structure):
+        raise NotCompared("Keras 3 takes hard_sigmoid for another function than Keras 2 did")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras and its backend, about themselves
         return _computed(_keras(), path, inputs)
 
 
 def _computed(keras: Any, path: Path, inputs: Array) -> dict[str, Array]:
+    if keras.__version__.startswith("2."):
+        raise NotCompared(f"Keras {keras.__version__} is too old for it")
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # whatever another version's file makes it raise

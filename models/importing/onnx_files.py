@@ -348,7 +348,7 @@ def _constants(onnx: Any, model: Any, path: Path) -> dict[str, np.ndarray]:
     constants = {}
     for tensor in model.graph.initializer:
         try:
-            size, kind = _size(onnx, tensor)
+            size = _size(onnx, tensor)
             left -= size
             if left < 0:
                 raise ValueError(f"the weights take more than {MAX_BYTES} bytes")
@@ -363,8 +363,8 @@ def _constants(onnx: Any, model: Any, path: Path) -> dict[str, np.ndarray]:
     return constants
 
 
-def _size(onnx: Any, tensor: Any) -> tuple[int, np.dtype[Any]]:
-    """Bytes that a tensor declares, and its type."""
+def _size(onnx: Any, tensor: Any) -> int:
+    """Bytes that a tensor of numbers declares."""
     try:
         kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
     except KeyError:
@@ -376,7 +376,7 @@ def _size(onnx: Any, tensor: Any) -> tuple[int, np.dtype[Any]]:
     size = 1
     for n in tensor.dims:
         size *= n
-    return size * kind.itemsize, kind
+    return size * kind.itemsize
 
 
 def _array(onnx: Any, tensor: Any) -> np.ndarray:

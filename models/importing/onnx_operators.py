@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,13 @@ _WHY_NOT = {
         _OWN_STATISTICS,
     ),
 }
+_PLAIN = {"Relu": "relu", "Sigmoid": "sigmoid", "Tanh": "tanh", "HardSwish": "hardswish"}
 # Operators that work element by element: chains of them are looked at as a whole.
-_SIMPLE = ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip", "Softplus", "Elu", "Celu")
-_SIMPLE += ("Neg", "Abs", "Erf", "Sqrt", "Exp", "Log", "Reciprocal", "Identity", "Cast")
-_SIMPLE += ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Not", "And", "Or")
+_SIMPLE = (
+    *("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip", "Softplus", "Elu", "Celu"),
+    *("Neg", "Abs", "Erf", "Sqrt", "Exp", "Log", "Reciprocal", "Identity", "Cast"),
+    *("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Not", "And", "Or"),
+)
 _COMPOSED = ("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Where")
 
 
@@ -138,17 +142,7 @@ class OnnxReader:
             "Softmax": self._softmax,
             "LogSoftmax": self._softmax,
             **dict.fromkeys(_NOTHING_TO_DO, self._nothing),
-            **{
-                op: lambda _node, inputs, function=function: self._assembler.activation(
-                    self._value(inputs[0]), function
-                )
-                for op, function in (
-                    ("Relu", "relu"),
-                    ("Sigmoid", "sigmoid"),
-                    ("Tanh", "tanh"),
-                    ("HardSwish", "hardswish"),
-                )
-            },
+            **dict.fromkeys(_PLAIN, self._plain),
             "HardSigmoid": self._hard_sigmoid,
             "Clip": self._clip,
             "LeakyRelu": self._leaky_relu,
@@ -418,9 +412,9 @@ class OnnxReader:
             sizes = [min(each, extent - i * each) for i in range(n_parts)]
         ends = np.cumsum(sizes)
         for name, start, end in zip(node.outputs, [0, *ends[:-1]], ends, strict=True):
-            part = slice(int(start), int(end))
-            index = (slice(None),) * axis + (part,)
-            self._keep(node, name, self._laid_out(inputs[0], lambda x, index=index: x[index]))
+            places = np.arange(start, end)
+            part = self._laid_out(inputs[0], partial(np.take, indices=places, axis=axis))
+            self._keep(node, name, part)
 
     def _gather(self, node: Node, inputs: Any) -> Value:
         axis = _axis(node.attributes.get("axis", 0), len(self._value(inputs[0]).shape) + 1)
@@ -435,7 +429,7 @@ class OnnxReader:
         shape = np.broadcast_shapes(
             (1, *value.shape), tuple(self._shape_of(_whole(inputs[1], "shape")))
         )
-        self._bound(value, float(np.prod(shape, dtype=float)) / max(np.prod(value.shape), 1))
+        self._bound(value, float(np.prod(shape, dtype=float)) / max(int(np.prod(value.shape)), 1))
         return self._laid_out(inputs[0], lambda x: np.broadcast_to(x, shape))
 
     def _tile(self, _node: Node, inputs: Any) -> Value:
@@ -592,6 +586,8 @@ class OnnxReader:
                 pairs.append(halves if how == "SAME_UPPER" else halves[::-1])
         else:
             raise ValueError(f"auto_pad={how!r} is not supported")
+        grown = [extent + sum(pair) for extent, pair in zip(extents, pairs, strict=True)]
+        self._bound(value, grown[0] * grown[1] / (extents[0] * extents[1]))
         return stride, (*pairs[0], *pairs[1])
 
     def _pooled(self, node: Node, value: Value) -> tuple[tuple[int, int], Any, Any]:
@@ -723,6 +719,9 @@ class OnnxReader:
 
     def _scaled(self, value: Value, scale: Any, shift: Any) -> Value:
         return self._assembler.scale_shift(value, scale, shift, channels_last=False)
+
+    def _plain(self, node: Node, inputs: Any) -> Value:
+        return self._assembler.activation(self._value(inputs[0]), _PLAIN[node.op])
 
     def _hard_sigmoid(self, node: Node, inputs: Any) -> Value:
         alpha = float(node.attributes.get("alpha", 0.2))
@@ -947,8 +946,8 @@ def _axis(axis: int, rank: int) -> int:
 def _pair(given: Sequence[int] | None, n_axes: int) -> tuple[int, int]:
     """(rows, columns) of an option; one-dimensional maps have one row."""
     values = [int(n) for n in given or [1] * n_axes]
-    if len(values) != n_axes:
-        raise ValueError(f"{values} are not {n_axes} numbers")
+    if len(values) != n_axes or min(values) < 1:
+        raise ValueError(f"{values} are not {n_axes} numbers >= 1")
     return (1, values[0]) if n_axes == 1 else (values[0], values[1])
 
 
