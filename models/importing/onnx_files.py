@@ -161,6 +161,11 @@ class Graph:
         dict of str to ndarray, shape (n, ...)
             By name. By onnxruntime, where it is installed and knows the file's version, else by
             ONNX' reference evaluator.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be computed.
         """
         onnx = needed("onnx", _PURPOSE)
         model = onnx.ModelProto()
@@ -170,15 +175,25 @@ class Graph:
         run = _runtime(model)
         if run is None:
             run = needed("onnx.reference", _PURPOSE).ReferenceEvaluator(model).run
-        kind = _ELEMENTS[self._element]
-        size = self.batch or len(inputs)
+        inputs = inputs.astype(_ELEMENTS[self._element])
+        sizes = (self.batch,) if self.batch else (len(inputs), 1)
+        for size in sizes:
+            try:
+                return self._by_batches(run, inputs, names, size)
+            except Exception as error:  # of the evaluator's own classes
+                if size == sizes[-1]:
+                    raise ValueError(f"it cannot be run ({_line(error)})") from error
+        raise AssertionError
+
+    def _by_batches(
+        self, run: Any, inputs: np.ndarray, names: Sequence[str], size: int
+    ) -> dict[str, np.ndarray]:
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for start in range(0, len(inputs), size):
             part = inputs[start : start + size]
-            padded = np.resize(part, (size, *part.shape[1:]))  # repeats images in the last part
-            for name, value in zip(
-                names, run(list(names), {self.input: padded.astype(kind)}), strict=True
-            ):
+            filled = np.resize(part, (size, *part.shape[1:]))  # repeats images in the last part
+            values = run(list(names), {self.input: filled})
+            for name, value in zip(names, values, strict=True):
                 found[name].append(np.asarray(value, dtype=np.float64)[: len(part)])
         return {name: np.concatenate(parts) for name, parts in found.items()}
 

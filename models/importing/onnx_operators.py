@@ -111,7 +111,9 @@ class OnnxReader:
         for node in graph.nodes:
             for name in node.inputs:
                 self._users.setdefault(name, []).append(node)
-        self._done: set[int] = set()  # nodes that went into an earlier layer
+        self._ends: dict[int, Node] = {}  # the last of several nodes that are one layer
+        self._done: set[int] = set()  # those that went into an earlier one's
+        self._depth = 0  # of branches
         self._batch = max(graph.batch, 1)
         self._rules: dict[str, Callable[[Node, Any], Value]] = {
             "Conv": self._conv,
@@ -221,12 +223,19 @@ class OnnxReader:
         elif node.op not in self._rules:
             raise ValueError(_not_supported(node.op))
         else:
-            self._keep(node, node.outputs[0], self._rules[node.op](node, inputs))
+            value = self._rules[node.op](node, inputs)
+            end = self._ends.get(id(node), node)
+            self._keep(end, end.outputs[0], value)
 
     def _keep(self, node: Node, name: str, value: Value) -> None:
         self._known[name] = _Term(node, (), value)
-        self.values[name] = value
-        self.places[name] = node.place
+        self._show(node, name, value)
+
+    def _show(self, node: Node, name: str, value: Value) -> None:
+        """Remember a value for the comparison; no evaluator gives those inside of branches."""
+        if not self._depth:
+            self.values[name] = value
+            self.places[name] = node.place
 
     def _fold(self, node: Node, inputs: Sequence[Any]) -> None:
         if "." in node.op:
@@ -244,12 +253,16 @@ class OnnxReader:
         branch = node.attributes["then_branch" if inputs[0].item() else "else_branch"]
         nodes, weights, outputs = branch
         self._known.update(weights)
-        before = set(self.values)
+        self._depth += 1
         self._walk(nodes)
-        for name, given in zip(node.outputs, outputs, strict=True):
-            self._known[name] = self._known[given]
-        for name in set(self.values) - before:  # inside: no evaluator gives them
-            del self.values[name]
+        found = [self._known[name] for name in outputs]
+        made = [self._value(x) if isinstance(x, _Term) else x for x in found]
+        self._depth -= 1
+        for name, value in zip(node.outputs, made, strict=True):
+            if isinstance(value, Value):
+                self._keep(node, name, value)
+            else:
+                self._known[name] = value
 
     # Chains of element-by-element nodes
 
@@ -266,8 +279,7 @@ class OnnxReader:
             assert term.node is not None
             with _Place(term.node):
                 term.value = self._as_activation(term) or self._by_rule(term)
-            self.values[term.node.outputs[0]] = term.value
-            self.places[term.node.outputs[0]] = term.node.place
+            self._show(term.node, term.node.outputs[0], term.value)
         return term.value
 
     def _by_rule(self, term: _Term) -> Value:
@@ -545,10 +557,9 @@ class OnnxReader:
                 bias.shape,
                 (1, *bias.shape),
             ):
-                value = self._assembler.dense(value, kernel, _weights(constant, "bias").reshape(-1))
+                bias = _weights(constant, "bias").reshape(-1)
+                self._ends[id(node)] = users[0]
                 self._done.add(id(users[0]))
-                self._keep(users[0], users[0].outputs[0], value)
-                return value
         return self._assembler.dense(value, kernel, bias)
 
     def _batch_norm(self, node: Node, inputs: Any) -> Value:
@@ -665,7 +676,7 @@ class OnnxReader:
                 scales[axis] = sizes[axis] / shape[axis]
             else:
                 scales[axis] = float(given[1].ravel()[i])
-                sizes[axis] = int(np.floor(shape[axis] * scales[axis]))
+                sizes[axis] = int(np.float32(shape[axis]) * np.float32(scales[axis]))
         mode, how = (
             options.get("mode", "nearest"),
             options.get("keep_aspect_ratio_policy", "stretch"),

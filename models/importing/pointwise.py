@@ -89,16 +89,23 @@ def _families(values: Array) -> Iterator[tuple[Function, Array]]:
     if slope != 1:
         yield Function("leaky_relu", (slope,)), np.where(x > 0, x, slope * x)
     if low < 0:  # scale * x above 0, low * (1 - exp(x / width)) below
-        scale, width = high / _FAR, -1 / np.log(1 - at(-1) / low)
+        scale, width = high / _FAR, _plain(-1 / np.log(1 - at(-1) / low))
         below = low * (1 - np.exp(np.minimum(x, 0) / width))
-        elu = Function("elu", (-low / (scale * width),), 1 / width, scale * width)
+        factor = _plain(scale * width)
+        elu = Function("elu", (_plain(-low / factor),), 1 / width, factor)
         yield elu, np.where(x > 0, scale * x, below)
     if middle > 0:
-        beta = np.log(2) / middle
+        beta = _plain(np.log(2) / middle)
         yield Function("softplus", (beta,)), np.logaddexp(0, beta * x) / beta
     if 0 < at(1) < 1:  # x * sigmoid(beta * x)
-        beta = float(np.log(at(1) / (1 - at(1))))
+        beta = _plain(np.log(at(1) / (1 - at(1))))
         yield Function("silu", (), beta, 1 / beta), x * expit(beta * x)
+
+
+def _plain(number: float) -> float:
+    """The short number that rounding hides, if there is one."""
+    short = float(f"{number:.4g}")
+    return short if abs(short - number) <= 3e-6 * abs(number) else float(number)
 
 
 def _is_same(values: Array, wanted: Array) -> bool:
