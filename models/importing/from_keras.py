@@ -19,6 +19,7 @@ from .checking import compare
 from .entry import Layout, Standardisation, Transform, read_sample
 from .keras_files import as_damage, opened
 from .keras_layers import KerasReader, input_shape, is_channels_first
+from .messages import one_line
 
 
 def from_keras(
@@ -80,7 +81,7 @@ def from_keras(
             name or path.stem,
         )
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {one_line(error)}") from error
     for note in notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
     return network

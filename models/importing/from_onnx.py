@@ -17,6 +17,7 @@ from ..networks.network import InputCoding, Network
 from .assembler import Assembler
 from .checking import compare
 from .entry import Layout, Standardisation, Transform, read_sample
+from .messages import one_line
 from .onnx_files import Graph, read_graph
 from .onnx_operators import OnnxReader
 
@@ -78,7 +79,7 @@ def from_onnx(
             name or path.stem,
         )
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{path}: {one_line(error)}") from error
     for note in notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
     return network

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..arrays import Array
 from .installs import needed
+from .messages import one_line
 
 MAX_STRUCTURE = 2**24  # bytes of JSON; a ResNet-152 takes half a megabyte
 MAX_WEIGHTS = 2**30  # bytes
@@ -246,9 +247,8 @@ def opened(path: Path) -> Iterator[KerasFile]:
             yield opened_file
     except (OSError, RuntimeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         # h5py and zipfile report damage by any of these, on opening and on reading.
-        said = re.sub(r"\s+", " ", str(error)) or type(error).__name__
         raise ValueError(
-            f"is damaged or cut short, or no Keras file ({said}); save the model again with "
+            f"is damaged or cut short, or no Keras file ({one_line(error, 300)}); save the model again with "
             "model.save('net.keras')"
         ) from error
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from .messages import one_line
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 # Loading a model looks up classes by module and name; no others than these are looked up here.
@@ -75,8 +76,8 @@ def _computed(keras: Any, path: Path, inputs: Array) -> dict[str, Array]:
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # whatever another version's file makes it raise
-        said = " ".join(str(error).split())[:200]
-        raise NotCompared(f"Keras {keras.__version__} does not load it ({said})") from error
+        said = f"Keras {keras.__version__} does not load it ({one_line(error, 200)})"
+        raise NotCompared(said) from error
     tensors = {}
     for layer in getattr(model, "operations", model.layers):
         if isinstance(layer, keras.Model):

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from .installs import needed
+from .messages import one_line
 
 _PURPOSE = "read ONNX files"
 OLDEST_OPSET = 11
 MAX_PARTS = 500_000  # messages in a file; a ResNet-152 has ten thousand
+MAX_DEPTH = 60  # of messages in messages
 MAX_NODES = 50_000  # after functions are put in place
 MAX_BYTES = 2**30  # of weights, and of a constant that is computed
 FLOATS = ("float32", "float64", "float16", "bfloat16")
@@ -124,7 +126,9 @@ class Graph:
         except ValueError:
             raise
         except Exception as error:  # whatever a damaged node makes the evaluator raise
-            raise ValueError(f"cannot be computed from constants ({_line(error)})") from error
+            raise ValueError(
+                f"cannot be computed from constants ({one_line(error, 300)})"
+            ) from error
 
     def _check_size(self, onnx: Any, node: Node, known: Mapping[str, np.ndarray]) -> None:
         schema = onnx.defs.get_schema(node.op, self.opset, "")
@@ -182,7 +186,7 @@ class Graph:
                 return self._by_batches(run, inputs, names, size)
             except Exception as error:  # of the evaluator's own classes
                 if size == sizes[-1]:
-                    raise ValueError(f"it cannot be run ({_line(error)})") from error
+                    raise ValueError(f"it cannot be run ({one_line(error, 300)})") from error
         raise AssertionError
 
     def _by_batches(
@@ -241,10 +245,18 @@ def read_graph(path: Path) -> Graph:
         model.ParseFromString(content)
     except Exception as error:  # protobuf's class of it differs from release to release
         raise ValueError(
-            f"is damaged or cut short, or no ONNX file ({_line(error)}); export it again"
+            f"is damaged or cut short, or no ONNX file ({one_line(error, 300)}); export it again"
         ) from error
     if not model.graph.node:
         raise ValueError("holds no graph, so it is no ONNX file or an empty one; export it again")
+    try:
+        return _graph(onnx, model, path)
+    except (TypeError, AttributeError, KeyError, IndexError, RuntimeError) as error:
+        # What is text in a whole file may be bytes in a damaged one, and what is there missing.
+        raise ValueError(f"is damaged ({one_line(error, 300)}); export it again") from error
+
+
+def _graph(onnx: Any, model: Any, path: Path) -> Graph:
     opset = _opset(onnx, model)
     model = _without_functions(onnx, model)
     constants = _constants(onnx, model, path)
@@ -267,40 +279,41 @@ def read_graph(path: Path) -> Graph:
     )
 
 
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
-
-
 def _count_parts(content: bytes, descriptor: Any) -> None:
     """Refuse a file with more messages than any network has: parsed, each takes far more memory.
 
     Walks through the bytes by protobuf's own rules, without keeping anything.
     """
-    waiting = [(0, len(content), descriptor)]
-    parts = 0
-    while waiting:
-        at, end, message = waiting.pop()
-        fields = {field.number: field.message_type for field in message.fields}
-        while at < end:
-            parts += 1
-            if parts > MAX_PARTS:
-                raise ValueError(f"has more than {MAX_PARTS} parts; no network has as many")
-            key, at = _varint(content, at, end)
-            number, wire = key >> 3, key & 7
-            if wire == 0:
-                _, at = _varint(content, at, end)
-            elif wire in (1, 5):
-                at += 8 if wire == 1 else 4
-            elif wire == 2:
-                length, at = _varint(content, at, end)
-                inner = fields.get(number)
-                if inner is not None:
-                    waiting.append((at, min(at + length, end), inner))
-                at += length
-            else:
-                raise ValueError("is damaged, or no ONNX file; export it again")
-        if at > end:
+    known: dict[str, dict[int, Any]] = {}
+
+    def fields(message: Any) -> dict[int, Any]:
+        if message.full_name not in known:
+            known[message.full_name] = {f.number: f.message_type for f in message.fields}
+        return known[message.full_name]
+
+    inside = [(len(content), fields(descriptor))]  # ends of the messages that `at` is in
+    at = parts = 0
+    while inside:
+        end, inner = inside[-1]
+        if at == end:
+            inside.pop()
+            continue
+        parts += 1
+        if parts > MAX_PARTS or len(inside) > MAX_DEPTH:
+            raise ValueError(f"has more than {MAX_PARTS} parts, or parts {MAX_DEPTH} deep")
+        key, at = _varint(content, at, end)
+        wire = key & 7
+        if wire in (0, 2):
+            length, at = _varint(content, at, end)
+            length = length if wire == 2 else 0
+        else:
+            length = {1: 8, 5: 4}.get(wire, end)  # no others are in use
+        if at + length > end:
             raise ValueError("is damaged or cut short, or no ONNX file; export it again")
+        if wire == 2 and inner.get(key >> 3) is not None:
+            inside.append((at + length, fields(inner[key >> 3])))
+        else:
+            at += length
 
 
 def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
@@ -374,7 +387,7 @@ def _constants(onnx: Any, model: Any, path: Path) -> dict[str, np.ndarray]:
                 tensor.raw_data = raw
             constants[tensor.name] = _array(onnx, tensor)
         except (ValueError, TypeError, OSError) as error:
-            raise ValueError(f"weight {tensor.name!r}: {_line(error)}") from error
+            raise ValueError(f"weight {tensor.name!r}: {one_line(error, 300)}") from error
     return constants
 
 

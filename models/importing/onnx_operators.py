@@ -497,6 +497,8 @@ class OnnxReader:
         self._bound(value, float(np.prod(grown, dtype=float)) / np.prod(value.shape))
         if any(widths[0]):
             raise ValueError("pads the batch axis")
+        if not any(map(any, widths)):
+            return value
         if mode != "constant":
             return self._laid_out(inputs[0], lambda x: np.pad(x, widths, mode=mode))
         if fill:

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def step(op, *inputs, name=None, **attributes):
-    """A node: inputs are "" (what came before), names or constants; `name` is that of its output."""
+    """A node: inputs are "" (what came before), names or constants; `name` is its output's."""
     return op, inputs, name, attributes
 
 

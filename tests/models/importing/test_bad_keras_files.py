@@ -1,4 +1,4 @@
-"""Keras files that are damaged, hostile or not read are refused by name, in one line and cheaply."""
+"""Keras files that are damaged, hostile or not read are refused by name, in one line, cheaply."""
 
 import io
 import json

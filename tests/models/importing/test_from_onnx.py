@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from ann2brian.models.importing import onnx_operators
 from ann2brian.models.importing.from_onnx import from_onnx
+
 from tests.support.onnx_graphs import model, step, wrapped
 from tests.support.with_files import onnx_or_skip
 
@@ -113,6 +114,7 @@ CHAINS = {
         step("Conv", "", weights(3, 2, 3, 3)),
         step("Pad", "", np.array([0, 0, 1, 2, 0, 0, 1, 0]), mode="reflect"),
         step("Pad", "", np.array([1, 1]), None, np.array([3]), mode="edge"),
+        step("Pad", "", np.array([0] * 8), np.float32(2)),
         step("Relu", ""),
     ],
     "resize": [
