@@ -104,7 +104,7 @@ def train(
     coding = input_coding(images, datasets.describe(recipe.dataset).maximum, recipe.is_dyadic)
     folder = results / run_name(name, seed, is_quick)
     module, companion = fit(recipe, images, labels, coding, seed, folder, device)
-    network = from_torch(module, coding, datasets.classes(recipe.dataset), name)
+    network = from_torch(module, input=coding, classes=datasets.classes(recipe.dataset), name=name)
     if recipe.is_dyadic:
         network = on_grid(network) if recipe.binarisation else to_dyadic(network)
     score = accuracy(final_scores(network, test_images, recipe), test_labels)

@@ -7,6 +7,7 @@ neurons of its own, and the read-out takes the mean over the steps. What differs
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..networks.network import Network
 from ..spiking.inputs import Stimulus
 from ..spiking.network import READOUT, Population, Readout, SpikingNetwork
 from ..spiking.neuron_type import NeuronType
-from ..spiking.projections import Projection, WindowProjection
+from ..spiking.projections import WeightedProjection, WindowProjection
 from .membrane import UNIT_VOLT
 from .pooling import pooling_neuron, pooling_population, pooling_windows
 from .synapses import Weighted
@@ -28,7 +29,7 @@ def build(
     *,
     scheme: str,
     spiking: tuple[type[Layer], ...],
-    neuron: NeuronType,
+    neuron: NeuronType | Mapping[str, NeuronType],
     receive: Callable[[str, str], Weighted],
     parameters: Callable[[Layer, Weighted], Mapping[str, Any]],
     timing: Timing,
@@ -49,8 +50,8 @@ def build(
         Name.
     spiking : tuple of type
         Layers whose units become neurons, max pooling included.
-    neuron : NeuronType
-        Of all but pooling units.
+    neuron : NeuronType or mapping of str to NeuronType
+        Of all but pooling units; or by layer.
     receive : callable
         Gets a layer and a target (population or read-out): what the target receives when it is
         given the value of that layer.
@@ -77,25 +78,29 @@ def build(
     """
     layers = [layer for layer in network.layers if isinstance(layer, spiking)]
     limits = limits or dict.fromkeys((layer.name for layer in layers), 1)
-    neurons: dict[str, NeuronType] = {neuron.name: neuron}
+    names = [layer.name for layer in layers]
+    by_layer = dict.fromkeys(names, neuron) if isinstance(neuron, NeuronType) else neuron
+    neurons: dict[str, NeuronType] = {}
     populations: list[Population] = []
-    projections: list[Projection | WindowProjection] = []
+    projections: list[WeightedProjection | WindowProjection] = []
     stimuli: list[Stimulus] = []
     errors: list[float] = []
     for layer in layers:
         onset = timing.onsets[layer.name]
         if isinstance(layer, MaxPool2D):
-            kind = pooling_neuron(pooling, layer.size, release, timing.phase_steps)
-            neurons[kind.name] = kind
-            population = pooling_population(network, layer, kind.name, onset, limits[layer.name])
+            window = pooling_neuron(pooling, layer.size, release, timing.phase_steps)
+            neurons[window.name] = window
+            population = pooling_population(network, layer, window.name, onset, limits[layer.name])
             populations.append(population)
             projections.append(pooling_windows(network, layer, timing.delays))
             continue
         received = receive(layer.inputs[0], layer.name)
+        kind = by_layer[layer.name]
+        neurons[kind.name] = kind
         populations.append(
             Population(
                 name=layer.name,
-                neurons=neuron.name,
+                neurons=kind.name,
                 shape=network.shapes[layer.name],
                 onset=onset,
                 parameters=parameters(layer, received),
@@ -131,6 +136,22 @@ def build(
         most_spikes=max(limits.values()) * n_steps,
     )
     return network_of_neurons, max(*errors, scores.error)
+
+
+def named_apart(neurons: Mapping[str, NeuronType]) -> dict[str, NeuronType]:
+    """The same types of neurons by layer, with equal names only where they are equal.
+
+    The first of a name keeps it, the next is ``name_2``, and so on.
+    """
+    kinds: dict[str, list[NeuronType]] = {}
+    found = {}
+    for layer, kind in neurons.items():
+        alike = kinds.setdefault(kind.name, [])
+        if kind not in alike:
+            alike.append(kind)
+        number = alike.index(kind) + 1
+        found[layer] = kind if number == 1 else replace(kind, name=f"{kind.name}_{number}")
+    return found
 
 
 def require_spiking(

@@ -16,6 +16,8 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from ..networks.layers import RESETS
+
 MOST_STEPS = 4096  # algorithmic steps of a conversion
 Documented = TypeVar("Documented", bound="Options")
 
@@ -30,6 +32,7 @@ def option(
     below: float = math.inf,
     choices: Sequence[str] = (),
     flag: str | None = None,
+    otherwise: Any = None,
 ) -> Any:
     """Declare an option of a scheme.
 
@@ -47,6 +50,9 @@ def option(
         The values that there are.
     flag : str, optional
         On the command line, without the dashes; by default the field's name with hyphens.
+    otherwise
+        Of an option that is None by default and then as the network was trained: its value where
+        the network does not tell, see :mod:`models.conversion.as_trained`.
 
     Returns
     -------
@@ -54,10 +60,9 @@ def option(
         The type of the value is the annotation of the field: int, float, bool or str, or one of
         them or None.
     """
-    about = {"help": help, "least": least, "most": most, "above": above, "below": below}
-    return dataclasses.field(
-        default=default, metadata=about | {"choices": tuple(choices), "flag": flag}
-    )
+    about = {"help": help, "choices": tuple(choices), "flag": flag, "otherwise": otherwise}
+    bounds = {"least": least, "most": most, "above": above, "below": below}
+    return dataclasses.field(default=default, metadata=about | bounds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +90,14 @@ class Option:
     below: float
     choices: tuple[str, ...]
     flag: str
+    otherwise: Any
+
+    @property
+    def usual(self) -> str:
+        """Its value unless one is given, in words."""
+        if self.default is not None:
+            return f"{self.default:g}" if self.kind is float else str(self.default)
+        return "as trained" if self.otherwise is None else f"as trained, else {self.otherwise}"
 
     @property
     def range(self) -> str:
@@ -207,17 +220,29 @@ def documented(kind: type[Documented]) -> type[Documented]:
     for declared in options_of(kind):
         names = declared.kind.__name__ + (", optional" if declared.is_optional else "")
         lines.append(f"    {declared.name} : {names}")
-        text = f"{declared.help} {declared.range.capitalize()}; {declared.default!r} by default."
+        default = declared.usual if declared.otherwise is not None else repr(declared.default)
+        text = f"{declared.help} {declared.range.capitalize()}; {default} by default."
         lines += textwrap.wrap(text, 92, initial_indent=" " * 8, subsequent_indent=" " * 8)
     kind.__doc__ = (kind.__doc__ or "").rstrip() + "\n".join(lines) + "\n"
     return kind
 
 
+STEPS: dict[str, Any] = {
+    "help": "Algorithmic steps for one image.",
+    "least": 1,
+    "most": MOST_STEPS,
+    "flag": "steps",
+}
+
+
 def steps_option(default: int) -> Any:
     """Option of the number of algorithmic steps."""
-    return option(
-        default, "Algorithmic steps for one image.", least=1, most=MOST_STEPS, flag="steps"
-    )
+    return option(default, **STEPS)
+
+
+def trained_steps_option(otherwise: int) -> Any:
+    """The same, of networks that may have been trained for several steps."""
+    return option(None, **STEPS, otherwise=otherwise)
 
 
 def step_length_option() -> Any:
@@ -226,10 +251,16 @@ def step_length_option() -> Any:
     return option(1.0, text, least=1e-3, most=1e3)
 
 
-def leak_option(default: float) -> Any:
-    """Option of the leak of a membrane."""
+def leak_option(otherwise: float) -> Any:
+    """Option of the leak of a membrane, by default that of the training."""
     text = "Factor of the potential from step to step; 1 is no leak."
-    return option(default, text, least=2.0**-10, most=1.0)
+    return option(None, text, least=2.0**-10, most=1.0, otherwise=otherwise)
+
+
+def reset_option(otherwise: str) -> Any:
+    """Option of the reset of a membrane, by default that of the training."""
+    text = "After a spike: by subtraction of the threshold (soft), or to rest (hard)."
+    return option(None, text, choices=RESETS, otherwise=otherwise)
 
 
 def weight_bits_option() -> Any:

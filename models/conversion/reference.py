@@ -68,8 +68,8 @@ def step_by_step(
     respond : callable
         One step of all neurons of a population but pooling ones: gets the population, the number
         of the step, V after the step before (0 at first), shape (n, n_neurons), the constant
-        current and what the weighted spikes bring, shape (n, n_units); returns the spikes, shape
-        (n, n_units), and V.
+        current and what the weighted spikes bring, gains applied, shape (n, n_units); returns the
+        spikes, shape (n, n_units), and V.
     n_steps : int, optional
         Steps, at most and by default those of the read-out; chains have one for each position.
 
@@ -108,7 +108,8 @@ def step_by_step(
                     due = slice(None) if kind.is_chain else slice(t, t + 1)
                     received = sum(
                         (
-                            p.forward(np.einsum("p,npu->nu", p.gains, counts[p.source][:, due]))
+                            population.gain(p.afferent)
+                            * p.forward(np.einsum("p,npu->nu", p.gains, counts[p.source][:, due]))
                             for p in network.incoming(name)
                         ),
                         start=np.zeros(shape),

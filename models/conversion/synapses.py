@@ -8,7 +8,7 @@ current, the same in every step, which is part of the bias.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from ..networks.layers import INPUT, Layer
 from ..networks.network import Network
 from ..spiking.inputs import Stimulus
 from ..spiking.network import READOUT
-from ..spiking.projections import Projection, round_kernels
-from .linear_paths import bias_map, linear_paths
+from ..spiking.projections import WeightedProjection, round_kernels
+from .convolutions import TooLargeError
+from .linear_paths import bias_map, linear_paths, unrolled
 from .timing import Delays
 
 PIXEL_BITS = 24  # of the weights from the image; their sums are rounded to the layer's grid
@@ -31,7 +32,7 @@ class Weighted:
 
     Parameters
     ----------
-    projections : list of Projection
+    projections : list of Projection and SparseProjection
         From spiking layers.
     stimuli : list of Stimulus
         From the image: it sets the variable ``bias``, the constant part included.
@@ -47,7 +48,7 @@ class Weighted:
         Factor of what spikes bring, by which the neurons of the target multiply.
     """
 
-    projections: list[Projection]
+    projections: list[WeightedProjection]
     stimuli: list[Stimulus]
     bias: Array
     largest_input: float
@@ -91,21 +92,16 @@ def weighted(
     Raises
     ------
     ValueError
-        If the image reaches the read-out without spikes.
+        If the image reaches the read-out without spikes, or see
+        :func:`models.conversion.linear_paths.linear_paths`.
     """
-    projections: list[Projection] = []
-    from_image: list[Projection] = []
+    projections: list[WeightedProjection] = []
+    from_image: list[WeightedProjection] = []
     for path in linear_paths(network, node, spiking):
         gain = network.input.gain if path.source == INPUT else gains[path.source]
-        projection = Projection(
-            source=path.source,
-            target=target,
-            kernel=path.scaled(gain) / by_output(scale, path.kernel.shape[3]),
-            gains=np.ones(1),
-            delays=delays(path.source, target),
-            **path.geometry(),
-        )
-        (from_image if path.source == INPUT else projections).append(projection)
+        path = _divided(network, path.scaled(gain), scale)
+        path = replace(path, target=target, delays=delays(path.source, target))
+        (from_image if path.source == INPUT else projections).append(path)
     if from_image and target == READOUT:
         raise ValueError(
             f"network {network.name!r}: a path leads from the input to the output without an "
@@ -142,7 +138,7 @@ def weighted(
 def image_current(
     network: Network,
     target: str,
-    from_image: list[Projection],
+    from_image: list[WeightedProjection],
     bias: Array,
     bits: int,
     step: float | None = None,
@@ -155,7 +151,7 @@ def image_current(
         Says what pixels there are.
     target : str
         Population; the current is its variable ``bias``.
-    from_image : list of Projection
+    from_image : list of Projection and SparseProjection
         From the pixels.
     bias : ndarray, shape (height, width, channels)
         Added to their sum.
@@ -178,10 +174,20 @@ def image_current(
         step=fine_step if step is None else step,
     )
     ones = np.full((1, *network.input.shape), network.input.maximum)
-    largest = sum(p.forward(ones, np.abs(p.kernel)).max() for p in fine) + np.abs(bias).max()
+    largest = sum(p.with_weights(np.abs(p.weights)).forward(ones).max() for p in fine)
+    largest += np.abs(bias).max()
     return stimulus, float(largest)
 
 
-def by_output(scale: Array, n_out: int) -> Array:
-    """Scale of each output of a kernel: channels of a convolution, or the units of a dense map."""
-    return np.tile(scale, n_out // scale.size)
+def _divided(network: Network, path: WeightedProjection, scale: Array) -> WeightedProjection:
+    """Weights in network units of the target; of a flattened map, each unit has a scale."""
+    if scale.size in (1, path.target_shape[2]):
+        return path.divided(scale)
+    try:
+        return unrolled(path).divided(scale)
+    except TooLargeError:
+        raise ValueError(
+            f"network {network.name!r}: the map that is flattened into {path.target!r} has too "
+            "many units for weights of their own; put the activation before the Flatten, which "
+            "computes the same"
+        ) from None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..networks.layers import INPUT, Layer
 from ..networks.network import Network
 from ..spiking.network import READOUT
-from .linear_paths import linear_paths
+from .linear_paths import path_sources
 
 Delays = Callable[[str, str], NDArray[np.int64]]  # source and target to delays in steps
 
@@ -57,7 +57,7 @@ def onsets(network: Network, spiking: tuple[type[Layer], ...]) -> dict[str, int]
     first: dict[str, int] = {INPUT: -1}
 
     def latest(node: str) -> int:
-        return max(first[path.source] for path in linear_paths(network, node, spiking))
+        return max(first[source] for source in path_sources(network, node, spiking))
 
     for layer in network.layers:
         if isinstance(layer, spiking):

@@ -12,7 +12,7 @@
 
 namespace ann2brian {
 
-enum Kind { CONVOLUTION, READOUT, LATERAL, WINDOW };
+enum Kind { CONVOLUTION, SPARSE, LATERAL, WINDOW };
 
 // Columns of the route table; same order as Route in layout.py.
 struct Route {
@@ -20,11 +20,12 @@ struct Route {
     int32_t height, width, channels;                    // source map
     int32_t pool_h, pool_w, pool_stride_h, pool_stride_w, pool_pad_h, pool_pad_w;
     int32_t pooled_h, pooled_w;
-    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+    int32_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w;
     int32_t groups, out_h, out_w, out_channels;
-    int32_t kernel_start, gain_start;
+    int32_t kernel_start, columns_start, gain_start;
     int32_t array, target_offset, target_units;         // array: index into State::targets
-    int32_t readout_row, first_phase;
+    int32_t target_channels, first_channel;             // of the whole map, and where ours begin
+    int32_t readout_row, first_phase;                   // row: -1 unless the read-out is the target
     int32_t is_binary;                                  // kernel_start: index into State::signs
 };
 
@@ -46,6 +47,7 @@ struct State {
     const Weight *weights;
     const double *gains;
     const int32_t *signs;                               // 32 to a number, the lowest bit first
+    const int32_t *columns;                             // of sparse routes: first weights, targets
     double *const *targets;                             // what spikes add to, one array a variable
     int32_t *const *ages;                               // one array a group of neurons
     double *inhibition, *pending;                       // of the group of chains, if there is one
@@ -115,38 +117,55 @@ inline int32_t convolve(const Route &r, double *target, Kernel kernel, int64_t s
     // 1 a kernel row then lies in memory like the stretch of target row that it is added to.
     const int32_t out_per_group = r.groups == 1 ? r.out_channels : r.out_channels / r.groups;
     const int32_t row_size = r.kernel_w * out_per_group;
-    const bool whole_rows = r.stride_w == 1 && r.groups == 1;
+    const bool whole_rows = r.stride_w == 1 && r.dilation_w == 1
+                            && r.out_channels == r.target_channels && r.groups == 1;
+    const int32_t pixel = r.target_channels;
     int32_t reached = 0;
-    const int32_t down = py + r.pad_h;
-    for (int32_t ky = down - r.stride_h * quotient(down, r.stride_h); ky < r.kernel_h;
-         ky += r.stride_h) {
-        const int32_t top = down - ky;
+    // Row ky leads to an output row if down - ky * dilation is a multiple of the stride. Without
+    // dilation that holds for one ky in each stride, with it every ky is tried.
+    const int32_t down = py + r.pad_h, right = px + r.pad_w;
+    const bool packed_h = r.dilation_h == 1, packed_w = r.dilation_w == 1;
+    for (int32_t ky = packed_h ? down - r.stride_h * quotient(down, r.stride_h) : 0;
+         ky < r.kernel_h; ky += packed_h ? r.stride_h : 1) {
+        const int32_t top = down - ky * r.dilation_h;
         if (top < 0) break;
         const int32_t oy = quotient(top, r.stride_h);
-        if (oy >= r.out_h) continue;
-        double *to = target + oy * r.out_w * r.out_channels;
+        if (oy >= r.out_h || oy * r.stride_h != top) continue;
+        double *to = target + oy * r.out_w * pixel;
         const int64_t from = start + ky * row_size;
         if (whole_rows) {
-            const int32_t left = px + r.pad_w - r.kernel_w + 1;
+            const int32_t left = right - r.kernel_w + 1;
             const int32_t first = left < 0 ? 0 : left;
-            const int32_t last = px + r.pad_w < r.out_w ? px + r.pad_w : r.out_w - 1;
+            const int32_t last = right < r.out_w ? right : r.out_w - 1;
             const int32_t n = (last - first + 1) * out_per_group;
             if (n <= 0) continue;
             add(to + first * out_per_group, kernel, from + (first - left) * out_per_group, gain, n);
             reached += n;
             continue;
         }
-        for (int32_t kx = (px + r.pad_w) % r.stride_w; kx < r.kernel_w; kx += r.stride_w) {
-            const int32_t left = px + r.pad_w - kx;
+        for (int32_t kx = packed_w ? right % r.stride_w : 0; kx < r.kernel_w;
+             kx += packed_w ? r.stride_w : 1) {
+            const int32_t left = right - kx * r.dilation_w;
             if (left < 0) break;
-            const int32_t ox = left / r.stride_w;
-            if (ox >= r.out_w) continue;
-            add(to + ox * r.out_channels, kernel, from + (r.kernel_w - 1 - kx) * out_per_group,
-                gain, out_per_group);
+            const int32_t ox = quotient(left, r.stride_w);
+            if (ox >= r.out_w || ox * r.stride_w != left) continue;
+            add(to + ox * pixel, kernel, from + (r.kernel_w - 1 - kx) * out_per_group, gain,
+                out_per_group);
             reached += out_per_group;
         }
     }
     return reached;
+}
+
+// Weights of one source unit's own, each to its own target; returns their number.
+template <class Weight>
+inline int32_t scatter(const State<Weight> &s, const Route &r, double *target, double gain,
+                       int32_t unit) {
+    const int32_t *first = s.columns + r.columns_start, *columns = first + r.units + 1;
+    const Weight *weights = s.weights + r.kernel_start;
+    for (int32_t i = first[unit]; i < first[unit + 1]; i++)
+        target[columns[i]] += gain * double(weights[i]);
+    return first[unit + 1] - first[unit];
 }
 
 // Targets of a spike in a map: through the pooling windows that hold it, then the kernel.
@@ -157,14 +176,15 @@ inline int32_t spread(const State<Weight> &s, const Route &r, int32_t neuron) {
     const int32_t rest = within - position * r.block;
     const int32_t copy = quotient(rest, r.units);
     const int32_t unit = rest - copy * r.units;
-    const int32_t place = unit / r.channels, channel = unit - place * r.channels;
-    const int32_t y = quotient(place, r.width), x = place - y * r.width;
     const double gain = s.gains[r.gain_start + position];
-    const int32_t out_per_group = r.groups == 1 ? r.out_channels : r.out_channels / r.groups;
     int64_t at = r.target_offset + copy * int64_t(r.target_units);
-    if (r.kind == READOUT)
+    if (r.readout_row >= 0)
         at += ((position + r.readout_row) % s.sizes().readout_rows) * int64_t(s.sizes().copies)
               * r.target_units;
+    if (r.kind == SPARSE) return scatter(s, r, s.targets[r.array] + at, gain, unit);
+    const int32_t place = unit / r.channels, channel = unit - place * r.channels;
+    const int32_t y = quotient(place, r.width), x = place - y * r.width;
+    const int32_t out_per_group = r.groups == 1 ? r.out_channels : r.out_channels / r.groups;
     const int32_t group = r.groups == 1 ? 0 : channel / (r.channels / r.groups);
     const int64_t start = r.kernel_start
                           + channel * int64_t(r.kernel_h) * r.kernel_w * out_per_group;
@@ -183,7 +203,7 @@ inline int32_t spread(const State<Weight> &s, const Route &r, int32_t neuron) {
                     += gain * double(s.weights[r.kernel_start]);
                 reached++;
             } else {
-                double *target = s.targets[r.array] + at + group * out_per_group;
+                double *target = s.targets[r.array] + at + r.first_channel + group * out_per_group;
                 reached += r.is_binary
                     ? convolve(r, target, Signs{s.signs}, start, gain, py, px)
                     : convolve(r, target, s.weights, start, gain, py, px);

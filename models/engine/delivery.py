@@ -33,11 +33,11 @@ class Signature(NamedTuple):
     state: tuple[str, ...]
 
 
-TABLES = ("sizes", "layers", "routes", "weights", "gains", "signs")  # in the order of State
+TABLES = ("sizes", "layers", "routes", "weights", "gains", "signs", "columns")  # as in State
 SIGNATURES = {
     "deliver_spike": Signature(
         arguments=("neuron", "route", "step"),
-        tables=("sizes", "routes", "weights", "gains", "signs"),
+        tables=("sizes", "routes", "weights", "gains", "signs", "columns"),
         state=("targets", "inhibition", "pending", "arrivals", "events"),
     ),
     "set_ages": Signature(
@@ -84,6 +84,7 @@ def brian2_functions(layout: Layout, state: State) -> dict[str, Function]:
         "weights": narrowest(layout.weights * layout.unit_volt),
         "gains": layout.gains,
         "signs": layout.signs,
+        "columns": layout.columns,
     }
     weight = {"float32": "float", "float64": "double"}[tables["weights"].dtype.name]
     is_standalone = isinstance(state.targets[0], str)

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, Integers
 from ..dyadic import narrowest
-from ..networks.layers import window_count
 from ..spiking.network import READOUT, Population, SpikingNetwork
-from ..spiking.projections import Projection, WindowProjection
+from ..spiking.projections import Projection, SparseProjection, WindowProjection
 
-CONVOLUTION, TO_READOUT, LATERAL, WINDOW = range(4)  # enum Kind of delivery.h
+CONVOLUTION, SPARSE, LATERAL, WINDOW = range(4)  # enum Kind of delivery.h
+
+AnyProjection = Projection | SparseProjection | WindowProjection
 
 
 class Route(NamedTuple):
@@ -43,16 +44,21 @@ class Route(NamedTuple):
     stride_w: int = 1
     pad_h: int = 0
     pad_w: int = 0
+    dilation_h: int = 1
+    dilation_w: int = 1
     groups: int = 1
     out_h: int = 0
     out_w: int = 0
     out_channels: int = 0
     kernel_start: int = 0
+    columns_start: int = 0
     gain_start: int = 0
     array: int = 0
     target_offset: int = 0
     target_units: int = 0
-    readout_row: int = 0
+    target_channels: int = 0
+    first_channel: int = 0
+    readout_row: int = -1
     first_phase: int = 0
     is_binary: int = 0
 
@@ -115,6 +121,9 @@ class Layout:
         binary routes in volts.
     signs : ndarray of int32
         Binary kernels, 32 to a number, the lowest bit first and set for +1.
+    columns : ndarray of int32
+        Of each sparse route: where the weights of each source unit begin, one entry more than
+        there are units, then the target unit of each weight.
     axons : tuple of Axons
         Of each group.
     unit_volt : float
@@ -129,6 +138,7 @@ class Layout:
     weights: Array
     gains: Array
     signs: NDArray[np.int32]
+    columns: NDArray[np.int32]
     axons: tuple[Axons, ...]
     unit_volt: float
 
@@ -150,12 +160,13 @@ class Layout:
 
 
 class _Tables:
-    """Weights, gains and signs of the routes, and the axons of each group, while they grow."""
+    """Weights, gains, signs and columns of the routes, and each group's axons, while they grow."""
 
     def __init__(self, n_groups: int) -> None:
         self.weights: list[Array] = [np.zeros(0)]
         self.gains: list[Array] = [np.zeros(0)]
         self.signs: list[NDArray[np.bool_]] = [np.zeros(0, dtype=bool)]
+        self.columns: list[NDArray[np.int32]] = []
         self.axons: list[list[Axons]] = [[] for _ in range(n_groups)]
 
     def add_axons(self, group: int, neurons: Integers, route: int, delays: Integers) -> None:
@@ -216,17 +227,27 @@ def lay_out(network: SpikingNetwork, n_copies: int, period: int) -> Layout:
         weights=np.concatenate(tables.weights),
         gains=np.concatenate(tables.gains),
         signs=_packed(np.concatenate(tables.signs)),
+        # A table is never empty: there is a zero behind the last entry.
+        columns=np.concatenate([*tables.columns, np.zeros(1, dtype=np.int32)]),
         axons=tables.all_axons(),
         unit_volt=network.unit_volt,
     )
 
 
 def kernel_bytes(network: SpikingNetwork) -> int:
-    """Memory of all kernels in a run: four or eight bytes a real weight, a bit a binary one."""
+    """Memory of all weights in a run.
+
+    Four or eight bytes a real weight, a bit a binary one, and four bytes more a sparse one.
+    """
     layout = lay_out(network, 1, network.n_phases)
     real = narrowest(layout.weights * layout.unit_volt)
     has_signs = any(route.is_binary for route in layout.routes)
-    return int(real.nbytes + (layout.signs.nbytes if has_signs else 0))
+    has_columns = any(route.kind == SPARSE for route in layout.routes)
+    return int(
+        real.nbytes
+        + (layout.signs.nbytes if has_signs else 0)
+        + (layout.columns.nbytes if has_columns else 0)
+    )
 
 
 def _layers(network: SpikingNetwork, n_copies: int) -> tuple[dict[str, Layer], tuple[int, ...]]:
@@ -278,17 +299,25 @@ def _lateral(
 
 def _feed_forward(
     network: SpikingNetwork,
-    p: Projection | WindowProjection,
+    p: AnyProjection,
     layers: Mapping[str, Layer],
     n_copies: int,
     tables: _Tables,
 ) -> Route:
     """Route of a projection, with its weights and gains."""
     is_binary = isinstance(p, Projection) and p.is_binary
-    start = _start(tables.signs if is_binary else tables.weights)
-    gain_start = _start(tables.gains)
+    places = {
+        "kernel_start": _start(tables.signs if is_binary else tables.weights),
+        "columns_start": _start(tables.columns),
+        "gain_start": _start(tables.gains),
+    }
     if isinstance(p, WindowProjection):
         tables.weights.append(np.array([p.weight]))
+    elif isinstance(p, SparseProjection):
+        tables.weights.append(p.weights)
+        tables.columns += [
+            np.asarray(a, dtype=np.int32) for a in (p.matrix.indptr, p.matrix.indices)
+        ]
     else:
         kernel = _by_source_channel(p.kernel, p.groups).ravel()
         if is_binary:
@@ -296,61 +325,69 @@ def _feed_forward(
         else:
             tables.weights.append(kernel)
     tables.gains.append(p.gains * (network.unit_volt if is_binary else 1.0))
-    array = _first_arrays(network)[-1] if p.target == READOUT else layers[p.target].array
-    return _geometry(network, p, layers, n_copies)._replace(
-        is_binary=int(is_binary), kernel_start=start, gain_start=gain_start, array=array
-    )
+    route = _route(network, p, layers, n_copies)
+    return route._replace(is_binary=int(is_binary), **places)
 
 
-def _geometry(
-    network: SpikingNetwork,
-    p: Projection | WindowProjection,
-    layers: Mapping[str, Layer],
-    n_copies: int,
+def _route(
+    network: SpikingNetwork, p: AnyProjection, layers: Mapping[str, Layer], n_copies: int
 ) -> Route:
     """Geometry and timing of a projection's route."""
-    source = layers[p.source]
-    every = network.readout.every
-    # Layers release the spikes of a step in the last of its phases.
-    first = source.onset + every - 1 + int(p.delays.min()) // network.phase_steps
-    common = {
-        "offset": source.offset,
-        "block": source.units * n_copies,
-        "units": source.units,
-        "positions": source.positions,
-        **dict(zip(("height", "width", "channels"), p.source_shape, strict=True)),
+    source, every = layers[p.source], network.readout.every
+    height, width, channels = p.source_shape
+    base = Route(
+        kind=SPARSE,
+        offset=source.offset,
+        block=source.units * n_copies,
+        units=source.units,
+        positions=source.positions,
+        height=height,
+        width=width,
+        channels=channels,
+        target_channels=p.target_shape[2],
+        # Layers release the spikes of a step in the last of its phases.
+        first_phase=source.onset + every - 1 + int(p.delays.min()) // network.phase_steps,
+    )
+    return base._replace(**_end(network, p, layers), **_geometry(p))
+
+
+def _end(network: SpikingNetwork, p: AnyProjection, layers: Mapping[str, Layer]) -> dict[str, int]:
+    """Where a route ends."""
+    if p.target == READOUT:
+        return {
+            "array": _first_arrays(network)[-1],
+            "target_units": network.readout.n_classes,
+            "readout_row": max(layers[p.source].onset - network.readout.onset, 0),
+        }
+    target = layers[p.target]
+    array = target.array + (0 if isinstance(p, WindowProjection) else p.afferent)
+    return {"array": array, "target_offset": target.offset, "target_units": target.units}
+
+
+def _geometry(p: AnyProjection) -> dict[str, int]:
+    """Windows and kernel of a route."""
+    if isinstance(p, SparseProjection):
+        return {}
+    pool = {
         **_pair("pool", p.pool),
         **_pair("pool_stride", p.pool_stride),
-        **_pair("pool_pad", p.pool_padding[::2]),  # what follows the map is in the output's size
-        "first_phase": first,
+        **_pair("pool_pad", p.pool_padding[::2]),
     }
     if isinstance(p, WindowProjection):
-        return Route(
-            kind=WINDOW,
-            **_pair("pooled", p.target_shape[:2]),
-            out_channels=p.source_shape[2],
-            target_offset=layers[p.target].offset,
-            target_units=layers[p.target].units,
-            **common,
-        )
-    rows, columns = p.kernel.shape[:2]
-    height, width = window_count(p.pooled_shape[:2], (rows, columns), p.stride, p.padding)
-    to_readout = p.target == READOUT
-    return Route(
-        kind=TO_READOUT if to_readout else CONVOLUTION,
-        **_pair("pooled", p.pooled_shape[:2]),
-        **_pair("kernel", p.kernel.shape[:2]),
+        return {"kind": WINDOW, **pool, **_pair("pooled", p.target_shape)}
+    return {
+        "kind": CONVOLUTION,
+        **pool,
+        **_pair("pooled", p.pooled_shape),
+        **_pair("kernel", p.kernel.shape),
         **_pair("stride", p.stride),
         **_pair("pad", p.padding[::2]),
-        groups=p.groups,
-        out_h=height,
-        out_w=width,
-        out_channels=p.kernel.shape[3],
-        target_offset=0 if to_readout else layers[p.target].offset,
-        target_units=network.readout.n_classes if to_readout else layers[p.target].units,
-        readout_row=max(source.onset - network.readout.onset, 0) if to_readout else 0,
-        **common,
-    )
+        **_pair("dilation", p.dilation),
+        "groups": p.groups,
+        **_pair("out", p.output_shape),
+        "out_channels": p.output_shape[2],
+        "first_channel": p.channel,
+    }
 
 
 def _pair(name: str, values: Sequence[int]) -> dict[str, int]:

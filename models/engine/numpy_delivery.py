@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .layout import LATERAL, TO_READOUT, WINDOW, Layout, Route
+from .layout import LATERAL, SPARSE, WINDOW, Layout, Route
 
 
 class State(NamedTuple):
@@ -88,42 +88,72 @@ class NumpyDelivery:
     def _spread(self, r: Route, neuron: NDArray[Any]) -> NDArray[np.int32]:
         position, rest = np.divmod(neuron - r.offset, r.block)
         copy, unit = np.divmod(rest, r.units)
-        y, x, channel = np.unravel_index(unit, (r.height, r.width, r.channels))
-        in_per_group, out_per_group = r.channels // r.groups, r.out_channels // r.groups
-        group = channel // in_per_group
         gain = self.gains[r.gain_start + position]
         base = r.target_offset + copy * r.target_units
-        reached = np.zeros(neuron.shape, dtype=np.int32)
+        if r.readout_row >= 0:
+            row = (position + r.readout_row) % self.layout.sizes.readout_rows
+            base = base + row * self.layout.n_copies * r.target_units
+        if r.kind == SPARSE:
+            return self._scatter(r, unit, base, gain)
+        y, x, channel = np.unravel_index(unit, (r.height, r.width, r.channels))
         if r.kind == WINDOW:
-            for py, px, inside in self._pooled(r, y, x):
-                place = (y + r.pool_pad_h - py * r.pool_stride_h) * r.pool_w
-                place = place + x + r.pool_pad_w - px * r.pool_stride_w
-                at = base + (py * r.pooled_w + px) * r.channels + channel
-                for one in np.unique(place[inside]):
-                    hit = inside & (place == one)
-                    weight = gain[hit] * self.weights[r.kernel_start]
-                    np.add.at(self.targets[r.array + one], at[hit], weight)
-                reached[inside] += 1
-            return reached
+            return self._to_places(r, y, x, base + channel, gain)
+        return self._convolve(r, y, x, channel, base, gain)
+
+    def _scatter(
+        self, r: Route, unit: NDArray[Any], base: NDArray[Any], gain: NDArray[Any]
+    ) -> NDArray[np.int32]:
+        first = self.layout.columns[r.columns_start :][: r.units + 1]
+        reached = first[unit + 1] - first[unit]
+        ends = np.cumsum(reached)
+        entry = np.arange(ends[-1]) + np.repeat(first[unit + 1] - ends, reached)
+        at = self.layout.columns[r.columns_start + r.units + 1 + entry] + np.repeat(base, reached)
+        weight = self.weights[r.kernel_start + entry] * np.repeat(gain, reached)
+        np.add.at(self.targets[r.array], at, weight)
+        return reached
+
+    def _to_places(
+        self, r: Route, y: NDArray[Any], x: NDArray[Any], base: NDArray[Any], gain: NDArray[Any]
+    ) -> NDArray[np.int32]:
+        reached = np.zeros(y.shape, dtype=np.int32)
+        for py, px, inside in self._pooled(r, y, x):
+            place = (y + r.pool_pad_h - py * r.pool_stride_h) * r.pool_w
+            place = place + x + r.pool_pad_w - px * r.pool_stride_w
+            at = base + (py * r.pooled_w + px) * r.channels
+            for one in np.unique(place[inside]):
+                hit = inside & (place == one)
+                weight = gain[hit] * self.weights[r.kernel_start]
+                np.add.at(self.targets[r.array + one], at[hit], weight)
+            reached[inside] += 1
+        return reached
+
+    def _convolve(
+        self,
+        r: Route,
+        y: NDArray[Any],
+        x: NDArray[Any],
+        channel: NDArray[Any],
+        base: NDArray[Any],
+        gain: NDArray[Any],
+    ) -> NDArray[np.int32]:
+        out_per_group = r.out_channels // r.groups
         shape = (r.channels, r.kernel_h, r.kernel_w, out_per_group)
         stored = self.signs if r.is_binary else self.weights
         kernel = stored[r.kernel_start : r.kernel_start + int(np.prod(shape))].reshape(shape)
         target = self.targets[r.array]
-        if r.kind == TO_READOUT:
-            row = (position + r.readout_row) % self.layout.sizes.readout_rows
-            base = base + row * self.layout.n_copies * r.target_units
-        base = base + group * out_per_group
+        base = base + r.first_channel + channel // (r.channels // r.groups) * out_per_group
         channels = np.arange(out_per_group)
+        reached = np.zeros(y.shape, dtype=np.int32)
         for py, px, inside in self._pooled(r, y, x):
             for ky in range(r.kernel_h):
                 for kx in range(r.kernel_w):
-                    oy, left_y = np.divmod(py + r.pad_h - ky, r.stride_h)
-                    ox, left_x = np.divmod(px + r.pad_w - kx, r.stride_w)
+                    oy, left_y = np.divmod(py + r.pad_h - ky * r.dilation_h, r.stride_h)
+                    ox, left_x = np.divmod(px + r.pad_w - kx * r.dilation_w, r.stride_w)
                     hit = inside & (left_y == 0) & (left_x == 0)
                     hit &= (oy >= 0) & (oy < r.out_h) & (ox >= 0) & (ox < r.out_w)
                     if not hit.any():
                         continue
-                    start = base[hit] + (oy[hit] * r.out_w + ox[hit]) * r.out_channels
+                    start = base[hit] + (oy[hit] * r.out_w + ox[hit]) * r.target_channels
                     weight = kernel[channel[hit], ky, r.kernel_w - 1 - kx]
                     np.add.at(target, start[:, None] + channels, gain[hit][:, None] * weight)
                     reached[hit] += out_per_group

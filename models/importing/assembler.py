@@ -394,9 +394,12 @@ class Assembler:
         """One after the other along an axis of the framework."""
         _usable(*values)
         index = np.concatenate([value.index for value in values], axis=axis)
-        if len({value.source for value in values}) == 1:
-            return Value(values[0].source, index)
         n_axes = index.ndim
+        source = values[0].source
+        if all(value.source == source for value in values) and (
+            n_axes not in (2, 3) or self._is_map(source, index)
+        ):
+            return Value(source, index)
         if n_axes == 1:
             flat = [self._flat(value.source, value.index) for value in values]
             sources = [source for source, _ in flat]
@@ -605,6 +608,14 @@ class Assembler:
     def _orientation(self, source: str, index: Integers) -> bool:
         """Whether the value is a map with the channels last, as far as its entries tell."""
         return self._orientation_of_all([(source, index)])
+
+    def _is_map(self, source: str, index: Integers) -> bool:
+        """Whether entries of a source are a map that one pick of places and channels makes."""
+        try:
+            self._orientation(source, index)
+        except ValueError:
+            return False
+        return True
 
     def _orientation_of_all(self, values: Sequence[tuple[str, Integers]]) -> bool:
         """Likewise for values that stand side by side."""

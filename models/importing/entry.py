@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import Array, Integers
 from ..networks.layers import INPUT, Shape
 from ..networks.network import InputCoding
-from .assembler import Value
+from .values import Value
 
 N_CHECKED = 8  # images on which an imported network is compared with its model
 LARGEST_BYTE = 255
@@ -365,7 +365,7 @@ def _accepted(
                     "the model takes as example="
                 )
         return layout
-    raise ValueError(f"the model does not take images of shape {raw.shape[1:]}; {refused}")
+    raise ValueError(f"the model gives no logits for images of shape {raw.shape[1:]}; {refused}")
 
 
 def _left_by_a_line(x: np.ndarray, given: np.ndarray) -> float:

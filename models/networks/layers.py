@@ -19,6 +19,7 @@ Pair = tuple[int, int]
 Sides = tuple[int, int, int, int]  # top, bottom, left, right
 
 INPUT = "input"
+RESETS = ("soft", "hard")  # of a spiking unit: by subtraction of the threshold, or to rest
 
 
 def _hardsigmoid(x: np.ndarray) -> np.ndarray:
@@ -129,7 +130,7 @@ class Layer(ABC):
             value = getattr(self, field.name)
             if field.name in self.ARRAYS:
                 value = "x".join(map(str, value.shape))
-            if field.name not in ("name", "inputs") and value != ():
+            if field.name not in ("name", "inputs") and value not in (None, ()):
                 parts.append(f"{field.name} {value}")
         about = f": {', '.join(parts)}" if parts else ""
         return f"{type(self).__name__}({self.name} of {' and '.join(self.inputs)}{about})"
@@ -770,7 +771,9 @@ class QuantisedReLU(Layer):
 class Spike(Layer):
     """Units that spike once or not at all: 1 where x + mean >= threshold, else 0.
 
-    This is one time step of a spiking network, without the noise that it was trained with.
+    This is the first time step of a spiking network, without the noise that it was trained with;
+    :meth:`step` makes any of them. Leak, reset and steps of the training are None where a file or
+    a caller does not tell them; a scheme then takes its own.
 
     Parameters
     ----------
@@ -778,11 +781,20 @@ class Spike(Layer):
         Of the potential, > 0.
     mean, sigma : float
         Mean and standard deviation, >= 0, of the potential's noise in training.
+    leak : float, optional
+        Factor of the potential from step to step, from 0 to 1; 1 is no leak.
+    reset : str, optional
+        After a spike: ``"soft"`` (by subtraction of the threshold) or ``"hard"`` (to rest).
+    n_steps : int, optional
+        Time steps of the training, >= 1. With more than one, leak and reset must be told.
     """
 
     threshold: float = 1.0
     mean: float = 0.0
     sigma: float = 0.0
+    leak: float | None = None
+    reset: str | None = None
+    n_steps: int | None = None
 
     def _check(self) -> None:
         for field, is_good, wanted in (
@@ -794,6 +806,26 @@ class Spike(Layer):
             object.__setattr__(self, field, value)
             if not (np.isfinite(value) and is_good):
                 raise ValueError(f"{self.label}: {field} must be {wanted}, got {value!r}")
+        if self.leak is not None:
+            if not 0 <= float(self.leak) <= 1:
+                raise ValueError(f"{self.label}: leak must be from 0 to 1, got {self.leak!r}")
+            object.__setattr__(self, "leak", float(self.leak))
+        if self.reset not in (None, *RESETS):
+            raise ValueError(
+                f"{self.label}: reset must be one of {', '.join(RESETS)}, got {self.reset!r}"
+            )
+        if self.n_steps is None:
+            return
+        if self.n_steps != int(self.n_steps) or self.n_steps < 1:
+            raise ValueError(
+                f"{self.label}: n_steps must be a whole number >= 1, got {self.n_steps!r}"
+            )
+        object.__setattr__(self, "n_steps", int(self.n_steps))
+        if self.n_steps > 1 and (self.leak is None or self.reset is None):
+            raise ValueError(
+                f"{self.label}: n_steps={self.n_steps} says nothing without leak and reset, of "
+                "which at least one is missing"
+            )
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """See `Layer.output_shape`."""
@@ -801,7 +833,33 @@ class Spike(Layer):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        return (values[0] + self.mean >= self.threshold).astype(np.float64)
+        return self.step(values[0])[0]
+
+    def step(
+        self, x: np.ndarray, carried: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """One time step of a batch.
+
+        Parameters
+        ----------
+        x : ndarray, shape (n, H, W, C)
+            What the step brings.
+        carried : ndarray, shape (n, H, W, C), optional
+            What the step before left, leaked; `mean` before the first.
+
+        Returns
+        -------
+        spikes : ndarray, shape (n, H, W, C)
+            Zeros and ones.
+        carried : ndarray or None
+            For the next step; None where there is none.
+        """
+        h = x + (self.mean if carried is None else carried)
+        spikes = (h >= self.threshold).astype(np.float64)
+        if self.n_steps in (None, 1) or self.leak is None:
+            return spikes, None
+        left = h - self.threshold * spikes if self.reset == "soft" else h * (1.0 - spikes)
+        return spikes, self.leak * left
 
 
 LAYER_TYPES: dict[str, type[Layer]] = {

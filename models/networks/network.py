@@ -11,13 +11,23 @@ A network is a tuple of layers in an order in which each layer comes after its i
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from .layers import INPUT, BatchNorm, BinaryConv2D, Conv2D, Dense, Layer, Shape, frozen_array
+from .layers import (
+    INPUT,
+    BatchNorm,
+    BinaryConv2D,
+    Conv2D,
+    Dense,
+    Layer,
+    Shape,
+    Spike,
+    frozen_array,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -175,6 +185,7 @@ class Network:
                     f"network {self.name!r}: nobody uses the output of {layer.label}; only the "
                     "last layer is the network's output"
                 )
+        _ = self.n_steps  # refuses layers that disagree
         last = self.layers[-1]
         if shapes[last.name] != (1, 1, len(self.classes)):
             raise ValueError(
@@ -207,6 +218,19 @@ class Network:
                 sources = " and ".join(repr(s) for s in layer.inputs)
                 raise ValueError(f"network {self.name!r}: {error} (from {sources})") from None
         return shapes
+
+    @cached_property
+    def n_steps(self) -> int:
+        """Time steps of the training; 1 for units that do not spike, or do not tell."""
+        spiking = [layer for layer in self.layers if isinstance(layer, Spike)]
+        for layer in spiking:
+            if (layer.n_steps or 1) != (spiking[0].n_steps or 1):
+                raise ValueError(
+                    f"network {self.name!r}: {spiking[0].label} was trained for "
+                    f"{spiking[0].n_steps or 1} time steps and {layer.label} for "
+                    f"{layer.n_steps or 1}; all units take the same steps"
+                )
+        return (spiking[0].n_steps or 1) if spiking else 1
 
     @property
     def n_parameters(self) -> int:
@@ -282,15 +306,45 @@ class Network:
 
         Notes
         -----
-        All outputs are held at once; call it with a few hundred images at a time.
+        All outputs are held at once; call it with a few hundred images at a time. Of a network of
+        several time steps they are those of the first.
         """
-        values = {INPUT: self.input.standardise(self.check_images(images))}
-        for layer in self.layers:
-            values[layer.name] = layer.apply(*(values[s] for s in layer.inputs))
-        return values
+        return next(self.steps(images))
+
+    def steps(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the outputs of all layers in each time step of the training, without noise.
+
+        Parameters
+        ----------
+        images : ndarray, shape (n, H, W, C)
+            Images as `check_images` wants them; the same in every step.
+
+        Yields
+        ------
+        dict of str to ndarray, shape (n, H', W', C')
+            As `activations` has them.
+
+        Raises
+        ------
+        ValueError
+            If the images are not what the network takes.
+        """
+        x = self.input.standardise(self.check_images(images))
+        carried: dict[str, np.ndarray | None] = {}
+        for _ in range(self.n_steps):
+            values = {INPUT: x}
+            for layer in self.layers:
+                given = [values[s] for s in layer.inputs]
+                if isinstance(layer, Spike):
+                    values[layer.name], carried[layer.name] = layer.step(
+                        given[0], carried.get(layer.name)
+                    )
+                else:
+                    values[layer.name] = layer.apply(*given)
+            yield values
 
     def forward(self, images: np.ndarray, batch: int = 128) -> np.ndarray:
-        """Return the logits.
+        """Return the logits; of a network of several time steps, their mean over the steps.
 
         Parameters
         ----------
@@ -316,8 +370,10 @@ class Network:
         logits = np.empty((len(images), len(self.classes)))
         output = self.layers[-1].name
         for start in range(0, len(images), batch):
-            part = images[start : start + batch]
-            logits[start : start + batch] = self.activations(part)[output][:, 0, 0]
+            steps = (
+                values[output][:, 0, 0] for values in self.steps(images[start : start + batch])
+            )
+            logits[start : start + batch] = sum(steps, start=np.float64(0)) / self.n_steps
         return logits
 
     def fold_batch_norm(self) -> Network:

@@ -220,7 +220,9 @@ def trained(name: str) -> Path:
 def _plain(layer: Layer) -> dict[str, Any]:
     """Everything about a layer but its arrays, as JSON values."""
     fields = [f.name for f in dataclasses.fields(layer) if f.name not in layer.ARRAYS]
-    plain = {"kind": type(layer).__name__} | {name: getattr(layer, name) for name in fields}
+    values = {name: getattr(layer, name) for name in fields}
+    plain: dict[str, Any] = {"kind": type(layer).__name__}
+    plain |= {name: value for name, value in values.items() if value is not None}
     if layer.SIGNS:  # bits do not say how many they are
         plain["shapes"] = {field: list(getattr(layer, field).shape) for field in layer.SIGNS}
     return plain

@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ..checks import require_one_of
@@ -99,11 +98,13 @@ class BinaryConv2d(nn.Conv2d):
         As of nn.Conv2d.
     scale, gradient : str
         See `binary_weight`.
+    is_binary : bool
+        Mode to start with.
 
     Attributes
     ----------
     is_binary : Tensor of bool, shape ()
-        The present mode; saved with the weights.
+        The present mode; saved with the weights. Set it to True or False at any time.
     fixed_scale : Tensor, shape (n_out, 1, 1, 1)
         Scale that no longer follows the latent weights, 0 while it does; see `fix_scale`.
     used : list of Tensor
@@ -113,13 +114,20 @@ class BinaryConv2d(nn.Conv2d):
     ------
     ValueError
         For an unknown option.
+    TypeError
+        If `is_binary` is set to something else than True or False.
     """
 
     is_binary: torch.Tensor
     fixed_scale: torch.Tensor
 
     def __init__(
-        self, *args: Any, scale: str = "channel", gradient: str = "detached", **kwargs: Any
+        self,
+        *args: Any,
+        scale: str = "channel",
+        gradient: str = "detached",
+        is_binary: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **{"bias": False, **kwargs})
         if self.bias is not None:
@@ -128,8 +136,19 @@ class BinaryConv2d(nn.Conv2d):
         require_one_of("gradient", gradient, GRADIENTS)
         self.scale, self.gradient = scale, gradient
         self.register_buffer("is_binary", torch.tensor(False))
+        self.is_binary = is_binary  # type: ignore[assignment]
         self.register_buffer("fixed_scale", torch.zeros(self.out_channels, 1, 1, 1))
         self.used: list[torch.Tensor] = []  # a list, lest it become a parameter
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set the mode in place, so that it stays on its device and in the saved state."""
+        if name != "is_binary" or "is_binary" not in self.__dict__.get("_buffers", {}):
+            super().__setattr__(name, value)
+            return
+        mode = torch.as_tensor(value)
+        if mode.dtype != torch.bool or mode.ndim:
+            raise TypeError(f"is_binary is True or False, got {value!r}")
+        self.is_binary.fill_(bool(mode))
 
     @property
     def is_scale_fixed(self) -> bool:
@@ -164,7 +183,7 @@ class BinaryConv2d(nn.Conv2d):
         """
         w = self.as_binary() if self.is_binary else self.weight
         self.used[:] = [w]
-        return F.conv2d(x, w, None, self.stride, self.padding, self.dilation, self.groups)
+        return self._conv_forward(x, w, None)
 
     def extra_repr(self) -> str:
         """Return the options for the module's text.

@@ -25,12 +25,14 @@ except ImportError as error:
         "pip install torch==2.13.0"
     ) from error
 
-from ..importing.assembler import Assembler, Value
+from ..importing.assembler import Assembler
 from ..importing.checking import DOUBLE, SINGLE, compare
 from ..importing.entry import Layout, Sample, Standardisation, Transform, read_sample
+from ..importing.values import Value
 from ..networks.network import InputCoding, Network
 from . import operations
 from .tracing import BATCH, Graph, evaluate, evaluated, in_double, place, run, trace
+from .units import steps_of
 
 
 def from_torch(
@@ -50,7 +52,7 @@ def from_torch(
 
     The module sees x = (image / maximum * pixel_scale - mean) / std, channels first; real-valued
     images are not divided by their maximum. It is read in evaluation mode, whatever mode it is in,
-    time steps as a single one, and left as it was.
+    and left as it was; leak, reset and time steps of `NoisySpike` go along.
 
     Parameters
     ----------
@@ -97,6 +99,7 @@ def from_torch(
             f"from_torch takes an nn.Module, got {type(model).__name__}; weights from a file go "
             "into the module with load_weights of models/pytorch/checkpoint.py"
         )
+    steps_of(model)  # refuses parts that disagree
     is_tensor = isinstance(example, torch.Tensor)
     with evaluated(model):
         sample = read_sample(
@@ -150,17 +153,25 @@ class _Reader:
         return output
 
     def _read(self, node: fx.Node) -> Any:
+        name = _name(node)
+        if name in operations.OF_SHAPES:
+            shapes = {
+                source: torch.zeros(BATCH, *value.shape)
+                for source, value in self.known.items()
+                if isinstance(value, Value) and source in node.all_input_nodes
+            }
+            return evaluate(node, {**self.known, **shapes})
         if not any(_holds_value(self.known[source]) for source in node.all_input_nodes):
             if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
                 raise ValueError("draws random numbers in evaluation mode too")
             return evaluate(node, self.known)
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), self.known.__getitem__)
+        args: Any = fx.node.map_arg(node.args, self.known.__getitem__)
+        kwargs: Any = fx.node.map_arg(node.kwargs, self.known.__getitem__)
         if node.target is operator.getitem:
             found = args[0][args[1]]
             if found is None:
                 raise ValueError("uses a second result, such as the places of maxima")
             return found
-        name = _name(node)
         if name in operations.IDENTITIES:
             return args[0]
         if name in operations.LAYOUTS | operations.SEPARABLE:
@@ -189,9 +200,8 @@ def _holds_value(argument: Any) -> bool:
 def _name(node: fx.Node) -> str:
     """Name of an operation, without its overload."""
     schema = getattr(node.target, "_schema", None)
-    return str(
-        getattr(node.target, "__name__", node.target) if schema is None else schema.name
-    ).rpartition("::")[2]
+    name = getattr(node.target, "__name__", node.target) if schema is None else schema.name
+    return str(name).rpartition("::")[2]
 
 
 def _applied(

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..arrays import Array
-from ..importing.assembler import Assembler, Value
+from ..arrays import Array, Integers
+from ..importing.assembler import Assembler
+from ..importing.values import ZERO, Value
 from .tracing import BATCH
 
 Operand = Value | torch.Tensor | float
@@ -25,17 +26,26 @@ RULES: dict[str, Rule] = {}
 
 # Operations that only move or select entries; run on the positions of the entries.
 LAYOUTS = frozenset(
-    "view _unsafe_view reshape flatten unflatten transpose permute t movedim moveaxis swapaxes "
-    "squeeze unsqueeze select slice narrow index index_select split split_with_sizes unbind chunk "
-    "tensor_split unsafe_split unsafe_chunk flip fliplr flipud roll rot90 expand repeat tile "
-    "repeat_interleave channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle unfold "
-    "view_as reshape_as expand_as broadcast_to take upsample_nearest1d upsample_nearest2d "
-    "reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d view_copy "
-    "permute_copy slice_copy expand_copy diagonal mT mH numpy_T".split()
+    """
+    view _unsafe_view view_copy reshape flatten unflatten squeeze unsqueeze
+    transpose permute permute_copy t movedim moveaxis swapaxes mT mH numpy_T
+    select slice slice_copy narrow index index_select diagonal unfold
+    split split_with_sizes unsafe_split unbind chunk unsafe_chunk tensor_split
+    flip fliplr flipud roll rot90 channel_shuffle native_channel_shuffle
+    pixel_shuffle pixel_unshuffle
+    expand expand_copy broadcast_to repeat tile repeat_interleave
+    upsample_nearest1d upsample_nearest2d
+    reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
+    """.split()  # noqa: SIM905
 )
 IDENTITIES = frozenset(
-    "contiguous clone detach alias lift_fresh lift_fresh_copy positive type_as real "
-    "lift detach_copy alias_copy".split()
+    "contiguous clone detach alias lift_fresh lift_fresh_copy positive lift".split()  # noqa: SIM905
+)
+# Constants of which a value gives no more than the shape.
+OF_SHAPES = frozenset(
+    """
+    zeros_like ones_like full_like empty_like new_zeros new_ones new_full new_empty fill
+    """.split()  # noqa: SIM905
 )
 # Linear on space, each axis by itself.
 SEPARABLE = frozenset({"upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa"})
@@ -100,8 +110,9 @@ def array(tensor: Any, what: str) -> Array:
     """
     if isinstance(tensor, Value):
         raise ValueError(f"its {what} is computed from the image, which has no spiking form here")
-    found: Array = torch.as_tensor(tensor).detach().cpu().double().numpy()
-    return found
+    if isinstance(tensor, torch.Tensor):
+        tensor = tensor.detach().cpu().double().numpy()
+    return np.asarray(tensor, dtype=np.float64)
 
 
 def relayout(to: Assembler, value: Value, operate: Callable[[torch.Tensor], Any]) -> Any:
@@ -133,9 +144,12 @@ def relayout(to: Assembler, value: Value, operate: Callable[[torch.Tensor], Any]
     for result in [results] if isinstance(results, torch.Tensor) else results:
         if result.ndim == 0 or len(result) != BATCH or not torch.equal(result[1], result[0] + n):
             raise ValueError("mixes the images of a batch, or moves the batch axis from the front")
-        where = result[0].numpy().astype(np.int64)
-        moved.append(to.reindexed(value, lambda index, where=where: index.ravel()[where]))
+        moved.append(to.reindexed(value, _take(result[0].numpy().astype(np.int64))))
     return moved[0] if isinstance(results, torch.Tensor) else tuple(moved)
+
+
+def _take(where: Integers) -> Callable[[Integers], Integers]:
+    return lambda index: index.ravel()[where]
 
 
 def _pair(numbers: Sequence[int], n_axes: int, along_rows: int) -> tuple[int, int]:
@@ -305,7 +319,7 @@ def add(to: Assembler, x: Operand, other: Operand, alpha: float = 1) -> Value:
     if isinstance(other, Value):
         _aligned(x, other)
         return to.add(x, other if alpha == 1 else _scale_shift(to, other, alpha, 0.0))
-    return _scale_shift(to, x, 1.0, alpha * torch.as_tensor(other))
+    return _scale_shift(to, x, 1.0, alpha * other)
 
 
 @rule("sub", "subtract")
@@ -359,7 +373,7 @@ def power(to: Assembler, x: Operand, exponent: Any = 2) -> Value:
 
 
 def _scale_shift(to: Assembler, x: Value, scale: Any, shift: Any) -> Value:
-    """x * scale + shift for constants, which PyTorch broadcasts from the last axis."""
+    """Linear function by constants, which PyTorch broadcasts from the last axis."""
     constants = []
     for constant in (scale, shift):
         full = array(constant, "factor or summand")
@@ -404,10 +418,63 @@ def minimum(to: Assembler, x: Operand, other: Operand) -> Value:
 @rule("cat", "concat", "concatenate")
 def cat(to: Assembler, tensors: Sequence[Operand], dim: int = 0) -> Value:
     """Concatenation."""
-    values = [tensor for tensor in tensors if isinstance(tensor, Value)]
-    if len(values) < len(tensors):
-        raise ValueError("concatenates the image with a constant, which has no spiking form here")
+    source = next(tensor.source for tensor in tensors if isinstance(tensor, Value))
+    values = [_or_zeros(tensor, source) for tensor in tensors]
     return to.concat(values, _axis(dim, values[0]))
+
+
+def _or_zeros(tensor: Any, source: str) -> Value:
+    """A value as it is, or constant zeros as one that a layer is not asked for."""
+    if isinstance(tensor, Value):
+        return tensor
+    if array(tensor, "part").any():
+        raise ValueError("concatenates the image with constants other than 0")
+    return Value(source, np.full(tensor.shape[1:], ZERO))
+
+
+@rule("slice_scatter")
+def slice_scatter(
+    to: Assembler,
+    x: Value,
+    src: Any,
+    dim: int = 0,
+    start: int | None = None,
+    end: int | None = None,
+    step: int = 1,
+) -> Value:
+    """What assigns to a part: that part anew, between what is left of the rest."""
+    axis = _axis(dim, x)
+    extent = x.index.shape[axis]
+    first, last, _ = slice(start, end).indices(extent)
+    if step != 1:
+        raise ValueError("assigns to every second entry or so, only to a block is supported")
+    parts = [
+        to.reindexed(x, _block(axis, 0, first)) if first else None,
+        _or_zeros(src, x.source),
+        to.reindexed(x, _block(axis, last, extent)) if last < extent else None,
+    ]
+    return to.concat([part for part in parts if part is not None], axis)
+
+
+@rule("copy")
+def copy(to: Assembler, x: Operand, src: Operand, non_blocking: bool = False) -> Operand:
+    """What is assigned, in the shape that it is assigned to."""
+    if isinstance(src, Value) and isinstance(x, Value):
+        _aligned(x, src)
+        return to.reindexed(src, lambda index: np.broadcast_to(index, x.shape))
+    if isinstance(src, torch.Tensor) and isinstance(x, Value):
+        return src.expand(BATCH, *x.shape)
+    raise ValueError("assigns the image to a part of a constant, which is not supported")
+
+
+@rule("type_as")
+def type_as(to: Assembler, x: Operand, other: Operand) -> Operand:
+    """Another type of real numbers."""
+    return x
+
+
+def _block(axis: int, first: int, last: int) -> Callable[[Integers], Integers]:
+    return lambda index: index.take(range(first, last), axis=axis)
 
 
 @rule("stack")
@@ -664,7 +731,7 @@ def prelu(to: Assembler, x: Value, weight: Any) -> Value:
 def elu(
     to: Assembler, x: Value, alpha: float = 1, scale: float = 1, input_scale: float = 1
 ) -> Value:
-    """scale * (x above 0, alpha * (exp(input_scale * x) - 1) below)."""
+    """For x above 0 scale * x, below scale * alpha * (exp(input_scale * x) - 1)."""
     if input_scale != 1:
         x = _scale_shift(to, x, input_scale, 0.0)
         alpha, scale = alpha * input_scale, scale / input_scale
@@ -709,7 +776,8 @@ def spike(
     to: Assembler, x: Value, mean: Any, sigma: Any, leak: float, reset: str, n_steps: int
 ) -> Value:
     """Our own spiking unit."""
-    return to.spike(x, mean=float(array(mean, "mean")), sigma=float(array(sigma, "sigma")))
+    numbers = {"mean": float(array(mean, "mean")), "sigma": float(array(sigma, "sigma"))}
+    return to.spike(x, **numbers, leak=leak, reset=reset, n_steps=n_steps)
 
 
 @rule("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout")

@@ -27,6 +27,7 @@ from .unit_operations import as_operations
 
 BATCH = 2  # images in the traced batch
 
+_VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 _HELD = ("_parameters", "_buffers", "_modules")
 
 
@@ -85,8 +86,10 @@ def run(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     ValueError
         If it fails, the message names the module inside, or gives something else than logits.
     """
-    with _named_errors(module, f"does not run on an input of shape {tuple(x.shape)}"):
-        logits = module(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a module that its user knows
+        with _named_errors(module, f"does not run on an input of shape {tuple(x.shape)}"):
+            logits = module(x)
     if not isinstance(logits, torch.Tensor):
         raise ValueError(
             f"the module gives a {type(logits).__name__}, not one tensor of logits; wrap it in a "
@@ -169,7 +172,9 @@ def evaluate(node: fx.Node, known: dict[fx.Node, Any], *, exact: bool = True) ->
 
     arguments = fx.node.map_aggregate((node.args, node.kwargs), known_or_given)
     args, kwargs = arguments  # type: ignore[misc]
-    found = node.target(*args, **kwargs)  # type: ignore[operator]
+    # Strides may be others than the tracing expects, of weights in channels-last format say.
+    target = torch.ops.aten.reshape.default if node.target in _VIEWS else node.target
+    found = target(*args, **kwargs)  # type: ignore[operator]
     return in_double(found) if exact and isinstance(found, torch.Tensor) else found
 
 

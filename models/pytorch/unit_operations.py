@@ -36,7 +36,7 @@ def spike(
     reset: str,
     n_steps: int,
 ) -> torch.Tensor:
-    """Spikes of `NoisySpike` in its first step, without noise; the rest is for the reader."""
+    """Spikes of `NoisySpike` in its first step, without noise; the reader needs the rest."""
     return (x + mean >= 1.0).to(x.dtype)
 
 
@@ -102,9 +102,10 @@ def _convolution(unit: BinaryConv2d) -> Forward:
     def forward(x: torch.Tensor) -> torch.Tensor:
         w, padding = unit.weight, unit.padding
         if not is_binary:
-            return F.conv2d(x, w, None, unit.stride, padding, unit.dilation, unit.groups)
-        if isinstance(padding, str):
-            x, padding = _padded(x, unit), (0, 0)
+            return unit._conv_forward(x, w, None)
+        if isinstance(padding, str) or unit.padding_mode != "zeros":
+            mode = "constant" if unit.padding_mode == "zeros" else unit.padding_mode
+            x, padding = F.pad(x, unit._reversed_padding_repeated_twice, mode=mode), (0, 0)
         signs = torch.where(w >= 0, 1.0, -1.0).to(w.dtype)
         scale = unit.fixed_scale
         if not is_scale_fixed:
@@ -114,15 +115,6 @@ def _convolution(unit: BinaryConv2d) -> Forward:
         )
 
     return forward
-
-
-def _padded(x: torch.Tensor, unit: nn.Conv2d) -> torch.Tensor:
-    """The input with the zeros that the words 'same' and 'valid' stand for."""
-    widths = []
-    for size, dilation in zip(unit.kernel_size[::-1], unit.dilation[::-1], strict=True):
-        total = dilation * (size - 1) if unit.padding == "same" else 0
-        widths += [total // 2, total - total // 2]
-    return F.pad(x, widths)
 
 
 def _inner(parallel: Any) -> Forward:

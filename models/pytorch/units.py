@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..checks import require_one_of
+from ..checks import require_between, require_one_of, require_whole
 
+MOST_STEPS = 4096
 SURROGATE_WIDTH = 0.4  # least width of the gradient, in thresholds
 
 
@@ -79,7 +82,7 @@ def _rounded(x: torch.Tensor) -> torch.Tensor:
 
 
 class NoisySpike(nn.Module):
-    """Integrate-and-fire units with soft reset and Gaussian noise on the membrane.
+    """Integrate-and-fire units with Gaussian noise on the membrane.
 
     In each step the potential is ``H = V + x`` with ``V = mean`` in the first one, a unit spikes
     if ``H + sigma * N(0, 1) >= 1``, and ``V = leak (H - spike)``, or with hard reset
@@ -101,15 +104,20 @@ class NoisySpike(nn.Module):
     n_steps : int
         Time steps; the batch holds the images of the first step, then those of the second, ...
     leak : float
-        Factor of the potential from step to step.
+        Factor of the potential from step to step, from 0 to 1 (no leak).
     reset : str
         ``"soft"`` (by subtraction) or ``"hard"`` (to rest).
 
     Raises
     ------
     ValueError
-        If `sigma` is negative, `width` is not positive or `reset` is unknown; and by a batch that
-        cannot be divided into the steps.
+        If a number is out of range or `reset` is unknown; and by a batch that cannot be divided
+        into the steps.
+
+    Notes
+    -----
+    Mean, leak, reset and steps travel with the network (:class:`~models.networks.layers.Spike`)
+    and are what its conversion does unless it is told otherwise.
     """
 
     mean: torch.Tensor
@@ -128,6 +136,8 @@ class NoisySpike(nn.Module):
         require_one_of("reset", reset, ("soft", "hard"))
         if sigma < 0 or (width is not None and width <= 0):
             raise ValueError(f"sigma must be >= 0 and width > 0, got {sigma!r} and {width!r}")
+        require_between("leak", leak, 0, 1)
+        require_whole("n_steps", n_steps, 1, MOST_STEPS)
         self.register_buffer("mean", torch.tensor(float(mean)))
         self.register_buffer("sigma", torch.tensor(float(sigma)))
         self.width = width
@@ -308,8 +318,43 @@ class Residual(nn.Module):
         return self.body(x) + self.shortcut(x)
 
 
+Stepping = NoisySpike | RepeatSteps | MeanOverSteps  # what knows of time steps
+
+
 def set_steps(module: nn.Module, n_steps: int) -> None:
     """Run everything inside `module` that knows of time steps for `n_steps` of them."""
     for part in module.modules():
-        if isinstance(part, NoisySpike | RepeatSteps | MeanOverSteps):
+        if isinstance(part, Stepping):
+            part.n_steps = n_steps
+
+
+def steps_of(module: nn.Module) -> int:
+    """Time steps of everything inside `module` that knows of them; 1 if nothing does.
+
+    Raises
+    ------
+    ValueError
+        If two parts disagree; the message names both.
+    """
+    parts = [(path, part) for path, part in module.named_modules() if isinstance(part, Stepping)]
+    for path, part in parts[1:]:
+        first_path, first = parts[0]
+        if part.n_steps != first.n_steps:
+            raise ValueError(
+                f"module {first_path} ({type(first).__name__}) has n_steps={first.n_steps}, "
+                f"module {path} ({type(part).__name__}) n_steps={part.n_steps}; "
+                "set_steps(module, n) makes them equal"
+            )
+    return parts[0][1].n_steps if parts else 1
+
+
+@contextmanager
+def one_step(module: nn.Module) -> Iterator[None]:
+    """Have everything inside `module` take a single time step, and its own steps afterwards."""
+    before = [(part, part.n_steps) for part in module.modules() if isinstance(part, Stepping)]
+    set_steps(module, 1)
+    try:
+        yield
+    finally:
+        for part, n_steps in before:
             part.n_steps = n_steps

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..dyadic import round_to
-from .projections import Projection
+from .projections import WeightedProjection
 
 IMAGES_AT_ONCE = 16  # whose input currents are computed together; more leave the cache
 
@@ -23,7 +23,7 @@ class Stimulus:
         Population; position 0 of its units.
     variable : str
         Variable of its neurons.
-    projections : tuple of Projection
+    projections : tuple of Projection and SparseProjection
         From the image's pixels; without any, each unit gets its own pixel.
     bias : ndarray, shape (height, width, channels)
         Added to the weighted sum, in network units.
@@ -33,7 +33,7 @@ class Stimulus:
 
     target: str
     variable: str
-    projections: tuple[Projection, ...] = ()
+    projections: tuple[WeightedProjection, ...] = ()
     bias: Array = field(default_factory=lambda: np.zeros((1, 1, 1)))
     step: float = 0.0
 

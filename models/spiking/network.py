@@ -15,7 +15,7 @@ How populations are connected stands in :mod:`models.spiking.projections`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from ..dyadic import exact_bits, grid_step
 from ..networks.network import InputCoding
 from .inputs import Stimulus
 from .neuron_type import NeuronType
-from .projections import Projection, WindowProjection, largest_sum
+from .projections import Projection, WeightedProjection, WindowProjection, largest_sum
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -87,6 +87,10 @@ class Population:
         shape = "x".join(map(str, self.shape))
         return f"Population({self.name}: {shape} units, {self.n_neurons:,} {self.neurons} neurons)"
 
+    def gain(self, afferent: int) -> NDArray[np.floating] | NDArray[np.integer]:
+        """Factor of what spikes bring to one of the afferent variables, one a neuron or for all."""
+        return self.parameters.get(gain_of(afferent), np.ones(1)).reshape(-1)
+
     @property
     def n_units(self) -> int:
         """Units of the map."""
@@ -99,6 +103,11 @@ class Population:
 
 
 READOUT = "readout"
+
+
+def gain_of(afferent: int) -> str:
+    """Parameter by which neurons multiply what spikes bring to one of their afferent variables."""
+    return "gain" if afferent == 0 else f"gain{afferent + 1}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -181,7 +190,7 @@ class SpikingNetwork:
         The types of the populations' neurons.
     populations : tuple of Population
         In feed-forward order.
-    projections : tuple of Projection and WindowProjection
+    projections : tuple of Projection, SparseProjection and WindowProjection
         Feed-forward connections.
     stimuli : tuple of Stimulus
         Where the image enters.
@@ -212,7 +221,7 @@ class SpikingNetwork:
     name: str
     neurons: tuple[NeuronType, ...]
     populations: tuple[Population, ...]
-    projections: tuple[Projection | WindowProjection, ...]
+    projections: tuple[WeightedProjection | WindowProjection, ...]
     stimuli: tuple[Stimulus, ...]
     readout: Readout
     image_shape: tuple[int, int, int]
@@ -246,7 +255,7 @@ class SpikingNetwork:
             f"{self.n_kernel_weights:,} weights, {self.latency_ms:,} ms)"
         )
 
-    def _problem_at_source(self, p: Projection | WindowProjection) -> str | None:
+    def _problem_at_source(self, p: WeightedProjection | WindowProjection) -> str | None:
         """What does not fit in weights or at the source; None if all does."""
         source = self.population(p.source)
         if int(np.prod(p.source_shape)) != source.n_units:
@@ -260,7 +269,7 @@ class SpikingNetwork:
                 return f"{len(getattr(p, what))} {what} for {source.n_positions} neurons a unit"
         return "negative delay" if (p.delays < 0).any() else None
 
-    def _problem_at_target(self, p: Projection | WindowProjection) -> str | None:
+    def _problem_at_target(self, p: WeightedProjection | WindowProjection) -> str | None:
         """What does not fit at the target; None if all does."""
         n_target = int(np.prod(p.target_shape))
         if p.target == READOUT:
@@ -271,7 +280,10 @@ class SpikingNetwork:
             return f"{n_target} outputs for {expected} targets"
         if p.target == READOUT:
             return None
-        needed = p.n_places if isinstance(p, WindowProjection) else 1
+        if isinstance(p, WindowProjection):
+            needed = p.n_places
+        else:
+            needed = 1 + max(other.afferent for other in self.incoming(p.target))
         kind = self.kind(self.population(p.target).neurons)
         if len(kind.afferents) != needed:
             return (
@@ -326,10 +338,10 @@ class SpikingNetwork:
             raise ValueError(f"image {int(np.argmax(bad))} holds NaN or infinite values")
         return images
 
-    def incoming(self, target: str) -> tuple[Projection, ...]:
+    def incoming(self, target: str) -> tuple[WeightedProjection, ...]:
         """Weighted projections that end at `target`."""
         return tuple(
-            p for p in self.projections if p.target == target and isinstance(p, Projection)
+            p for p in self.projections if p.target == target and isinstance(p, WeightedProjection)
         )
 
     def window(self, target: str) -> WindowProjection | None:
@@ -378,7 +390,7 @@ class SpikingNetwork:
     @property
     def n_kernel_weights(self) -> int:
         """Weights that are stored."""
-        return sum(p.kernel.size for p in self.projections if isinstance(p, Projection))
+        return sum(p.weights.size for p in self.projections if isinstance(p, WeightedProjection))
 
     def with_neurons(self, neurons: NeuronType) -> SpikingNetwork:
         """The same network with other neurons of the type of the same name."""
@@ -393,10 +405,9 @@ class SpikingNetwork:
         For each target the largest possible sum of positive and of negative contributions is
         compared with the grid on which all of its weights lie.
         """
-        bits = self._target_bits(READOUT, np.zeros((1, 1)), 0.0, np.inf, np.ones(1))
+        bits = self._target_bits(READOUT, np.zeros((1, 1)), 0.0, np.inf, lambda _: np.ones(1))
         for p in self.populations:
-            gain = p.parameters.get("gain", np.ones(1))
-            found = self._target_bits(p.name, p.inhibition, p.largest_input, p.input_step, gain)
+            found = self._target_bits(p.name, p.inhibition, p.largest_input, p.input_step, p.gain)
             bits = max(bits, found)
         return bits
 
@@ -406,14 +417,22 @@ class SpikingNetwork:
         inhibition: Array,
         largest_input: float,
         input_step: float,
-        gain: NDArray[np.floating] | NDArray[np.integer],
+        gain: Callable[[int], NDArray[np.floating] | NDArray[np.integer]],
     ) -> int:
-        incoming = self.incoming(target)
-        steps = [grid_step(p.kernel) * grid_step(p.gains) * grid_step(gain) for p in incoming]
+        incoming: dict[int, list[WeightedProjection]] = {}
+        for p in self.incoming(target):
+            incoming.setdefault(p.afferent, []).append(p)
+        steps = [
+            grid_step(p.weights) * grid_step(p.gains) * grid_step(gain(afferent))
+            for afferent, own in incoming.items()
+            for p in own
+        ]
         steps += [grid_step(inhibition), input_step]
         steps += [s.step for s in self.stimuli if s.target == target and s.step]
-        largest = (largest_sum(incoming) if incoming else 0.0) * self.most_spikes
-        largest *= float(np.abs(gain).max())
+        largest = sum(
+            largest_sum(own) * self.most_spikes * float(np.abs(gain(afferent)).max())
+            for afferent, own in incoming.items()
+        )
         largest += np.abs(inhibition).sum(axis=1).max() + largest_input * self.n_phases
         return exact_bits(largest, min(steps))
 

@@ -27,7 +27,8 @@ class NeuronType:
         Brian2 threshold condition and reset statements.
     afferents : tuple of str
         Variables to which the spikes that arrive are added. Several for a neuron that keeps the
-        inputs of its window apart, in the order of the window's rows and columns.
+        inputs of its window apart, in the order of the window's rows and columns, or those of
+        projections with gains of their own.
     is_chain : bool
         Units are chains of neurons: the drive moves on from neuron to neuron, one a step, and
         earlier neurons inhibit later ones.
@@ -41,9 +42,10 @@ class NeuronType:
     The engine needs the variables of `afferents` (volt), ``v`` (volt), ``age`` (integer: phases
     since the present image reached the neuron, -1 for none), ``inhibition`` (volt) for chains,
     and one variable for each entry of :attr:`Population.parameters`; the rest is free. Neurons
-    that multiply what spikes bring call the factor ``gain`` (dimensionless parameter), so that
-    the exactness of their sums can be judged. To change the biology, put an edited type in the
-    place of the old one: ``network.with_neurons(kind.edited(...))``.
+    that multiply what spikes bring call the factor ``gain`` (dimensionless parameter;
+    ``gain2``, ... of further afferent variables), so that the exactness of their sums can be
+    judged. To change the biology, put an edited type in the place of the old one:
+    ``network.with_neurons(kind.edited(...))``.
     """
 
     name: str

@@ -1,11 +1,12 @@
 """How a spike reaches other neurons: shared kernels and pooling windows, as plain data.
 
-The one connection with weights is the **pooled convolution**: an optional average-pooling window
+The usual connection with weights is the **pooled convolution**: an optional average-pooling window
 (its divisor is already inside the kernel) followed by a convolution. A dense layer is the special
 case whose kernel covers the whole map; global average pooling is a window as large as the map;
-an identity shortcut is a 1x1 depthwise kernel. So one shared kernel serves every layer, and
-nothing is unrolled. Beside it, a :class:`WindowProjection` brings each unit of a pooling window
-to a variable of its own.
+an identity shortcut is a 1x1 depthwise kernel. So one shared kernel serves a layer, and nothing is
+unrolled. What has no common kernel, such as two padded convolutions in a row, is a
+:class:`SparseProjection`: one weight for each pair of units that it connects. Beside them, a
+:class:`WindowProjection` brings each unit of a pooling window to a variable of its own.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from ..arrays import Array
 from ..dyadic import power_of_two_at_least, round_to
-from ..networks.layers import Conv2D, Pair, Sides, window_count, windows
+from ..networks.layers import Conv2D, Pair, Shape, Sides, window_count, window_span, windows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -40,14 +42,21 @@ class Projection:
         The maps as this kernel sees them.
     pool, pool_stride : (int, int)
         Window summed before the convolution, (1, 1) and (1, 1) for none.
-    stride : (int, int)
+    pool_padding : (int, int, int, int)
+        Zeros around the source for the windows: top, bottom, left, right.
+    stride, dilation : (int, int)
         Of the convolution.
-    pool_padding, padding : (int, int, int, int)
-        Of window and convolution: top, bottom, left, right.
+    padding : (int, int, int, int)
+        Of the convolution, like that of the windows.
     groups : int
         Of the convolution.
+    channel : int
+        Channel of the target that the kernel's first output goes to; where a target takes several
+        maps one after the other, each projection leads to channels of its own.
     is_binary : bool
         Whether the weights are +1 and -1 only, of which a run keeps one bit each.
+    afferent : int
+        Which of the target's afferent variables the spikes are added to.
     """
 
     source: str
@@ -55,15 +64,18 @@ class Projection:
     kernel: Array
     gains: Array
     delays: NDArray[np.int64]
-    source_shape: tuple[int, int, int]
-    target_shape: tuple[int, int, int]
+    source_shape: Shape
+    target_shape: Shape
     pool: Pair = (1, 1)
     pool_stride: Pair = (1, 1)
     pool_padding: Sides = (0, 0, 0, 0)
     stride: Pair = (1, 1)
     padding: Sides = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
     groups: int = 1
+    channel: int = 0
     is_binary: bool = False
+    afferent: int = 0
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.kernel.shape))
@@ -75,21 +87,52 @@ class Projection:
         return f"{self.source}->{self.target}"
 
     @property
-    def pooled_shape(self) -> tuple[int, int, int]:
+    def weights(self) -> Array:
+        """Stored weights: the kernel."""
+        return self.kernel
+
+    def with_weights(self, weights: Array) -> Projection:
+        """The same connections with other weights of the same shape."""
+        return replace(self, kernel=weights)
+
+    def scaled(self, gain: Array) -> Projection:
+        """With weights times a factor of each channel of the source, shape (channels,) or (1,)."""
+        n_in, n_out = self.kernel.shape[2:]
+        by_group = np.broadcast_to(gain, (self.source_shape[2],)).reshape(self.groups, n_in)
+        return self.with_weights(self.kernel * np.repeat(by_group, n_out // self.groups, axis=0).T)
+
+    def times(self, gain: Array) -> Projection:
+        """With weights times a factor of each channel of the target, as of `scaled`."""
+        own = np.broadcast_to(gain, (self.target_shape[2],))[self.channel :]
+        return self.with_weights(self.kernel * own[: self.kernel.shape[3]])
+
+    def divided(self, scale: Array) -> Projection:
+        """With weights divided by the scale of each channel of the target, as of `scaled`."""
+        own = np.broadcast_to(scale, (self.target_shape[2],))[self.channel :]
+        return self.with_weights(self.kernel / own[: self.kernel.shape[3]])
+
+    @property
+    def pooled_shape(self) -> Shape:
         """Shape of the source map after pooling."""
         height, width, channels = self.source_shape
-        counts = window_count((height, width), self.pool, self.pool_stride, self.pool_padding)
-        return *counts, channels
+        count = window_count((height, width), self.pool, self.pool_stride, self.pool_padding)
+        return *count, channels
 
-    def forward(self, values: Array, kernel: Array | None = None) -> Array:
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of the map that the kernel gives: its own channels of the target."""
+        size = self.kernel.shape[0], self.kernel.shape[1]
+        span = window_span(size, self.dilation)
+        count = window_count(self.pooled_shape[:2], span, self.stride, self.padding)
+        return *count, self.kernel.shape[3]
+
+    def forward(self, values: Array) -> Array:
         """Weighted sum that each target unit receives.
 
         Parameters
         ----------
         values : ndarray, shape (n, n_source_units) or (n, height, width, channels)
             One value for each unit of the source.
-        kernel : ndarray, optional
-            Other weights of the same geometry.
 
         Returns
         -------
@@ -98,17 +141,22 @@ class Projection:
         """
         values = values.reshape(len(values), *self.source_shape)
         pooled = windows(values, self.pool, self.pool_stride, self.pool_padding, 0.0)
-        kernel = self.kernel if kernel is None else kernel
         layer = Conv2D(
             name="projection",
             inputs=(self.source,),
-            kernel=kernel,
-            bias=np.zeros(kernel.shape[3]),
+            kernel=self.kernel,
+            bias=np.zeros(self.kernel.shape[3]),
             stride=self.stride,
             padding=self.padding,
+            dilation=self.dilation,
             groups=self.groups,
         )
-        return layer.apply(pooled.sum(axis=(4, 5))).reshape(len(values), -1)
+        found = layer.apply(pooled.sum(axis=(4, 5)))
+        if found.shape[3] == self.target_shape[2]:
+            return found.reshape(len(values), -1)
+        total = np.zeros((*found.shape[:3], self.target_shape[2]))
+        total[..., self.channel : self.channel + found.shape[3]] = found
+        return total.reshape(len(values), -1)
 
     @cached_property
     def fan_out(self) -> NDArray[np.int64]:
@@ -117,26 +165,22 @@ class Projection:
         Counted from the geometry: the number of (output, tap) pairs that use the unit. Zero
         weights inside a kernel count, and a unit in two overlapping pooling windows counts twice.
         """
-        rows = _reach(self.source_shape[0], self.pooled_shape[0], self, 0)
-        columns = _reach(self.source_shape[1], self.pooled_shape[1], self, 1)
+        rows = _reach(self, 0)
+        columns = _reach(self, 1)
         per_group = self.kernel.shape[3] // self.groups
         counts = rows[:, None, None] * columns[None, :, None] * per_group
         return np.broadcast_to(counts, self.source_shape).reshape(-1).astype(np.int64)
 
 
-def _reach(size: int, pooled: int, projection: Projection, axis: int) -> NDArray[np.int64]:
+def _reach(p: Projection, axis: int) -> NDArray[np.int64]:
     """Pairs of (pooled position, tap) along one axis that start at each source position."""
 
     def taps(n_pooled: int) -> NDArray[np.int64]:
-        counts = np.zeros(n_pooled, dtype=np.int64)
-        before, after = projection.padding[2 * axis : 2 * axis + 2]
-        size, stride = projection.kernel.shape[axis], projection.stride[axis]
-        for out in range((n_pooled + before + after - size) // stride + 1):
-            start = out * stride - before
-            counts[max(start, 0) : min(start + size, n_pooled)] += 1
-        return counts
+        starts = np.arange(p.output_shape[axis]) * p.stride[axis] - p.padding[2 * axis]
+        used = starts[:, None] + np.arange(p.kernel.shape[axis]) * p.dilation[axis]
+        return np.bincount(used[(used >= 0) & (used < n_pooled)], minlength=n_pooled)
 
-    return _held(size, pooled, projection, axis, taps)
+    return _held(p.source_shape[axis], p.pooled_shape[axis], p, axis, taps)
 
 
 def _held(
@@ -150,8 +194,95 @@ def _held(
     reach = np.zeros(size, dtype=np.int64)
     for position, weight in enumerate(weights(pooled)):
         start = position * projection.pool_stride[axis] - projection.pool_padding[2 * axis]
-        reach[max(start, 0) : min(start + projection.pool[axis], size)] += int(weight)
+        reach[max(start, 0) : max(min(start + projection.pool[axis], size), 0)] += int(weight)
     return reach
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class SparseProjection:
+    """Weights of their own from units of one population to units of another, or of the read-out.
+
+    For linear layers in a row that have no common kernel.
+
+    Parameters
+    ----------
+    source, target : str
+        Population names; the read-out's name is ``READOUT``.
+    matrix : scipy.sparse.csr_array, shape (n_source_units, n_target_units)
+        Weights in network units for a spike of gain 1; every stored entry is a synapse.
+    gains : ndarray, shape (n_positions of the source,)
+        Factor of each position, dimensionless.
+    delays : ndarray of int, shape (n_positions of the source,)
+        Axonal delay of each position in steps.
+    source_shape, target_shape : (int, int, int)
+        Maps at both ends.
+    afferent : int
+        As of :class:`Projection`.
+    """
+
+    source: str
+    target: str
+    matrix: csr_array
+    gains: Array
+    delays: NDArray[np.int64]
+    source_shape: Shape
+    target_shape: Shape
+    afferent: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a matrix that does not fit the maps."""
+        wanted = int(np.prod(self.source_shape)), int(np.prod(self.target_shape))
+        if self.matrix.shape != wanted:
+            raise ValueError(
+                f"projection {self.name}: a matrix of shape {self.matrix.shape} for maps of "
+                f"{wanted[0]} and {wanted[1]} units"
+            )
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.matrix.shape))
+        return f"SparseProjection({self.name}: {self.matrix.nnz:,} weights of {shape})"
+
+    @property
+    def name(self) -> str:
+        """Source and target in one string."""
+        return f"{self.source}->{self.target}"
+
+    @property
+    def weights(self) -> Array:
+        """Stored weights, shape (n_synapses,)."""
+        return np.asarray(self.matrix.data)
+
+    def with_weights(self, weights: Array) -> SparseProjection:
+        """The same connections with other weights of the same shape."""
+        structure = self.matrix.indices, self.matrix.indptr
+        return replace(self, matrix=csr_array((weights, *structure), shape=self.matrix.shape))
+
+    def scaled(self, gain: Array) -> SparseProjection:
+        """With weights times a factor of each channel of the source, shape (channels,) or (1,)."""
+        by_unit = np.tile(gain, self.matrix.shape[0] // gain.size)
+        return self.with_weights(self.weights * np.repeat(by_unit, self.fan_out))
+
+    def times(self, gain: Array) -> SparseProjection:
+        """With weights times a factor of each channel of the target, as of `scaled`."""
+        by_unit = np.tile(gain, self.matrix.shape[1] // gain.size)
+        return self.with_weights(self.weights * by_unit[self.matrix.indices])
+
+    def divided(self, scale: Array) -> SparseProjection:
+        """With weights divided by the scale of each channel of the target, as of `scaled`."""
+        by_unit = np.tile(scale, self.matrix.shape[1] // scale.size)
+        return self.with_weights(self.weights / by_unit[self.matrix.indices])
+
+    def forward(self, values: Array) -> Array:
+        """Weighted sum that each target unit receives; as of :class:`Projection`."""
+        return np.asarray(values.reshape(len(values), -1) @ self.matrix)
+
+    @property
+    def fan_out(self) -> NDArray[np.int64]:
+        """Target units reached by each source unit, shape (n_source_units,)."""
+        return np.diff(self.matrix.indptr).astype(np.int64)
+
+
+WeightedProjection = Projection | SparseProjection
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -169,7 +300,7 @@ class WindowProjection:
     pool, pool_stride : (int, int)
         The windows; they may overlap.
     pool_padding : (int, int, int, int)
-        Top, bottom, left, right. Padding never spikes.
+        Top, bottom, left, right; it never spikes.
     weight : float
         What one spike adds, in network units.
     """
@@ -177,8 +308,8 @@ class WindowProjection:
     source: str
     target: str
     delays: NDArray[np.int64]
-    source_shape: tuple[int, int, int]
-    target_shape: tuple[int, int, int]
+    source_shape: Shape
+    target_shape: Shape
     pool: Pair
     pool_stride: Pair
     pool_padding: Sides = (0, 0, 0, 0)
@@ -229,7 +360,7 @@ class WindowProjection:
         return np.broadcast_to(reach, self.source_shape).reshape(-1).astype(np.int64)
 
 
-def largest_sum(incoming: Sequence[Projection]) -> float:
+def largest_sum(incoming: Sequence[WeightedProjection]) -> float:
     """Largest size, in network units, of any partial sum of projections to one target.
 
     All positive contributions may arrive before all negative ones or after, so the two are
@@ -242,39 +373,39 @@ def largest_sum(incoming: Sequence[Projection]) -> float:
             for part in (sign, -sign):
                 gain = np.maximum(part * sign * p.gains, 0.0).sum()
                 ones = np.full((1, int(np.prod(p.source_shape))), gain)
-                total = total + p.forward(ones, np.maximum(part * p.kernel, 0.0))
+                total = total + p.with_weights(np.maximum(part * p.weights, 0.0)).forward(ones)
         bounds.append(float(np.max(total)))
     return max(bounds)
 
 
 def round_kernels(
-    incoming: Sequence[Projection], weight_bits: int
-) -> tuple[list[Projection], float, float]:
+    incoming: Sequence[WeightedProjection], weight_bits: int
+) -> tuple[list[WeightedProjection], float, float]:
     """Put the kernels of all projections to one target on one dyadic grid.
 
     Parameters
     ----------
-    incoming : sequence of Projection
+    incoming : sequence of Projection and SparseProjection
         With real weights.
     weight_bits : int
         Bits of a weight, sign included, of the projection with the smallest weights.
 
     Returns
     -------
-    projections : list of Projection
-        With rounded kernels.
+    projections : list of Projection and SparseProjection
+        With rounded weights.
     step : float
         Of the grid, in network units.
     error : float
         Largest relative root-mean-square rounding error of a kernel.
     """
-    largest = [float(np.abs(projection.kernel).max()) for projection in incoming]
+    largest = [float(np.abs(p.weights).max(initial=0.0)) for p in incoming]
     smallest = min((x for x in largest if x > 0), default=1.0)
     step = power_of_two_at_least(smallest) / 2 ** (weight_bits - 1)
-    rounded = [replace(p, kernel=round_to(p.kernel, step)) for p in incoming]
+    rounded = [p.with_weights(round_to(p.weights, step)) for p in incoming]
     errors = [
-        np.sqrt(np.mean((new.kernel - old.kernel) ** 2) / np.mean(old.kernel**2))
+        np.sqrt(np.mean((new.weights - old.weights) ** 2) / np.mean(old.weights**2))
         for new, old in zip(rounded, incoming, strict=True)
-        if old.kernel.any()
+        if old.weights.any()
     ]
     return rounded, step, float(max(errors, default=0.0))

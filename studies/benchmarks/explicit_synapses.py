@@ -13,7 +13,7 @@ import numpy as np
 from ann2brian.models.engine.layout import lay_out
 from ann2brian.models.engine.objects import Objects
 from ann2brian.models.spiking.network import READOUT, SpikingNetwork
-from ann2brian.models.spiking.projections import Projection, WindowProjection
+from ann2brian.models.spiking.projections import WeightedProjection, WindowProjection
 from brian2 import BrianLogger, Synapses, second, volt
 
 
@@ -87,15 +87,15 @@ def with_explicit_synapses(network: SpikingNetwork) -> Callable[[Objects], None]
 
 
 def _synapses_of(
-    network: SpikingNetwork, projection: Projection | WindowProjection
+    network: SpikingNetwork, projection: WeightedProjection | WindowProjection
 ) -> list[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     """Variable of the target, source units, target units and weights; one entry a variable."""
     if projection.target == READOUT:
         variables: tuple[str, ...] = ("score",)
     else:
         variables = network.kind(network.population(projection.target).neurons).afferents
-    if isinstance(projection, Projection):
-        return [(variables[0], *unrolled(projection))]
+    if isinstance(projection, WeightedProjection):
+        return [(variables[projection.afferent], *unrolled(projection))]
     number = 1.0 + np.arange(np.prod(projection.source_shape))  # 0 is padding
     places = projection.by_place(number[None])[0].astype(np.int64) - 1
     synapses = []
@@ -106,16 +106,16 @@ def _synapses_of(
     return synapses
 
 
-def unrolled(projection: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def unrolled(projection: WeightedProjection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Source units, target units and weights of all synapses of one position."""
     n_source = int(np.prod(projection.source_shape))
-    ones = np.ones_like(projection.kernel)
+    connected = projection.with_weights(np.ones_like(projection.weights))
     columns: list[tuple[np.ndarray, ...]] = []
     for start in range(0, n_source, 64):
         unit = np.arange(start, min(start + 64, n_source))
         alone = np.zeros((unit.size, n_source))
         alone[np.arange(unit.size), unit] = 1.0
-        source, target = np.nonzero(projection.forward(alone, ones))
+        source, target = np.nonzero(connected.forward(alone))
         weight = projection.forward(alone)[source, target]
         columns.append((unit[source], target, weight))
     source, target, weight = (np.concatenate(column) for column in zip(*columns, strict=True))

@@ -139,7 +139,7 @@ def add_option_flags(
     for option in options_of(kind):
         if option.name in unused:
             continue
-        shown = by_network.get(option.name, _shown(option))
+        shown = by_network.get(option.name, option.usual)
         about = f"{option.help.rstrip('.')} (default: {shown})".replace("%", "%%")
         if option.kind is bool:
             about = option.help.rstrip(".").replace("%", "%%")
@@ -157,12 +157,6 @@ def add_option_flags(
             help=about,
             **more,
         )
-
-
-def _shown(option: Option) -> str:
-    if option.default is None:
-        return "as trained"
-    return f"{option.default:g}" if option.kind is float else str(option.default)
 
 
 def _value(option: Option, text: str) -> Any:

@@ -46,7 +46,7 @@ def options_table(kind: type[Options], unused: Sequence[str] = ()) -> str:
     """Options of a scheme as they are declared; `unused` ones have no flag in its study."""
     rows = []
     for option in options_of(kind):
-        default = "as trained" if option.default is None else f"`{option.default}`"
+        default = f"`{option.default}`" if option.default is not None else option.usual
         flag = "none" if option.name in unused else f"`--{option.flag}`"
         rows.append([f"`{option.name}`", flag, default, option.range, option.help])
     return markdown(["option", "flag", "default", "range", "what it is"], rows)

@@ -101,7 +101,9 @@ def is_reference(report: Reported, folder: Path) -> bool:
     plain: dict[str, Any] = dict(PLAIN)
     for option in options_of(report.scheme.options) if report.scheme else ():
         if option.name not in report.published.varies:
-            plain[place_of(option)] = option.default
+            plain[place_of(option)] = (
+                option.default if option.otherwise is None else option.otherwise
+            )
     config = configuration(folder)
     return all(config.get(key, value) == value for key, value in plain.items())
 

@@ -7,10 +7,10 @@ convolution and global average pooling replaces fully connected layers; one time
 (published: abstracts). All else is the specification's reconstruction.
 
 A synapse of a binary layer holds a sign. The scale of the channel and batch normalisation are
-gain and offset of the neuron (:mod:`models.schemes.albsnn.neurons`), real layers included. The
-image is a constant current, the same in every step. The head does not spike: it sums what arrives
-from all positions, and gain and offset of each class turn the sum into the score (the read-out has
-them)::
+gain and offset of the neuron (:mod:`models.schemes.albsnn.neurons`), real layers included; where
+branches are added, each has a gain of its own (:mod:`models.schemes.albsnn.ways`). The image is a
+constant current, the same in every step. The head does not spike: it sums what arrives from all
+positions, and gain and offset of each class turn the sum into the score (the read-out has them)::
 
     z_c = gain_c sum / (height width steps) + offset_c
 
@@ -28,7 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...conversion.builder import build, require_spiking
+from ...conversion.as_trained import as_trained, of_layer, warn_of_other_dynamics
+from ...conversion.builder import build, named_apart, require_spiking
 from ...conversion.linear_paths import bias_map, linear_paths
 from ...conversion.scheme import Conversion
 from ...conversion.synapses import Weighted, image_current
@@ -38,26 +39,22 @@ from ...networks.grids import OFFSET_STEP, on_grid, rounded
 from ...networks.layers import (
     INPUT,
     Activation,
-    Add,
-    AvgPool2D,
-    BatchNorm,
     BinaryConv2D,
     Conv2D,
     Dense,
-    GlobalAvgPool,
     Layer,
-    MaxPool2D,
     QuantisedReLU,
     Spike,
 )
 from ...networks.network import Network
-from ...spiking.network import READOUT
-from ...spiking.projections import Projection
+from ...spiking.network import READOUT, gain_of
+from ...spiking.projections import Projection, WeightedProjection
 from .neurons import leaky_neuron
 from .options import AlbsnnOptions
+from .ways import SPIKING, Bare, Way, ways
 
-SPIKING = (Spike, MaxPool2D)  # layers whose units become neurons
-DIVIDED_GAIN_BITS = 24  # of gains divided by something else than a power of two
+DIVIDED_GAIN_BITS = 24  # of gains divided by something else than a power of two, or longer than
+MOST_GAIN_STEPS = 2**30  # the product of a scale and a factor of batch normalisation
 IMAGE_BITS = 31  # of the weights from the image: a weight times a gain
 
 
@@ -70,16 +67,23 @@ class AlbsnnConversion(Conversion):
     spiking : SpikingNetwork
         What runs.
     options : AlbsnnOptions
-        As asked for.
+        As asked for; what was left to the network is as trained, and None only where its layers
+        differ.
+    by_layer : dict of str to AlbsnnOptions
+        The same of each population but those for pooling, with leak and reset of its own.
     binary : tuple of str
         Weighted layers with binary weights.
     driven : dict of str to str
         By weighted layer: the population that it drives, or the read-out.
+    projections : dict of str to tuple of Projection and SparseProjection
+        By weighted layer: what carries its weights; none for weights from the image.
     """
 
     options: AlbsnnOptions
+    by_layer: dict[str, AlbsnnOptions]
     binary: tuple[str, ...]
     driven: dict[str, str]
+    projections: dict[str, tuple[WeightedProjection, ...]]
 
 
 def convert(
@@ -91,8 +95,9 @@ def convert(
     ----------
     network : Network
         With :class:`~models.networks.layers.Spike` activations of mean 0. Before each of them, and
-        at the end, one convolution or dense layer, which batch normalisation may follow; pooling
-        before it, and global average pooling after the last one.
+        at the end, one convolution or dense layer, which batch normalisation may follow; average
+        pooling before or after it. Additions before the weights, and after them if a spiking layer
+        follows; a shortcut may have no weights.
     options : AlbsnnOptions, optional
         Defaults as stated there.
     calibration : ndarray, optional
@@ -108,67 +113,91 @@ def convert(
         If a layer cannot be converted; the message names it.
     """
     options = AlbsnnOptions.given(options)
+    warn_of_other_dynamics(options, network)
     network = on_grid(network, options.weight_bits)
     _require_convertible(network)
     binary = tuple(layer.name for layer in network.layers if isinstance(layer, BinaryConv2D))
-    bare, gains, offsets = _without_affine(network)
-    timing = direct_timing(bare, SPIKING)
+    spiking_units = [layer for layer in network.layers if isinstance(layer, Spike)]
+    by_layer = {layer.name: of_layer(options, layer) for layer in spiking_units}
+    inputs = {layer.name: _inputs(network, layer.inputs[0], layer) for layer in spiking_units}
+    inputs[READOUT] = _inputs(network, network.layers[-1].name, None)
+    bare = Bare.of(network)
+    timing = direct_timing(bare.network, SPIKING)
+    resting: dict[str, Array | float] = {
+        layer.name: 0.0 for layer in network.layers if isinstance(layer, SPIKING)
+    }
+    resting[INPUT] = network.input.offset
+    projections: dict[str, list[WeightedProjection]] = {}
     driven: dict[str, str] = {}
 
-    def receive(node: str, target: str) -> Weighted:
-        path, divisor, name = _projection(bare, node, target, timing.delays, binary)
-        driven[name] = target
+    def receive(_node: str, target: str) -> Weighted:
+        own = inputs[target]
+        from_spikes: list[WeightedProjection] = []
+        from_image: list[WeightedProjection] = []
+        for way, gain in zip(own.ways, own.gains, strict=True):
+            path = _projection(bare, way, own.node, target, timing.delays, binary)
+            if way.source == INPUT:
+                from_image.append(path.times(gain))
+            else:
+                path = replace(path, afferent=own.afferent(gain))
+                from_spikes.append(path)
+            for name in way.weights:
+                driven[name] = target
+                projections.setdefault(name, []).extend([path] if way.source != INPUT else [])
+        bias = bias_map(network, own.node, resting) / own.threshold
         if target == READOUT:
-            return _received(path, offsets[name], gains[name] / divisor)
-        layer = bare.layer(target)
-        assert isinstance(layer, Spike)
-        shape = bare.shapes[target]
-        gain = gains[name] / (divisor * layer.threshold)
-        if np.frexp(divisor * layer.threshold)[0] != 0.5:  # ninths, say: back to a grid
-            gain = rounded(gain, DIVIDED_GAIN_BITS)
-        bias = np.broadcast_to(offsets[name] / layer.threshold, shape)
-        if path.source != INPUT:
-            return _received(path, round_to(bias, OFFSET_STEP), gain)
-        resting = bias_map(bare, node, {INPUT: network.input.offset})
-        stimulus, largest = image_current(
-            network,
-            target,
-            [replace(path, kernel=path.kernel * gain, is_binary=False)],
-            resting * divisor * gain + bias,
-            IMAGE_BITS,
-        )
+            return _received(from_spikes, bias, own.distinct[0])
+        if not from_image:
+            return _received(from_spikes, round_to(bias, OFFSET_STEP))
+        stimulus, largest = image_current(network, target, from_image, bias, IMAGE_BITS)
+        assert stimulus.step is not None
         return Weighted(
-            projections=[],
+            projections=from_spikes,
             stimuli=[stimulus],
-            bias=np.zeros(shape),
+            bias=np.zeros_like(bias),
             largest_input=largest,
             step=stimulus.step,
             error=0.0,
-            gain=np.zeros_like(gain),
         )
 
     def parameters(layer: Layer, received: Weighted) -> dict[str, NDArray]:
-        shape = (1, *bare.shapes[layer.name])
-        return {"gain": np.broadcast_to(received.gain, shape), "bias": received.bias[None]}
+        shape = (1, *network.shapes[layer.name])
+        distinct = inputs[layer.name].distinct or [np.zeros(shape[3])]  # in front of the image
+        gains = {gain_of(i): np.broadcast_to(gain, shape) for i, gain in enumerate(distinct)}
+        return {**gains, "bias": received.bias[None]}
 
+    kinds = {
+        name: leaky_neuron(own.leak, own.reset, max(len(inputs[name].distinct), 1))
+        for name, own in by_layer.items()
+        if own.leak is not None and own.reset is not None
+    }
+    options = as_trained(options, network)
+    assert options.n_steps is not None  # the layers of a network agree in it
     spiking, _ = build(
-        bare,
+        bare.network,
         scheme="albsnn",
         spiking=SPIKING,
-        neuron=leaky_neuron(options.leak, options.reset),
+        neuron=named_apart(kinds),
         receive=receive,
         parameters=parameters,
         timing=timing,
         n_steps=options.n_steps,
         dt_ms=options.dt_ms,
     )
-    return AlbsnnConversion(spiking=spiking, options=options, binary=binary, driven=driven)
+    return AlbsnnConversion(
+        spiking=spiking,
+        options=options,
+        by_layer=by_layer,
+        binary=binary,
+        driven=driven,
+        projections={name: tuple(own) for name, own in projections.items()},
+    )
 
 
-def _received(path: Projection, bias: Array, gain: Array) -> Weighted:
-    """What spikes bring by one projection on its grid, and a constant."""
+def _received(paths: list[WeightedProjection], bias: Array, gain: Array | float = 1.0) -> Weighted:
+    """What spikes bring by projections on their grids, and a constant."""
     return Weighted(
-        projections=[path],
+        projections=list(paths),
         stimuli=[],
         bias=bias,
         largest_input=float(np.abs(bias).max()),
@@ -176,6 +205,65 @@ def _received(path: Projection, bias: Array, gain: Array) -> Weighted:
         error=0.0,
         gain=gain,
     )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Inputs:
+    """The ways to one population or the read-out, with their gains in thresholds.
+
+    Parameters
+    ----------
+    node : str
+        Layer whose value is received.
+    threshold : float
+        Of the population; 1 for the read-out.
+    ways : list of Way
+        To that layer.
+    gains : list of ndarray, shape (channels,)
+        Of each way.
+    distinct : list of ndarray, shape (channels,)
+        Different gains of the ways from spikes: each needs an afferent variable of its own.
+    """
+
+    node: str
+    threshold: float
+    ways: list[Way]
+    gains: list[Array]
+    distinct: list[Array]
+
+    def afferent(self, gain: Array) -> int:
+        """Number of a gain among the different ones."""
+        return next(i for i, other in enumerate(self.distinct) if np.array_equal(gain, other))
+
+
+def _inputs(network: Network, node: str, layer: Spike | None) -> _Inputs:
+    """What a layer, or the read-out for None, receives."""
+    target, threshold = (READOUT, 1.0) if layer is None else (layer.name, layer.threshold)
+    found = ways(network, node, target)
+    gains: list[Array] = []
+    distinct: list[Array] = []
+    for way in found:
+        gain = way.gain / (way.divisor * threshold)
+        if layer is not None and (
+            np.frexp(way.divisor * threshold)[0] != 0.5  # ninths, say
+            or np.abs(gain).max() > MOST_GAIN_STEPS * grid_step(gain)  # norm after norm
+        ):
+            gain = rounded(gain, DIVIDED_GAIN_BITS)
+        gains.append(gain)
+        if way.source != INPUT and not any(np.array_equal(gain, other) for other in distinct):
+            distinct.append(gain)
+    if layer is None and any(way.source == INPUT for way in found):
+        raise ValueError(
+            f"network {network.name!r}: a path leads from the input to the output without an "
+            "activation; the read-out takes spikes only"
+        )
+    if layer is None and len(distinct) > 1:
+        names = ", ".join(name for way in found for name in way.picks)
+        raise ValueError(
+            f"network {network.name!r}: {names} adds branches of different gains for the scores, "
+            "but the read-out has one gain a class; put a spiking layer after the addition"
+        )
+    return _Inputs(node=node, threshold=threshold, ways=found, gains=gains, distinct=distinct)
 
 
 def _require_convertible(network: Network) -> None:
@@ -186,11 +274,6 @@ def _require_convertible(network: Network) -> None:
                 f"network {network.name!r}: {layer.label} does not spike; this scheme runs "
                 "networks that were trained with spiking units (studies/train.py --scheme albsnn)"
             )
-        if isinstance(layer, Add):
-            raise ValueError(
-                f"network {network.name!r}: {layer.label} adds two branches, but a neuron has one "
-                "gain; train without shortcuts"
-            )
         if isinstance(layer, Spike) and layer.mean:
             raise ValueError(
                 f"network {network.name!r}: {layer.label} was trained with noise of mean "
@@ -199,83 +282,26 @@ def _require_convertible(network: Network) -> None:
     require_spiking(network, SPIKING, (Spike,))
 
 
-def _without_affine(network: Network) -> tuple[Network, dict[str, Array], dict[str, Array]]:
-    """The network without scales, biases and batch normalisation, and these by weighted layer."""
-    gains: dict[str, Array] = {}
-    offsets: dict[str, Array] = {}
-    layers: list[Layer] = []
-    renamed: dict[str, str] = {}
-    for layer in network.layers:
-        layer = replace(layer, inputs=tuple(renamed.get(name, name) for name in layer.inputs))
-        if isinstance(layer, BatchNorm):
-            before = layer.inputs[0]
-            if before not in gains:
-                raise ValueError(
-                    f"network {network.name!r}: {layer.label} follows {before!r}, not a "
-                    "convolution or dense layer"
-                )
-            gains[before] = gains[before] * layer.scale
-            offsets[before] = (offsets[before] - layer.mean) * layer.scale + layer.beta
-            renamed[layer.name] = before
-            continue
-        if isinstance(layer, BinaryConv2D):
-            gains[layer.name], offsets[layer.name] = layer.scale, np.zeros(layer.scale.size)
-            layer = replace(layer, scale=np.ones(layer.scale.size)).as_real()
-        elif isinstance(layer, Conv2D | Dense):
-            gains[layer.name] = np.ones(layer.bias.size)
-            offsets[layer.name] = layer.bias
-            layer = replace(layer, bias=np.zeros(layer.bias.size))
-        layers.append(layer)
-    return replace(network, layers=tuple(layers)), gains, offsets
-
-
-def _before(network: Network, node: str, target: str) -> tuple[Conv2D | Dense, float]:
-    """The one weighted layer from the neurons before `node` up to it, and the pools' divisor."""
-    found: list[Conv2D | Dense] = []
-    divisor = 1.0
-    name = node
-    while name != INPUT and not isinstance(network.layer(name), SPIKING):
-        layer = network.layer(name)
-        (name,) = layer.inputs
-        if isinstance(layer, Conv2D | Dense):
-            found.append(layer)
-        elif isinstance(layer, GlobalAvgPool):
-            divisor *= float(np.prod(network.shapes[name][:2]))
-        elif isinstance(layer, AvgPool2D):
-            if any(layer.padding) and not found:
-                raise ValueError(
-                    f"network {network.name!r}: {layer.label} pads after the weights, where zeros "
-                    "lack the offset that a neuron has; pool without padding or before the weights"
-                )
-            divisor *= float(np.prod(layer.size))
-    if len(found) != 1:
-        names = ", ".join(layer.name for layer in reversed(found)) or "none"
-        raise ValueError(
-            f"network {network.name!r}: between {name!r} and {target!r} there must be one "
-            f"convolution or dense layer, there are: {names}"
-        )
-    return found[0], divisor
-
-
 def _projection(
-    network: Network, node: str, target: str, delays: Delays, binary: Collection[str]
-) -> tuple[Projection, float, str]:
-    """Weights to `node` without the divisor of pooling; this divisor; the weighted layer."""
-    weighted, divisor = _before(network, node, target)
+    bare: Bare, way: Way, node: str, target: str, delays: Delays, binary: Collection[str]
+) -> WeightedProjection:
+    """Weights of a way without the divisor of pooling."""
+    network, node = bare.along(way, node)
     (path,) = linear_paths(network, node, SPIKING)
+    path = replace(path, target=target, delays=delays(path.source, target))
     if path.source == INPUT:
-        kernel = path.scaled(network.input.gain) * divisor
-    else:
-        step = grid_step(weighted.kernel)  # takes away what dividing and multiplying left
-        kernel = round_to(path.kernel * divisor, step if np.isfinite(step) else 1.0)
-    projection = Projection(
-        source=path.source,
-        target=target,
-        kernel=kernel,
-        gains=np.ones(1),
-        delays=delays(path.source, target),
-        # A 3x3 head and its mean over positions merge to other weights than signs.
-        is_binary=weighted.name in binary and bool((np.abs(kernel) == 1).all()),
-        **path.geometry(),
-    )
-    return projection, divisor, weighted.name
+        path = path.scaled(network.input.gain)
+        return path.with_weights(path.weights * way.divisor)
+    # Takes away what dividing and multiplying left.
+    step = grid_step(_kernel(network, way)) if way.weights else 1.0
+    weights = round_to(path.weights * way.divisor, step if np.isfinite(step) else 1.0)
+    path = path.with_weights(weights)
+    # A 3x3 head and its mean over positions merge to other weights than signs.
+    are_signs = not set(way.weights).isdisjoint(binary) and bool((np.abs(weights) == 1).all())
+    return replace(path, is_binary=True) if are_signs and isinstance(path, Projection) else path
+
+
+def _kernel(network: Network, way: Way) -> Array:
+    layer = network.layer(way.weights[0])
+    assert isinstance(layer, Conv2D | Dense)
+    return layer.kernel

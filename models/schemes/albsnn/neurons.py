@@ -8,8 +8,9 @@ In every step of one simulation step, 1 ms by default,
 ``acc`` is what the spikes of the last step brought: of a binary layer the sum of signs, in quanta
 of one threshold, of a real layer the sum of weights. ``gain`` and ``bias`` are batch normalisation,
 and in a binary layer ``gain`` holds the scale of the channel too, so that a synapse needs its sign
-only. The form is that of the authors' group (specification; unverified); at one step from rest a
-neuron spikes where ``gain acc + bias >= v_th``, whatever its leak and reset.
+only. Where branches are added, each has ``acc`` and ``gain`` of its own (``acc2``, ``gain2``, ...),
+as a dendrite has. The form is that of the authors' group (specification; unverified); at one step
+from rest a neuron spikes where ``gain acc + bias >= v_th``, whatever its leak and reset.
 
 Not biological: ``age``, the global rhythm of steps, unbounded negative potentials, negative
 ``gain``, both signs from one neuron, and the constant current of the image.
@@ -21,7 +22,7 @@ from ...conversion.membrane import RESETS, V_TH
 from ...spiking.neuron_type import NeuronType
 
 
-def leaky_neuron(leak: float, reset: str) -> NeuronType:
+def leaky_neuron(leak: float, reset: str, n_inputs: int = 1) -> NeuronType:
     """Return the neuron.
 
     Parameters
@@ -31,25 +32,35 @@ def leaky_neuron(leak: float, reset: str) -> NeuronType:
         stands for a membrane time constant of ``-dt / ln(leak)``.
     reset : str
         ``"hard"`` sets the potential to rest, ``"soft"`` subtracts the threshold.
+    n_inputs : int
+        Ways with gains of their own, on which spikes arrive: more than one after an addition.
 
     Returns
     -------
     NeuronType
-        Parameters ``bias`` (volt) and ``gain`` (dimensionless).
+        Parameters ``bias`` (volt) and ``gain`` (dimensionless), ``gain2``, ... of further ways.
     """
+    numbers = ["" if i == 0 else str(i + 1) for i in range(n_inputs)]
+    lines = ["v : volt             # membrane potential above rest"]
+    for n in numbers:
+        about = "what the spikes of the last step bring; cleared, not biological"
+        lines.append(f"acc{n} : volt           # {about}")
+        about = "batch norm and scale of the channel; 0 in front of the image"
+        lines.append(f"gain{n} : 1 (constant)  # {about}")
+    lines.append("bias : volt          # offset of batch norm; of the first layer, the image")
+    about = "step of the present image, -1 between images; not biological"
+    lines.append(f"age : integer        # {about}")
+    drive = " + ".join(f"gain{n}*acc{n}" for n in numbers)
+    cleared = "\n            ".join(f"acc{n} = 0*volt" for n in numbers)
     return NeuronType(
-        name="leaky",
-        equations="""v : volt             # membrane potential above rest
-            acc : volt           # what the spikes of the last step bring; cleared, not biological
-            gain : 1 (constant)  # batch norm and scale of the channel; 0 in front of the image
-            bias : volt          # offset of batch norm; of the first layer, the image
-            age : integer        # step of the present image, -1 between images; not biological""",
-        every_phase="""
-            v = int(age < 0)*v + int(age > 0)*leak*v + int(age >= 0)*bias + gain*acc
-            acc = 0*volt
+        name="leaky" if n_inputs == 1 else f"leaky_{n_inputs}_inputs",
+        equations="\n            ".join(lines),
+        every_phase=f"""
+            v = int(age < 0)*v + int(age > 0)*leak*v + int(age >= 0)*bias + {drive}
+            {cleared}
         """,
         threshold="v >= v_th and age >= 0",
         reset=RESETS[reset],
-        afferents=("acc",),
+        afferents=tuple(f"acc{n}" for n in numbers),
         constants={"v_th": V_TH, "leak": leak},
     )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...conversion.membrane import RESETS
 from ...conversion.options import (
     Options,
     documented,
     leak_option,
-    option,
+    reset_option,
     step_length_option,
-    steps_option,
+    trained_steps_option,
     weight_bits_option,
 )
 
@@ -24,12 +23,8 @@ ESTIMATES = ("weight_error", "output_error", "loss_rise", "first_order")
 class AlbsnnOptions(Options):
     """How to run a locally binary network."""
 
-    n_steps: int = steps_option(1)
-    leak: float = leak_option(0.5)
-    reset: str = option(
-        "hard",
-        "After a spike: to rest (hard), or by subtraction of the threshold (soft).",
-        choices=tuple(RESETS),
-    )
+    n_steps: int | None = trained_steps_option(1)
+    leak: float | None = leak_option(0.5)
+    reset: str | None = reset_option("hard")
     dt_ms: float = step_length_option()
     weight_bits: int = weight_bits_option()

@@ -52,12 +52,11 @@ def run(conversion: AlbsnnConversion, images: Array) -> ReferenceRun:
     -------
     ReferenceRun
     """
-    options = conversion.options
 
     def respond(
         population: Population, _t: int, v: Array, current: Array, received: Array
     ) -> tuple[Array, Array]:
-        return step(v, _drive(population, current, received), options.leak, options.reset)
+        return _step(conversion, population, v, current + received)
 
     return step_by_step(conversion.spiking, images, respond)
 
@@ -78,19 +77,21 @@ def drives(conversion: AlbsnnConversion, images: Array) -> dict[str, Array]:
         In thresholds, by population; a neuron spikes in the first step where it is at least 1.
         Pooling neurons have no such potential.
     """
-    options = conversion.options
     found: dict[str, Array] = {}
 
     def respond(
         population: Population, _t: int, v: Array, current: Array, received: Array
     ) -> tuple[Array, Array]:
-        found[population.name] = drive = _drive(population, current, received)
-        return step(v, drive, options.leak, options.reset)
+        found[population.name] = drive = current + received
+        return _step(conversion, population, v, drive)
 
     step_by_step(conversion.spiking, images, respond, n_steps=1)
     return found
 
 
-def _drive(population: Population, current: Array, received: Array) -> Array:
-    """What a step brings to a population, in thresholds, shape (n, n_units)."""
-    return current + population.parameters["gain"].reshape(-1) * received
+def _step(
+    conversion: AlbsnnConversion, population: Population, v: Array, drive: Array
+) -> tuple[Array, Array]:
+    own = conversion.by_layer[population.name]
+    assert own.leak is not None and own.reset is not None
+    return step(v, drive, own.leak, own.reset)

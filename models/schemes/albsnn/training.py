@@ -30,7 +30,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from ...checks import require_between, require_one_of, require_whole
@@ -177,12 +176,8 @@ def _output_error(
     layer: BinaryConv2d, s: torch.Tensor, w: torch.Tensor, w_hat: torch.Tensor
 ) -> float:
     """Squared error of the layer's outputs relative to those of real weights."""
-
-    def respond(weight: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(s, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups)
-
-    real = respond(w)
-    return float((respond(w_hat) - real).square().sum() / real.square().sum())
+    real = layer._conv_forward(s, w, None)
+    return float((layer._conv_forward(s, w_hat, None) - real).square().sum() / real.square().sum())
 
 
 @contextmanager

@@ -25,14 +25,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...arrays import Array
-from ...conversion.linear_paths import LinearPath, bias_map, linear_paths
+from ...conversion.linear_paths import bias_map, linear_paths, path_sources
 from ...conversion.scheme import Conversion, required
 from ...dyadic import power_of_two_at_least, round_to
 from ...networks.layers import INPUT, Activation
 from ...networks.network import Network
 from ...spiking.inputs import Stimulus
 from ...spiking.network import READOUT, Population, Readout, SpikingNetwork
-from ...spiking.projections import Projection, round_kernels
+from ...spiking.projections import WeightedProjection, round_kernels
 from .gate_fits import fit, fitted_gate
 from .gates import Gate, alpha_for, pixel_gate, relu_gate, signed_gate
 from .neurons import AMOS_NEURON
@@ -94,7 +94,7 @@ def convert(
     options = AmosOptions.given(options)
     network = network.fold_batch_norm()
     layers = [layer for layer in network.layers if isinstance(layer, Activation)]
-    linear_paths(network, network.layers[-1].name)  # refuses, by name, what has no gate
+    path_sources(network, network.layers[-1].name)  # refuses, by name, what has no gate
     if not layers:
         raise ValueError(
             f"network {network.name!r} has no activation, so there is nothing to make gates of"
@@ -115,7 +115,7 @@ def convert(
     }
     weight_error = 0.0
     populations = [_population(INPUT, coding.shape, input_gate, 0, np.zeros(coding.shape), step)]
-    projections: list[Projection] = []
+    projections: list[WeightedProjection] = []
     out_of_range: dict[str, float] = {}
 
     for layer in layers:
@@ -206,19 +206,19 @@ def _gate(layer: Activation, drives: Array, options: AmosOptions) -> tuple[Gate,
 
 
 def _projections(
-    paths: list[LinearPath],
+    paths: list[WeightedProjection],
     target: str,
     onset: int | None,
     onsets: dict[str, int],
     gates: dict[str, Gate],
     input_gain: Array,
-) -> list[Projection]:
+) -> list[WeightedProjection]:
     """Projections with exact real weights, the source's output unit inside the kernel."""
-    projections = []
+    projections: list[WeightedProjection] = []
     for path in paths:
         gate = gates[path.source]
         unit = output_unit(gate)
-        kernel = path.scaled(input_gain) if path.source == INPUT else path.kernel
+        path = path.scaled(input_gain) if path.source == INPUT else path
         positions = np.arange(gate.n_neurons)
         # All spikes of an image reach a gate's dendrite in the step before its first decision;
         # the read-out takes each spike in the slot of its own.
@@ -227,16 +227,9 @@ def _projections(
             if onset is None
             else onset - 1 - onsets[path.source] - positions
         )
-        projections.append(
-            Projection(
-                source=path.source,
-                target=target,
-                kernel=kernel * unit,
-                gains=np.round(gate.outputs / unit),
-                delays=delays,
-                **path.geometry(),
-            )
-        )
+        gains = np.round(gate.outputs / unit)
+        weights = path.with_weights(path.weights * unit)
+        projections.append(replace(weights, target=target, gains=gains, delays=delays))
     return projections
 
 

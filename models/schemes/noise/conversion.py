@@ -18,13 +18,16 @@ Units: one network unit is the threshold, 2**-6 V = 15.625 mV above rest (the sp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...conversion.builder import build, require_spiking
+from ...conversion.as_trained import as_trained, of_layer, warn_of_other_dynamics
+from ...conversion.builder import build, named_apart, require_spiking
 from ...conversion.scheme import Conversion
 from ...conversion.synapses import Weighted, weighted
 from ...conversion.timing import direct_timing
@@ -47,7 +50,10 @@ class NoiseConversion(Conversion):
     spiking : SpikingNetwork
         What runs.
     options : NoiseOptions
-        As asked for.
+        As asked for; what was left to the network is as trained, and None only where its layers
+        differ.
+    by_layer : dict of str to NoiseOptions
+        The same of each population that has noise, with leak and reset of its own.
     means, sigmas : dict of str to float
         By population that has noise: mean and deviation, in thresholds.
     weight_error : float
@@ -55,6 +61,7 @@ class NoiseConversion(Conversion):
     """
 
     options: NoiseOptions
+    by_layer: dict[str, NoiseOptions]
     means: dict[str, float]
     sigmas: dict[str, float]
     weight_error: float
@@ -73,7 +80,11 @@ class NoiseConversion(Conversion):
                 f"neurons of the rule {self.options.rule!r} do not draw a number for each step, "
                 "so none can be given"
             )
-        return self.spiking.with_neurons(self.options.neuron_with_given_noise)
+        spiking = self.spiking
+        for name, options in self.by_layer.items():
+            kind = spiking.population(name).neurons
+            spiking = spiking.with_neurons(replace(options.neuron_with_given_noise, name=kind))
+        return spiking
 
 
 def convert(
@@ -101,6 +112,7 @@ def convert(
         If a layer cannot be converted; the message names it.
     """
     options = NoiseOptions.given(options)
+    warn_of_other_dynamics(options, network)
     network = network.fold_batch_norm()
     for layer in network.layers:
         if isinstance(layer, Activation | QuantisedReLU):
@@ -112,9 +124,12 @@ def convert(
     timing = direct_timing(network, SPIKING)
     layers = {layer.name: layer for layer in network.layers if isinstance(layer, SPIKING)}
     ones = {name: np.ones(network.shapes[name][2]) for name in layers}
-    noise = {
-        name: _noise(layer, options) for name, layer in layers.items() if isinstance(layer, Spike)
-    }
+    units = [layer for layer in layers.values() if isinstance(layer, Spike)]
+    noise = {layer.name: _noise(layer, options) for layer in units}
+    by_layer = {layer.name: of_layer(options, layer) for layer in units}
+    _warn_of_no_mean(network, options, by_layer)
+    options = as_trained(options, network)
+    assert options.n_steps is not None  # the layers of a network agree in it
 
     def receive(node: str, target: str) -> Weighted:
         layer = layers.get(target)
@@ -130,13 +145,13 @@ def convert(
         )
 
     def parameters(layer: Layer, received: Weighted) -> dict[str, NDArray]:
-        return _parameters(received.bias, *noise[layer.name], options)
+        return _parameters(received.bias, *noise[layer.name], by_layer[layer.name])
 
     spiking, weight_error = build(
         network,
         scheme="noise",
         spiking=SPIKING,
-        neuron=options.neuron,
+        neuron=named_apart({name: own.neuron for name, own in by_layer.items()}),
         receive=receive,
         parameters=parameters,
         timing=timing,
@@ -147,6 +162,7 @@ def convert(
     return NoiseConversion(
         spiking=spiking,
         options=options,
+        by_layer=by_layer,
         means={name: mean for name, (mean, _) in noise.items()},
         sigmas={name: sigma for name, (_, sigma) in noise.items()},
         weight_error=weight_error,
@@ -160,11 +176,39 @@ def _noise(layer: Spike, options: NoiseOptions) -> tuple[float, float]:
     return float(round_to(mean, NOISE_STEP)), float(round_to(sigma, NOISE_STEP))
 
 
+def _warn_of_no_mean(
+    network: Network, options: NoiseOptions, by_layer: Mapping[str, NoiseOptions]
+) -> None:
+    """Say that one step of training at mean 0 has not met what several steps carry."""
+    is_new_to_it = network.n_steps == 1 and options.mean is None and options.rule != "memoryless"
+    without = [
+        layer.name
+        for layer in network.layers
+        if isinstance(layer, Spike) and layer.mean == 0 and by_layer[layer.name].n_steps != 1
+    ]
+    if is_new_to_it and without:
+        warnings.warn(
+            f"network {network.name!r}: {', '.join(without)} had mean 0 in training, so one step "
+            "has not met what a step leaves on the membrane, half a threshold on average: "
+            "accuracy falls with the steps. Train with NoisySpike(mean=0.5) or with several "
+            'steps, or run rule="memoryless" or n_steps=1',
+            stacklevel=3,
+        )
+
+
+def _before_leak(mean: float, leak: float) -> float:
+    """Potential whose leaked value is `mean`, to the last bit if there is one."""
+    start = mean / leak
+    near = (start, np.nextafter(start, -np.inf), np.nextafter(start, np.inf))
+    return float(min(near, key=lambda v: abs(leak * v - mean)))
+
+
 def _parameters(
     bias: Array, mean: float, sigma: float, options: NoiseOptions
 ) -> dict[str, NDArray]:
     """Constants of each neuron; a start of mean / leak is the mean after the first leak."""
-    start = mean if options.rule == "memoryless" else mean / options.leak
+    assert options.leak is not None
+    start = mean if options.rule == "memoryless" else _before_leak(mean, options.leak)
     found: dict[str, NDArray] = {"bias": bias[None], "v_start": np.full_like(bias, start)[None]}
     if options.has_noise:
         found["sigma"] = np.full_like(bias, sigma)[None]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...conversion.membrane import RESETS
 from ...conversion.options import (
     Options,
     documented,
     leak_option,
     option,
+    reset_option,
     step_length_option,
-    steps_option,
+    trained_steps_option,
     weight_bits_option,
 )
 from ...spiking.neuron_type import NeuronType
@@ -23,7 +23,7 @@ from .neurons import RULES, noisy_neuron
 class NoiseOptions(Options):
     """How to run a noise-trained network."""
 
-    n_steps: int = steps_option(8)
+    n_steps: int | None = trained_steps_option(8)
     rule: str = option(
         "residual",
         "What becomes of the noise of training: residual, what a step leaves on the membrane takes "
@@ -49,12 +49,8 @@ class NoiseOptions(Options):
         "the noise.",
         choices=("fixed", "drawn"),
     )
-    leak: float = leak_option(1.0)
-    reset: str = option(
-        "soft",
-        "After a spike: by subtraction of the threshold (soft), or to rest (hard).",
-        choices=tuple(RESETS),
-    )
+    leak: float | None = leak_option(1.0)
+    reset: str | None = reset_option("soft")
     has_floor: bool = option(
         False, "Raise negative potentials to rest after each step.", flag="floor"
     )
@@ -72,7 +68,13 @@ class NoiseOptions(Options):
 
     @property
     def neuron(self) -> NeuronType:
-        """The type of all neurons but those for pooling."""
+        """The type of all neurons but those for pooling.
+
+        Raises
+        ------
+        ValueError
+            If leak or reset are left to the network.
+        """
         return self._neuron(is_noise_given=False)
 
     @property
@@ -81,6 +83,11 @@ class NoiseOptions(Options):
         return self._neuron(is_noise_given=True)
 
     def _neuron(self, is_noise_given: bool) -> NeuronType:
+        if self.leak is None or self.reset is None:
+            raise ValueError(
+                "leak and reset are left to the network, which says them layer by layer; its "
+                "neurons are in conversion.spiking.neurons"
+            )
         return noisy_neuron(
             self.rule,
             leak=self.leak,

@@ -36,7 +36,7 @@ def step(
     mean : float
         Of the noise.
     options : NoiseOptions
-        Rule, leak, reset and floor.
+        Rule, leak, reset and floor; leak and reset told.
 
     Returns
     -------
@@ -47,12 +47,12 @@ def step(
     if rule == "memoryless":
         h = mean + drive + 0 * v
         return (h + eps >= 1.0).astype(np.float64), h
-    before = np.full_like(v, mean / options.leak) if age == 0 else v
-    if options.has_floor and age > 0:
-        before = np.maximum(before, 0.0)
-    if options.start == "drawn" and age == 0:
-        before = before + eps / options.leak
-    h = options.leak * before + drive
+    assert options.leak is not None
+    if age == 0:
+        leaked = mean + eps + 0 * v if options.start == "drawn" else mean + 0 * v
+    else:
+        leaked = options.leak * (np.maximum(v, 0.0) if options.has_floor else v)
+    h = leaked + drive
     if rule == "diffusive":
         h = h + eps
     spikes = (h + eps >= 1.0 if rule == "both" else h >= 1.0).astype(np.float64)
@@ -79,7 +79,8 @@ def draw(conversion: NoiseConversion, n_images: int, seed: int) -> dict[str, Arr
     rng = np.random.default_rng(seed)
     found = {}
     for name, sigma in conversion.sigmas.items():
-        shape = (n_images, conversion.options.n_steps, conversion.spiking.population(name).n_units)
+        population = conversion.spiking.population(name)
+        shape = (n_images, conversion.spiking.readout.n_steps, population.n_units)
         found[name] = np.round(sigma * rng.standard_normal(shape) / NOISE_STEP) * NOISE_STEP
     return found
 
@@ -102,7 +103,7 @@ def run(
     -------
     ReferenceRun
     """
-    options, means = conversion.options, conversion.means
+    options, means = conversion.by_layer, conversion.means
     given = noise or {}
 
     def respond(
@@ -110,6 +111,6 @@ def run(
     ) -> tuple[Array, Array]:
         name = population.name
         eps = given[name][:, t] if name in given else 0.0
-        return step(v, current + received, eps, t, means[name], options)
+        return step(v, current + received, eps, t, means[name], options[name])
 
     return step_by_step(conversion.spiking, images, respond)

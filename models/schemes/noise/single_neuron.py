@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...conversion.as_trained import of_layer
 from ...conversion.membrane import UNIT_VOLT
 from ...networks.grids import NOISE_STEP
 from ...networks.layers import INPUT, Spike
@@ -37,6 +38,8 @@ def single_neuron(
     """
     layer = Spike("neuron", (INPUT,), 1.0, mean, sigma)
     mean, sigma = _noise(layer, options)
+    options = of_layer(options, layer)
+    assert options.n_steps is not None
     one = np.ones(1, dtype=np.int64)
     return SpikingNetwork(
         scheme="noise",

@@ -1,5 +1,6 @@
 """Converted modules against PyTorch's own forward pass, and what cannot be converted."""
 
+import copy
 import math
 import subprocess
 import sys
@@ -23,8 +24,15 @@ from ann2brian.models.networks.layers import (
 )
 from ann2brian.models.networks.network import InputCoding
 from ann2brian.models.pytorch.binary_conv import BinaryConv2d
-from ann2brian.models.pytorch.from_torch import Residual, from_torch
-from ann2brian.models.pytorch.units import QCFS, MeanOverSteps, NoisySpike, RepeatSteps, set_steps
+from ann2brian.models.pytorch.from_torch import from_torch
+from ann2brian.models.pytorch.units import (
+    QCFS,
+    MeanOverSteps,
+    NoisySpike,
+    RepeatSteps,
+    Residual,
+    set_steps,
+)
 from ann2brian.studies.training.architectures import gap_net
 from torch import nn
 
@@ -47,7 +55,9 @@ def compare(module, n_classes=3):
     """Logits of the converted module and of the module, for 9 random images; returns the former."""
     randomise(module, 4)
     module.train()  # the conversion must read the evaluation mode all the same
-    network = from_torch(module, CODING, [f"class {i}" for i in range(n_classes)], "net")
+    network = from_torch(
+        module, input=CODING, classes=[f"class {i}" for i in range(n_classes)], name="net"
+    )
     images = np.random.default_rng(6).integers(0, 256, (9, 7, 6, 4))
     x = torch.from_numpy((images * CODING.gain + CODING.offset).transpose(0, 3, 1, 2))
     with torch.no_grad():
@@ -193,7 +203,7 @@ def test_noisy_spike_has_the_values_of_the_layer(mean):
     x = (np.arange(-256, 512) / 128).astype(np.float32).reshape(1, 6, 32, 4)
     assert (x + mean == 1).sum() == 1
     coding = InputCoding((6, 32, 4), 255, np.ones(4), np.zeros(4))
-    network = from_torch(nn.Sequential(module, head(x.size)), coding, "abc", "net")
+    network = from_torch(nn.Sequential(module, head(x.size)), input=coding)
     converted = network.layer("act1")
     assert isinstance(converted, Spike)
     found = module.eval()(torch.from_numpy(x)).numpy()
@@ -268,24 +278,37 @@ def test_binary_networks_equal_torch(pattern):
     assert network.n_parameters == 5 * 4 * 9 + 6 * 5 * 9 + 3 * 6 + 3 * (5 + 6 + 3)
 
 
-def test_time_steps_are_read_as_one():
-    """Converted modules of one and of three steps against each other: the same layers."""
+def test_time_steps_travel_with_the_network():
+    """Networks of one and of three steps against the module: the same layers, other logits."""
     module = nn.Sequential(
-        nn.Conv2d(4, 5, 3), RepeatSteps(), NoisySpike(), head(5 * 5 * 4), MeanOverSteps()
+        nn.Conv2d(4, 5, 3),
+        RepeatSteps(),
+        NoisySpike(leak=0.5, reset="hard"),
+        head(5 * 5 * 4),
+        MeanOverSteps(),
     )
-    networks = []
+    images = np.random.default_rng(6).integers(0, 256, (9, 7, 6, 4))
+    x = torch.from_numpy(CODING.standardise(images).transpose(0, 3, 1, 2))
+    found = []
     for n_steps in (1, 3):
         set_steps(module, n_steps)
-        networks.append(from_torch(module, CODING, "abc", "net"))
-    names = [[layer.name for layer in network.layers] for network in networks]
-    assert names == [["conv1", "act1", "flatten1", "dense1"]] * 2
-    images = np.random.default_rng(6).integers(0, 256, (9, 7, 6, 4))
-    one, three = (network.forward(images) for network in networks)
-    np.testing.assert_array_equal(one, three)
-    with torch.no_grad():
-        x = torch.from_numpy(CODING.standardise(images).transpose(0, 3, 1, 2))
-        several = module.double().eval()(x).numpy()
-    assert not np.allclose(several, one)  # three steps are another function
+        network = from_torch(module, input=CODING)
+        assert [layer.name for layer in network.layers] == ["conv1", "act1", "flatten1", "dense1"]
+        spike = network.layer("act1")
+        assert isinstance(spike, Spike)
+        assert (spike.leak, spike.reset, spike.n_steps) == (0.5, "hard", n_steps)
+        with torch.no_grad():
+            expected = copy.deepcopy(module).double().eval()(x).numpy()
+        found.append(network.forward(images))
+        np.testing.assert_allclose(found[-1], expected, atol=1e-9)
+    assert not np.allclose(*found)
+
+
+def test_steps_that_disagree_are_refused():
+    """Two numbers of steps in one module against the message that names both."""
+    module = nn.Sequential(NoisySpike(n_steps=2), head(168), MeanOverSteps(3))
+    with pytest.raises(ValueError, match=r"n_steps=2.*n_steps=3"):
+        from_torch(module, input=CODING)
 
 
 def test_norms_around_a_flatten_equal_torch():
@@ -337,7 +360,7 @@ def test_float32_module_equals_torch():
     x = CODING.standardise(images).astype(np.float32).transpose(0, 3, 1, 2)
     with torch.no_grad():
         expected = module(torch.from_numpy(x)).numpy()
-    found = from_torch(module, CODING, "abc", "net").forward(images)
+    found = from_torch(module, input=CODING).forward(images)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -345,7 +368,7 @@ def test_vector_input_needs_no_flatten_layer():
     """A dense network on (1, 1, C) against torch, and its layers against the expected kinds."""
     module = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)).double()
     coding = InputCoding((1, 1, 4), 16, CODING.gain, CODING.offset)
-    network = from_torch(module, coding, "ab", "net")
+    network = from_torch(module, input=coding)
     assert [type(layer) for layer in network.layers] == [Dense, Activation, Dense]
     assert network.layers[0].inputs == (INPUT,)
     images = np.random.default_rng(2).integers(0, 17, (5, 1, 1, 4))
@@ -354,15 +377,23 @@ def test_vector_input_needs_no_flatten_layer():
     np.testing.assert_allclose(network.forward(images), expected, atol=1e-12)
 
 
-class Custom(nn.Module):
-    """A module that the conversion cannot know."""
+class Calls(nn.Module):
+    """A function as a module."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
 
 
-class NotQuiteReLU(nn.ReLU):
-    """A subclass may compute something else."""
-
-
-SHRINKING = Residual(nn.Conv2d(4, 4, 3), nn.Identity())
+def before_head(*modules):
+    """Modules, and a head that fits what they give."""
+    body = nn.Sequential(*modules)
+    with torch.no_grad():
+        n = body.eval()(torch.zeros(2, 4, 7, 6)).shape[1:].numel()
+    return nn.Sequential(*modules, head(n))
 
 
 def spoilt(module):
@@ -371,45 +402,75 @@ def spoilt(module):
     return module
 
 
+NORMALISES = "normalises each image by itself; train with BatchNorm"
+
+
 @pytest.mark.parametrize(
     "module, message",
     [
-        (Custom(), r"module \(top\) \(Custom\) is not supported; supported are Sequential"),
-        (nn.Sequential(NotQuiteReLU()), r"module 0 \(NotQuiteReLU\) is not supported"),
-        (nn.Sequential(nn.ReLU(), nn.Sequential(nn.Softmax(1))), r"module 1\.0 \(Softmax\)"),
-        (nn.Sequential(Residual(nn.ReLU(), Custom())), r"module 0\.shortcut \(Custom\)"),
-        (nn.Sequential(SHRINKING), r"0 \(Residual\).*\(5, 4, 4\).*\(7, 6, 4\)"),
-        (nn.Conv2d(4, 6, 3, padding_mode="reflect"), r"\(Conv2d\): padding_mode='reflect'"),
-        (nn.Conv2d(4, 6, 3, dilation=2), "dilation"),
-        (nn.Conv2d(4, 6, 2, padding="same"), "odd size"),
-        (nn.Conv2d(3, 6, 3), r"takes 3 channels.*\(7, 6, 4\)"),
-        (nn.Conv2d(4, 6, 9), r"window \(9, 9\)"),
-        (nn.Linear(6, 3), r"\(Linear\): needs an nn.Flatten before it"),
-        (head(9), r"module 1 \(Linear\): takes 9 values and gets 168"),
-        (nn.Sequential(nn.Flatten(), nn.Conv2d(4, 6, 3)), "after a Flatten"),
-        (nn.Sequential(nn.Flatten(), nn.AvgPool2d(2)), "after a Flatten"),
-        (nn.Sequential(nn.Flatten(), nn.MaxPool2d(2)), "after a Flatten"),
-        (nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool2d(1)), "after a Flatten"),
-        (nn.Flatten(2), "start_dim=2"),
-        (nn.Flatten(), "ends with a Flatten"),
-        (nn.AvgPool2d(2, ceil_mode=True), "ceil_mode"),
-        (nn.AvgPool2d(2, divisor_override=3), "divisor_override"),
-        (nn.AvgPool2d(2, padding=1, count_include_pad=False), "count_include_pad"),
-        (nn.MaxPool2d(2, ceil_mode=True), "ceil_mode"),
-        (nn.MaxPool2d(2, dilation=2), "dilation"),
-        (nn.AdaptiveAvgPool2d(2), "output_size=2"),
-        (nn.BatchNorm1d(4), "2d before, 1d after"),
-        (nn.BatchNorm2d(5), "takes 5 channels and gets 4"),
-        (nn.BatchNorm2d(4, track_running_stats=False), "no running statistics"),
-        (nn.GELU(approximate="tanh"), "approximate='tanh'"),
-        (spoilt(NoisySpike()), r"\(NoisySpike\): Spike 'act1': sigma must be >= 0, got -0.5"),
-        (NoisySpike(mean=math.nan), r"\(NoisySpike\): Spike 'act1': mean must be finite, got nan"),
+        ([nn.GroupNorm(2, 4)], rf"module 0 \(GroupNorm\), group_norm.*{NORMALISES}"),
+        ([nn.Identity(), nn.LayerNorm(6)], rf"module 1 \(LayerNorm\), .*{NORMALISES}"),
+        ([nn.BatchNorm2d(4, track_running_stats=False)], r"0 \(BatchNorm2d\).*running statistics"),
+        ([nn.ConvTranspose2d(4, 4, 3)], r"module 0 \(ConvTranspose2d\).*upsample and convolve"),
+        ([nn.Sequential(nn.Mish())], r"module 0\.0 \(Mish\), mish: is not supported; replace it"),
+        ([nn.Softmax(1), nn.ReLU()], r"module 0 \(Softmax\), .*softmax.*end"),
+        ([nn.MaxPool2d(2, dilation=2)], r"\(MaxPool2d\), .*dilation"),
+        ([nn.AdaptiveMaxPool2d(5)], r"\(AdaptiveMaxPool2d\), .*sizes"),
+        ([Calls(lambda x: x - x.mean(0))], r"\(Calls\), mean: works along the batch axis"),
+        ([Calls(lambda x: x.reshape(-1, 4, 6, 7).flip(0))], "flip: mixes the images"),
+        ([Calls(lambda x: x / x.abs().amax())], "amax: goes over all axes"),
+        ([Calls(lambda x: x / x.sum((2, 3), keepdim=True))], "div: divides by a computed value"),
+        ([Calls(lambda x: x**3)], "pow: is a power other than the square"),
+        ([Calls(lambda x: x * torch.arange(6.0))], "mul: .*within a channel"),
+        ([Calls(lambda x: torch.cat([x, torch.ones_like(x)], 1))], "cat: .* other than 0"),
+        ([Calls(lambda x: x + torch.rand(1))], "rand: draws random numbers"),
+        ([Calls(lambda x: nn.functional.dropout(x))], "dropout: drops at random in evaluation"),
+        ([Calls(lambda x: x[:, x.mean((0, 2, 3)).argsort()])], r"module 0 \(Calls\)"),
+        ([Calls(lambda x: x / len(x))], "other logits in another batch"),
+        ([Calls(lambda x: x if x.sum() > 0 else 2 * x)], r"0 \(Calls\) cannot be traced; .*\(if,"),
+        ([Calls(lambda x: x * x.mean().item())], r"module 0 \(Calls\), mean: goes over all axes"),
+        ([nn.MaxPool2d(2, return_indices=True), Calls(lambda x: x[1] * 1.0)], r"second result"),
+        ([Calls(lambda x: (x > 0).float())], r"gt: is not supported"),
+        ([spoilt(NoisySpike())], r"\(NoisySpike\), spike: .*: sigma must be >= 0, got -0.5"),
+        ([NoisySpike(mean=math.nan)], r"\(NoisySpike\), spike: Spike '.*': mean must be finite, "),
     ],
 )  # fmt: skip
 def test_what_cannot_be_converted(module, message):
-    """Modules and options outside the list against the message with path and type."""
-    with pytest.raises(ValueError, match=message):
-        from_torch(module, CODING, "abc", "net")
+    """Operations outside the list against the message with path, operation and what to do."""
+    with pytest.raises(ValueError, match=message) as caught:
+        from_torch(before_head(*module), input=CODING)
+    assert "\n" not in str(caught.value)
+
+
+class TwoInputs(nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+@pytest.mark.parametrize(
+    "module, message",
+    [
+        (nn.Conv2d(4, 6, 3), r"gives shape \(8, 6, 5, 4\).*not \(n, classes\)"),
+        (head(9), r"module 1 \(Linear\) does not run on an input of shape.*8x168 and 9x3"),
+        (nn.Sequential(nn.Sequential(nn.Conv2d(3, 6, 3))), r"module 0\.0 \(Conv2d\) does not run"),
+        (TwoInputs(), r"module \(top\) \(TwoInputs\) does not run .*missing 1 required"),
+        (Calls(lambda x: (x, x)), "gives a tuple, not one tensor of logits"),
+        (Calls(lambda x: torch.ones(len(x), 3)), "the logits do not depend on the image"),
+        (Calls(lambda x: torch.rand(len(x), 3)), "rand: draws random numbers"),
+    ],
+)
+def test_what_is_no_classifier(module, message):
+    """Modules that do not give logits of these images against the message."""
+    with pytest.raises(ValueError, match=message) as caught:
+        from_torch(module, input=CODING)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("thing", [{"weight": 1}, "net.pt", torch.zeros(3)])
+def test_what_is_no_module(thing):
+    """State dicts, paths and tensors against the message that says where weights go."""
+    with pytest.raises(TypeError, match=r"takes an nn.Module, got .*load_weights"):
+        from_torch(thing, input=CODING)
 
 
 def test_nan_weights_are_refused():
@@ -417,14 +478,16 @@ def test_nan_weights_are_refused():
     module = head(168)
     with torch.no_grad():
         module[1].weight[2, 5] = torch.nan
-    with pytest.raises(ValueError, match=r"module 1 \(Linear\): Dense 'dense1': kernel.*is nan"):
-        from_torch(module, CODING, "abc", "net")
+    with pytest.raises(
+        ValueError, match=r"module 1 \(Linear\), linear: Dense 'dense1': kernel.*is nan"
+    ):
+        from_torch(module, input=CODING)
 
 
 def test_flatten_is_in_our_order():
     """The kernel rows of a Linear after a Flatten against torch's index of the same unit."""
     module = head(168)
-    network = from_torch(module, CODING, "abc", "net")
+    network = from_torch(module, input=CODING)
     assert isinstance(network.layers[0], Flatten)
     row, column, channel = 5, 2, 3
     ours, theirs = (row * 6 + column) * 4 + channel, (channel * 7 + row) * 6 + column

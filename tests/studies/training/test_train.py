@@ -350,7 +350,7 @@ def test_training_sees_several_steps():
     module = train.RECIPES["digits-direct4"].build().double().eval()
     images = datasets.load("digits", "test")[0][:20]
     coding = input_coding(images, 16)
-    network = from_torch(module, coding, datasets.classes("digits"), "net")
+    network = from_torch(module, input=coding, classes=datasets.classes("digits"), name="net")
     with torch.no_grad():
         found = module(fitting.to_tensor(images, coding).double()).numpy()
     # The images are float32, the weights float64.
@@ -505,7 +505,9 @@ def test_saved_network_is_the_trained_module(tmp_path):
     images, labels = (part[:412] for part in datasets.load("digits", "train"))
     coding = input_coding(images, 16, is_dyadic=True)
     module, _ = fitting.fit(recipe, images, labels, coding, 1, tmp_path)
-    network = on_grid(from_torch(module, coding, datasets.classes("digits"), "net"))
+    network = on_grid(
+        from_torch(module, input=coding, classes=datasets.classes("digits"), name="net")
+    )
     assert sum(isinstance(layer, BinaryConv2D) for layer in network.layers) == 2
     with torch.no_grad():
         expected = module(fitting.to_tensor(images, coding)).numpy()
@@ -594,7 +596,7 @@ def test_binary_training_sees_the_same_steps(n_steps):
             part.running_var.fill_(0.1)
     images = datasets.load("digits", "test")[0][:20]
     coding = input_coding(images, 16, is_dyadic=True)  # float32 images are exact
-    network = from_torch(module, coding, datasets.classes("digits"), "net")
+    network = from_torch(module, input=coding, classes=datasets.classes("digits"), name="net")
     with torch.no_grad():
         found = module(fitting.to_tensor(images, coding).double()).numpy()
     expected, spikes, _ = leaky_steps(network, images, n_steps, 0.5, "hard")
@@ -853,7 +855,7 @@ def test_dyadic_training_with_colours(tmp_path):
         binarisation=Binarisation(variant="fixed", layers=("conv2",)),
     )
     module, _ = fitting.fit(recipe, images, labels, coding, 1, tmp_path)
-    trained_network = from_torch(module, coding, ("red", "green", "blue"), "net")
+    trained_network = from_torch(module, input=coding, classes=("red", "green", "blue"), name="net")
     with torch.no_grad():
         expected = module(fitting.to_tensor(images, coding)).numpy()
     # Single precision may turn a spike or two that are at the threshold.
@@ -1032,7 +1034,7 @@ def test_recipe_builds_what_it_says(name):
     coding = input_coding(images, described.maximum)
     module = recipe.build()
     assert isinstance(module, nn.Module)
-    network = from_torch(module, coding, described.classes, name)
+    network = from_torch(module, input=coding, classes=described.classes, name=name)
     if data != "cifarnet":  # of the published size, hence never shipped
         assert network.n_parameters * 4 < 2_000_000
     is_quantised = any(isinstance(layer, QuantisedReLU) for layer in network.layers)

@@ -111,7 +111,7 @@ def silu_mlp(seed):
             torch.nn.functional.cross_entropy(module(x[batch]), y[batch]).backward()
             optimiser.step()
     coding = InputCoding((8, 8, 1), 16, np.array([1 / 16]), np.zeros(1))
-    return from_torch(module, coding, tuple("0123456789"), "silu-mlp")
+    return from_torch(module, input=coding, name="silu-mlp")
 
 
 def test_n3_shipped_fits():
