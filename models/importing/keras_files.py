@@ -248,8 +248,8 @@ def opened(path: Path) -> Iterator[KerasFile]:
     except (OSError, RuntimeError, KeyError, EOFError, zipfile.BadZipFile) as error:
         # h5py and zipfile report damage by any of these, on opening and on reading.
         raise ValueError(
-            f"is damaged or cut short, or no Keras file ({one_line(error, 300)}); save the model again with "
-            "model.save('net.keras')"
+            f"is damaged or cut short, or no Keras file ({one_line(error, 300)}); save the model "
+            "again with model.save('net.keras')"
         ) from error
 
 

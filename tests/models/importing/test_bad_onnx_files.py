@@ -56,7 +56,7 @@ def test_a_file_of_very_many_parts(tmp_path):
     nodes = b"\x0a\x00" * 2**21  # empty nodes of a graph
     content = b"\x3a" + varint(len(nodes)) + nodes
     (tmp_path / "net.onnx").write_bytes(content)
-    with pytest.raises(ValueError, match="net.onnx: has more than 500000 parts"):
+    with pytest.raises(ValueError, match=r"net.onnx: has more than 500000 parts"):
         from_onnx(tmp_path / "net.onnx")  # parsed, it would take 0.3 GB
 
 
