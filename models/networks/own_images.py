@@ -275,7 +275,8 @@ def _folder(path: Path) -> ImageSet:
         with _opened(Image, file) as picture:
             images[number] = _pixels(file, picture, mode)
     labels = np.array([label for _, label in files])
-    return ImageSet(name=path.name, images=images, labels=labels, classes=tuple(classes))
+    name = path.resolve().name
+    return ImageSet(name=name, images=images, labels=labels, classes=tuple(classes))
 
 
 def _common(image: Any, files: list[Path]) -> tuple[str, tuple[int, int]]:

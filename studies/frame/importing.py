@@ -103,8 +103,6 @@ def read_file(path: Path, example: NDArray | None, **keywords: Any) -> Network:
     ImportError
         If a package is not installed; the message says which.
     """
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file")
     if network_format(path) == "onnx":
         from ann2brian.models.importing.from_onnx import from_onnx
 
@@ -114,26 +112,20 @@ def read_file(path: Path, example: NDArray | None, **keywords: Any) -> Network:
     return from_keras(path, example, **keywords)
 
 
-def weight_file(name: str, images: ImageSet, maximum: int | None, seen: InputFlags | None) -> Path:
-    """Return the weight file of a network that a study names.
+def network_path(name: str, seen: InputFlags | None) -> Path:
+    """Return the file of a network that a study names.
 
     Parameters
     ----------
     name : str
         Of a shipped network, or path of a weight file or of one to be imported.
-    images : ImageSet
-        On which an import is compared with its framework.
-    maximum : int or None
-        Largest value that they can hold, if it is known.
     seen : InputFlags or None
-        How an import sees them; None where a study has no flags for it.
+        How an import sees images; None where a study has no flags for it.
 
     Raises
     ------
     ValueError
-        If there is no such network, or it cannot be read; the message says what to do.
-    ImportError
-        See :func:`read_file`.
+        If there is no such network, or files like this are not read; the message says what to do.
     """
     path = Path(name).expanduser()
     is_shipped = name in weight_files.trained_networks() or not path.suffix
@@ -145,12 +137,36 @@ def weight_file(name: str, images: ImageSet, maximum: int | None, seen: InputFla
     if is_shipped or network_format(path) == "safetensors":
         if seen is not None and seen.given:
             flag = next(iter(seen.given)).replace("_", "-")
-            raise ValueError(
-                f"--{flag}: {name} says itself how it sees an image; leave the flag out"
-            )
+            raise ValueError(f"--{flag}: {name} knows how it sees an image; leave the flag out")
         return weight_files.trained(name) if is_shipped else path
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
     if seen is None:
         raise ValueError(f"{path}: import it first: {COMMAND} {path} --out {path.stem}.safetensors")
+    return path
+
+
+def weight_file(path: Path, images: ImageSet, maximum: int | None, seen: InputFlags | None) -> Path:
+    """Return a network's weight file, made by an import if it is a file of another framework.
+
+    Parameters
+    ----------
+    path : Path
+        Of :func:`network_path`.
+    images : ImageSet
+        On which an import is compared with its framework.
+    maximum : int or None
+        Largest value that they can hold, if it is known.
+    seen : InputFlags or None
+        How an import sees them.
+
+    Raises
+    ------
+    ValueError, ImportError
+        See :func:`read_file`.
+    """
+    if seen is None or path.suffix == ".safetensors":
+        return path
     keywords = {"name": path.stem} | seen.given
     if maximum is not None:
         keywords.setdefault("maximum", maximum)

@@ -79,15 +79,14 @@ def setting_of(name: str) -> str:
 
 
 def load(
-    name: str, source: StudyImages, *, any_classes: bool = False, seen: InputFlags | None = None
+    path: Path, source: StudyImages, *, any_classes: bool = False, seen: InputFlags | None = None
 ) -> Subject:
     """Load a network and bring the test images to what it takes.
 
     Parameters
     ----------
-    name : str
-        Of a shipped network, or path of a ``.safetensors`` file, or of an ``.onnx``, ``.keras`` or
-        ``.h5`` file, which is imported.
+    path : Path
+        A weight file, or an ``.onnx``, ``.keras`` or ``.h5`` file, which is imported.
     source : StudyImages
         Of the study.
     any_classes : bool
@@ -100,7 +99,7 @@ def load(
     ValueError
         If network and images do not fit; the message names both.
     """
-    path = weight_file(name, source.test, source.maximum, seen)
+    path = weight_file(path, source.test, source.maximum, seen)
     network = weight_files.load_network(path)
     info = weight_files.load_info(path)
     labels = source.test.labels_among(

@@ -234,6 +234,8 @@ def _run(study: Study, arguments: Arguments) -> Path:
 def _subjects(study: Study, arguments: Arguments) -> list[Subject]:
     """Every network that ``--network`` names, in its order, and the images for all of them."""
     names = _networks(study, arguments)
+    seen = importing.InputFlags.of(arguments) if study.imports else None
+    paths = [importing.network_path(name, seen) for name in names]  # before anything is loaded
     needs_own = study.scheme.reads_calibration and arguments.own_images
     if needs_own and arguments.calibration_images is None:
         raise ValueError(
@@ -251,8 +253,7 @@ def _subjects(study: Study, arguments: Arguments) -> list[Subject]:
         data=arguments.data,
     )
     arguments.dataset = source.name  # as it is, in tables and configuration
-    seen = importing.InputFlags.of(arguments) if study.imports else None
-    return [load(name, source, any_classes=arguments.any_classes, seen=seen) for name in names]
+    return [load(path, source, any_classes=arguments.any_classes, seen=seen) for path in paths]
 
 
 def _networks(study: Study, arguments: Arguments) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -125,6 +125,8 @@ def load(
         test = ImageSet(name=dataset, images=images, labels=labels, classes=known.classes)
     else:
         test = own_images.read(own)
+        if test.name in datasets.DATASETS:  # a folder may have any name
+            test = replace(test, name=f"own-{test.name}")
     n_all = len(test.images)
     n_images = n_all if n_images is None else n_images
     if n_images > n_all and not has_fewer:
