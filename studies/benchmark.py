@@ -106,7 +106,8 @@ def stack(depth: int, channels: int = 8, size: int = 8, seed: int = 0) -> Spikin
     before, n_in = "input", 1
     for i in range(depth):
         kernel = rng.normal(size=(3, 3, n_in, channels)) * np.sqrt(2 / (9 * n_in))
-        layers.append(Conv2D(f"conv{i}", (before,), kernel, np.zeros(channels), padding=(1, 1)))
+        padding = (1, 1, 1, 1)
+        layers.append(Conv2D(f"conv{i}", (before,), kernel, np.zeros(channels), padding=padding))
         layers.append(Activation(f"act{i}", (f"conv{i}",), "relu"))
         before, n_in = f"act{i}", channels
     layers.append(GlobalAvgPool("pool", (before,)))

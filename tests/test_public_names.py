@@ -82,7 +82,8 @@ def test_reprs_are_short():
         assert "array" not in repr(thing) and "\n" not in repr(thing)
         assert len(repr(thing)) <= 300
     assert repr(network.layers[0]) == (
-        "Conv2D(conv1 of input: kernel 3x3x2x6, bias 6, stride (2, 1), padding (1, 1), groups 1)"
+        "Conv2D(conv1 of input: kernel 3x3x2x6, bias 6, stride (2, 1), padding (1, 1, 1, 1), "
+        "groups 1, dilation (1, 1))"
     )
     assert repr(replace(Flatten("f", ("a",)))) == "Flatten(f of a)"
     assert "AmosOptions(" in repr(conversion) and "everything" in repr(conversion)

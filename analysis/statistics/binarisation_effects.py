@@ -87,7 +87,8 @@ def binarised(network: Network, layers: Collection[str]) -> Network:
                 "not; train it without one, before batch normalisation"
             )
         signs, scale = _signs_and_scale(layer)
-        geometry = {field: getattr(layer, field) for field in ("stride", "padding", "groups")}
+        names = ("stride", "padding", "groups", "dilation")
+        geometry = {field: getattr(layer, field) for field in names}
         changed[name] = BinaryConv2D(layer.name, layer.inputs, signs, scale, **geometry)
     return replace(
         network, layers=tuple(changed.get(layer.name, layer) for layer in network.layers)

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from ann2brian.models.arrays import Array
-from ann2brian.models.networks.layers import Pair, windows
+from ann2brian.models.networks.layers import Pair, Sides, windows
 from numpy.typing import ArrayLike, NDArray
 
 CASES = ("quantisation", "residual", "over-fired", "inactivated", "correct zero")
@@ -65,15 +65,15 @@ class PoolingOutcome:
         Spikes of the map that is pooled.
     counts_out : ndarray of int, shape (n_images, H', W', C)
         Spikes of the pooling neurons.
-    size, stride, padding : (int, int)
-        Rows and columns of the windows, as in `models.networks.layers.MaxPool2D`.
+    size, stride, padding : tuple of int
+        Of the windows, as in `models.networks.layers.MaxPool2D`.
     """
 
     counts_in: NDArray
     counts_out: NDArray
     size: Pair
     stride: Pair
-    padding: Pair = (0, 0)
+    padding: Sides = (0, 0, 0, 0)
 
 
 def conservation_error(

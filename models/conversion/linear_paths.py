@@ -25,7 +25,9 @@ from ..networks.layers import (
     Flatten,
     GlobalAvgPool,
     Layer,
+    Pair,
     Shape,
+    Sides,
 )
 from ..networks.network import Network
 
@@ -44,7 +46,7 @@ class LinearPath:
         Weights, the divisor of the pooling window included.
     source_shape, target_shape : (int, int, int)
         Maps at both ends.
-    pool, pool_stride, pool_padding, stride, padding : (int, int)
+    pool, pool_stride, pool_padding, stride, padding : tuple of int
         As in :class:`~models.spiking.projections.Projection`.
     groups : int
         Of the convolution.
@@ -54,11 +56,11 @@ class LinearPath:
     kernel: Array
     source_shape: Shape
     target_shape: Shape
-    pool: tuple[int, int] = (1, 1)
-    pool_stride: tuple[int, int] = (1, 1)
-    pool_padding: tuple[int, int] = (0, 0)
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    pool: Pair = (1, 1)
+    pool_stride: Pair = (1, 1)
+    pool_padding: Sides = (0, 0, 0, 0)
+    stride: Pair = (1, 1)
+    padding: Sides = (0, 0, 0, 0)
     groups: int = 1
 
     def geometry(self) -> dict[str, Any]:
@@ -163,7 +165,8 @@ def _merge(network: Network, source: str, layers: tuple[Layer, ...], target: Sha
     is_flat_conv = any(
         isinstance(a, Flatten) and isinstance(b, Conv2D) for a, b in itertools.pairwise(layers)
     )
-    if len(pools) > 1 or len(weighted) > 1 or not in_order or is_flat_conv:
+    is_dilated = any(isinstance(layer, Conv2D) and layer.dilation != (1, 1) for layer in weighted)
+    if len(pools) > 1 or len(weighted) > 1 or not in_order or is_flat_conv or is_dilated:
         return _dense_path(network, source, layers, target)
 
     window: dict[str, Any] = {}
@@ -217,7 +220,7 @@ def _commute(first: Layer, second: Layer) -> bool:
         isinstance(first, Conv2D)
         and isinstance(second, GlobalAvgPool)
         and first.size == first.stride == (1, 1)
-        and first.padding == (0, 0)
+        and not any(first.padding)
     )
 
 

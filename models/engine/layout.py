@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array, Integers
 from ..dyadic import narrowest
+from ..networks.layers import window_count
 from ..spiking.network import READOUT, Population, SpikingNetwork
 from ..spiking.projections import Projection, WindowProjection
 
@@ -320,7 +321,7 @@ def _geometry(
         **dict(zip(("height", "width", "channels"), p.source_shape, strict=True)),
         **_pair("pool", p.pool),
         **_pair("pool_stride", p.pool_stride),
-        **_pair("pool_pad", p.pool_padding),
+        **_pair("pool_pad", p.pool_padding[::2]),  # what follows the map is in the output's size
         "first_phase": first,
     }
     if isinstance(p, WindowProjection):
@@ -332,18 +333,19 @@ def _geometry(
             target_units=layers[p.target].units,
             **common,
         )
-    height, width, channels = _output_shape(p.pooled_shape, p.kernel.shape, p.stride, p.padding)
+    rows, columns = p.kernel.shape[:2]
+    height, width = window_count(p.pooled_shape[:2], (rows, columns), p.stride, p.padding)
     to_readout = p.target == READOUT
     return Route(
         kind=TO_READOUT if to_readout else CONVOLUTION,
         **_pair("pooled", p.pooled_shape[:2]),
         **_pair("kernel", p.kernel.shape[:2]),
         **_pair("stride", p.stride),
-        **_pair("pad", p.padding),
+        **_pair("pad", p.padding[::2]),
         groups=p.groups,
         out_h=height,
         out_w=width,
-        out_channels=channels,
+        out_channels=p.kernel.shape[3],
         target_offset=0 if to_readout else layers[p.target].offset,
         target_units=network.readout.n_classes if to_readout else layers[p.target].units,
         readout_row=max(source.onset - network.readout.onset, 0) if to_readout else 0,
@@ -367,14 +369,3 @@ def _packed(signs: NDArray[np.bool_]) -> NDArray[np.int32]:
     bits = np.zeros((-(-signs.size // 32) + 1) * 32, dtype=bool)
     bits[: signs.size] = signs
     return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32)
-
-
-def _output_shape(
-    pooled: tuple[int, int, int],
-    kernel: tuple[int, ...],
-    stride: tuple[int, int],
-    padding: tuple[int, int],
-) -> tuple[int, int, int]:
-    rows = (pooled[0] + 2 * padding[0] - kernel[0]) // stride[0] + 1
-    columns = (pooled[1] + 2 * padding[1] - kernel[1]) // stride[1] + 1
-    return rows, columns, kernel[3]

@@ -16,15 +16,38 @@ from scipy.special import erf, expit
 
 Shape = tuple[int, int, int]
 Pair = tuple[int, int]
+Sides = tuple[int, int, int, int]  # top, bottom, left, right
 
 INPUT = "input"
 
-ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+
+def _hardsigmoid(x: np.ndarray) -> np.ndarray:
+    return np.clip(x / 6.0 + 0.5, 0.0, 1.0)
+
+
+def _gelu_tanh(x: np.ndarray) -> np.ndarray:
+    return 0.5 * x * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3)))
+
+
+# Functions of an array, and of the numbers that `PARAMETERS` names.
+ACTIVATIONS: dict[str, Callable[..., np.ndarray]] = {
     "relu": lambda x: np.maximum(x, 0.0),
     "silu": lambda x: x * expit(x),
     "sigmoid": expit,
     "tanh": np.tanh,
     "gelu": lambda x: 0.5 * x * (1.0 + erf(x / np.sqrt(2.0))),
+    "gelu_tanh": _gelu_tanh,
+    "clip": lambda x, low, high: np.clip(x, low, high),
+    "hardsigmoid": _hardsigmoid,
+    "hardswish": lambda x: x * _hardsigmoid(x),
+    "elu": lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0.0))),
+    "softplus": lambda x, beta: np.logaddexp(0.0, beta * x) / beta,
+    "square": np.square,
+}
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    "clip": ("low", "high"),
+    "elu": ("alpha",),
+    "softplus": ("beta",),
 }
 
 
@@ -70,6 +93,7 @@ class Layer(ABC):
     TRAINED: ClassVar[tuple[str, ...]] = ()  # the array fields that training adjusts
     SIGNS: ClassVar[tuple[str, ...]] = ()  # the array fields that hold +1 and -1 only
     PAIRS: ClassVar[dict[str, int]] = {}  # field of two integers -> smallest allowed value
+    SIDES: ClassVar[tuple[str, ...]] = ()  # fields of four integers >= 0, one a side
     N_INPUTS: ClassVar[tuple[int, int | None]] = (1, 1)  # fewest, most (None: any number)
 
     name: str
@@ -92,7 +116,11 @@ class Layer(ABC):
             array = frozen_array(getattr(self, field), self.label, field, n_axes)
             object.__setattr__(self, field, array)
         for field, smallest in self.PAIRS.items():
-            object.__setattr__(self, field, self._pair(field, smallest))
+            object.__setattr__(self, field, self._whole_numbers(field, smallest, (2,)))
+        for field in self.SIDES:
+            given = self._whole_numbers(field, 0, (2, 4))
+            sides = given if len(given) == 4 else (given[0], given[0], given[1], given[1])
+            object.__setattr__(self, field, sides)
         self._check()
 
     def __repr__(self) -> str:
@@ -101,7 +129,7 @@ class Layer(ABC):
             value = getattr(self, field.name)
             if field.name in self.ARRAYS:
                 value = "x".join(map(str, value.shape))
-            if field.name not in ("name", "inputs"):
+            if field.name not in ("name", "inputs") and value != ():
                 parts.append(f"{field.name} {value}")
         about = f": {', '.join(parts)}" if parts else ""
         return f"{type(self).__name__}({self.name} of {' and '.join(self.inputs)}{about})"
@@ -111,18 +139,25 @@ class Layer(ABC):
         """Kind and name for messages, e.g. ``Conv2D 'conv1'``."""
         return f"{type(self).__name__} {self.name!r}"
 
-    def _pair(self, field: str, smallest: int) -> Pair:
+    def _whole_numbers(self, field: str, smallest: int, counts: tuple[int, ...]) -> tuple[int, ...]:
         value = getattr(self, field)
         try:
-            rows, columns = (int(v) for v in value)
-            is_whole = (rows, columns) == tuple(value)
-        except (TypeError, ValueError):
-            is_whole = False
-        if not is_whole or min(rows, columns) < smallest:
+            whole = tuple(int(v) for v in value)
+            is_good = whole == tuple(value) and len(whole) in counts and min(whole) >= smallest
+        except (TypeError, ValueError, OverflowError):
+            is_good = False
+        if not is_good:
+            wanted = " or ".join({2: "two", 4: "four"}[count] for count in counts)
             raise ValueError(
-                f"{self.label}: {field} must be two whole numbers >= {smallest}, got {value!r}"
+                f"{self.label}: {field} must be {wanted} whole numbers >= {smallest}, got {value!r}"
             )
-        return rows, columns
+        return whole
+
+    def _same_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+        if len(set(shapes)) > 1:
+            given = ", ".join(f"{n} {s}" for n, s in zip(self.inputs, shapes, strict=True))
+            raise ValueError(f"{self.label}: inputs differ in shape: {given}")
+        return shapes[0]
 
     def _check(self) -> None:  # noqa: B027 (most layers have nothing to add)
         """Check what only this kind of layer knows; called at the end of the construction."""
@@ -163,28 +198,43 @@ class Layer(ABC):
         """
 
 
-def windows(x: np.ndarray, size: Pair, stride: Pair, padding: Pair, fill: float) -> np.ndarray:
+def windows(
+    x: np.ndarray,
+    size: Pair,
+    stride: Pair,
+    padding: Sides,
+    fill: float,
+    dilation: Pair = (1, 1),
+) -> np.ndarray:
     """View of all windows, shape (n, H', W', C, kh, kw), after padding with `fill`."""
     if any(padding):
-        (rows, columns) = padding
-        widths = ((0, 0), (rows, rows), (columns, columns), (0, 0))
-        x = np.pad(x, widths, constant_values=fill)
+        x = np.pad(x, ((0, 0), padding[:2], padding[2:], (0, 0)), constant_values=fill)
     axes: Any = (1, 2)  # NumPy's stub knows a single axis only
-    windows = np.lib.stride_tricks.sliding_window_view(x, size, axis=axes)
-    return windows[:, :: stride[0], :: stride[1]]
+    spans = window_span(size, dilation)
+    found = np.lib.stride_tricks.sliding_window_view(x, spans, axis=axes)
+    return found[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
 
 
-def _window_count(layer: Layer, shape: Shape, size: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Windows per axis; an incomplete last window is dropped, as PyTorch does by default."""
-    counts = []
-    for extent, window, step, pad in zip(shape[:2], size, stride, padding, strict=True):
-        if extent + 2 * pad < window:
-            raise ValueError(
-                f"{layer.label}: window {size} with padding {padding} does not fit into its "
-                f"input of shape {shape}"
-            )
-        counts.append((extent + 2 * pad - window) // step + 1)
-    return counts[0], counts[1]
+def window_span(size: Pair, dilation: Pair) -> Pair:
+    """Rows and columns from the first place of a window to its last."""
+    return (size[0] - 1) * dilation[0] + 1, (size[1] - 1) * dilation[1] + 1
+
+
+def window_count(extent: Pair, span: Pair, stride: Pair, padding: Sides) -> Pair:
+    """Windows per axis; an incomplete last window is dropped. Below 1 where none fits."""
+    rows, columns = extent[0] + sum(padding[:2]), extent[1] + sum(padding[2:])
+    return (rows - span[0]) // stride[0] + 1, (columns - span[1]) // stride[1] + 1
+
+
+def _fitting(layer: Layer, shape: Shape, span: Pair, stride: Pair, padding: Sides) -> Pair:
+    """Windows per axis, at least one."""
+    counts = window_count(shape[:2], span, stride, padding)
+    if min(counts) < 1:
+        raise ValueError(
+            f"{layer.label}: window {span} with padding {padding} does not fit into its input of "
+            f"shape {shape}"
+        )
+    return counts
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -197,21 +247,27 @@ class Conv2D(Layer):
         Output channel ``o`` belongs to group ``o // (n_out / groups)``.
     bias : ndarray, shape (n_out,)
         Added to each output channel.
-    stride, padding : tuple of int
-        Rows and columns; the padding is the same on both sides.
+    stride : tuple of int
+        Rows and columns.
+    padding : tuple of int
+        Zeros at (top, bottom, left, right); a pair (rows, columns) stands for both sides of each.
     groups : int
         Number of channel groups; must divide n_in and n_out.
+    dilation : tuple of int
+        Distance of neighbouring kernel entries, in rows and columns.
     """
 
     ARRAYS: ClassVar[dict[str, int]] = {"kernel": 4, "bias": 1}
     TRAINED: ClassVar[tuple[str, ...]] = ("kernel", "bias")
-    PAIRS: ClassVar[dict[str, int]] = {"stride": 1, "padding": 0}
+    PAIRS: ClassVar[dict[str, int]] = {"stride": 1, "dilation": 1}
+    SIDES: ClassVar[tuple[str, ...]] = ("padding",)
 
     kernel: np.ndarray
     bias: np.ndarray
     stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
+    padding: Sides = (0, 0, 0, 0)
     groups: int = 1
+    dilation: Pair = (1, 1)
 
     def _check(self) -> None:
         n_out = self.kernel.shape[3]
@@ -220,6 +276,8 @@ class Conv2D(Layer):
                 f"{self.label}: bias has shape {self.bias.shape}, the kernel of shape "
                 f"{self.kernel.shape} needs ({n_out},)"
             )
+        if self.groups != int(self.groups):
+            raise ValueError(f"{self.label}: groups must be a whole number, got {self.groups!r}")
         object.__setattr__(self, "groups", int(self.groups))
         if self.groups < 1 or n_out % self.groups:
             raise ValueError(
@@ -228,7 +286,7 @@ class Conv2D(Layer):
 
     @property
     def size(self) -> Pair:
-        """Rows and columns of the kernel."""
+        """Rows and columns of the kernel, without dilation."""
         return self.kernel.shape[0], self.kernel.shape[1]
 
     def output_shape(self, *shapes: Shape) -> Shape:
@@ -240,12 +298,12 @@ class Conv2D(Layer):
                 f"{self.label}: kernel of shape {self.kernel.shape} with groups={self.groups} "
                 f"takes {n_in} channels, its input has shape {shape}"
             )
-        rows, columns = _window_count(self, shape, self.size, self.stride, self.padding)
-        return rows, columns, self.kernel.shape[3]
+        span = window_span(self.size, self.dilation)
+        return *_fitting(self, shape, span, self.stride, self.padding), self.kernel.shape[3]
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        patches_of = windows(values[0], self.size, self.stride, self.padding, 0.0)
+        patches_of = windows(values[0], self.size, self.stride, self.padding, 0.0, self.dilation)
         n, rows, columns = patches_of.shape[:3]
         kh, kw, n_in, n_out = self.kernel.shape
         n_out //= self.groups
@@ -269,20 +327,22 @@ class BinaryConv2D(Layer):
         +1 or -1; one bit each in a weight file.
     scale : ndarray, shape (n_out,)
         Size of the weights of each output channel.
-    stride, padding, groups
+    stride, padding, groups, dilation
         As of `Conv2D`.
     """
 
     ARRAYS: ClassVar[dict[str, int]] = {"signs": 4, "scale": 1}
     SIGNS: ClassVar[tuple[str, ...]] = ("signs",)
     TRAINED: ClassVar[tuple[str, ...]] = ("signs", "scale")
-    PAIRS: ClassVar[dict[str, int]] = {"stride": 1, "padding": 0}
+    PAIRS: ClassVar[dict[str, int]] = {"stride": 1, "dilation": 1}
+    SIDES: ClassVar[tuple[str, ...]] = ("padding",)
 
     signs: np.ndarray
     scale: np.ndarray
     stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
+    padding: Sides = (0, 0, 0, 0)
     groups: int = 1
+    dilation: Pair = (1, 1)
 
     def _check(self) -> None:
         bad = np.argwhere(np.abs(self.signs) != 1)
@@ -308,6 +368,7 @@ class BinaryConv2D(Layer):
             stride=self.stride,
             padding=self.padding,
             groups=self.groups,
+            dilation=self.dilation,
         )
 
     def output_shape(self, *shapes: Shape) -> Shape:
@@ -419,24 +480,24 @@ class BatchNorm(Layer):
 class _Pool2D(Layer):
     """Fields and shape rule of both pooling layers."""
 
-    PAIRS: ClassVar[dict[str, int]] = {"size": 1, "stride": 1, "padding": 0}
+    PAIRS: ClassVar[dict[str, int]] = {"size": 1, "stride": 1}
+    SIDES: ClassVar[tuple[str, ...]] = ("padding",)
 
     size: Pair = (2, 2)
     stride: Pair = (2, 2)
-    padding: Pair = (0, 0)
+    padding: Sides = (0, 0, 0, 0)
 
     def _check(self) -> None:
-        # More padding would make windows that see nothing but padding (PyTorch refuses it too).
-        if any(2 * pad > window for pad, window in zip(self.padding, self.size, strict=True)):
+        # More padding would make windows that see nothing but padding.
+        if max(self.padding[:2]) >= self.size[0] or max(self.padding[2:]) >= self.size[1]:
             raise ValueError(
-                f"{self.label}: padding {self.padding} is more than half of the window {self.size}"
+                f"{self.label}: padding {self.padding} is not smaller than the window {self.size}"
             )
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """See `Layer.output_shape`."""
         (shape,) = shapes
-        rows, columns = _window_count(self, shape, self.size, self.stride, self.padding)
-        return rows, columns, shape[2]
+        return *_fitting(self, shape, self.size, self.stride, self.padding), shape[2]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -445,8 +506,10 @@ class AvgPool2D(_Pool2D):
 
     Parameters
     ----------
-    size, stride, padding : tuple of int
+    size, stride : tuple of int
         Rows and columns.
+    padding : tuple of int
+        As of `Conv2D`; smaller than the window.
     """
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
@@ -460,8 +523,10 @@ class MaxPool2D(_Pool2D):
 
     Parameters
     ----------
-    size, stride, padding : tuple of int
+    size, stride : tuple of int
         Rows and columns.
+    padding : tuple of int
+        As of `Conv2D`; smaller than the window.
     """
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
@@ -480,6 +545,43 @@ class GlobalAvgPool(Layer):
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
         return values[0].mean(axis=(1, 2), keepdims=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Resample2D(Layer):
+    """Weighted sums of places, the same in every channel, first along rows, then along columns.
+
+    y[i, j, c] = sum over a, b of rows[i, a] columns[j, b] x[a, b, c]. Averages of windows of any
+    size, enlarging, cropping, padding with zeros and picking single places are of this form.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (H', H)
+        Weights from each input row to each output row.
+    columns : ndarray, shape (W', W)
+        Likewise for columns.
+    """
+
+    ARRAYS: ClassVar[dict[str, int]] = {"rows": 2, "columns": 2}
+
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        (shape,) = shapes
+        if shape[:2] != (self.rows.shape[1], self.columns.shape[1]):
+            raise ValueError(
+                f"{self.label}: takes {self.rows.shape[1]} rows and {self.columns.shape[1]} "
+                f"columns, its input has shape {shape}"
+            )
+        return len(self.rows), len(self.columns), shape[2]
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        n, rows, columns, channels = values[0].shape
+        along_rows = self.rows @ values[0].reshape(n, rows, columns * channels)
+        return self.columns @ along_rows.reshape(n, len(self.rows), columns, channels)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -505,10 +607,7 @@ class Add(Layer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """See `Layer.output_shape`."""
-        if len(set(shapes)) > 1:
-            given = ", ".join(f"{n} {s}" for n, s in zip(self.inputs, shapes, strict=True))
-            raise ValueError(f"{self.label}: inputs differ in shape: {given}")
-        return shapes[0]
+        return self._same_shape(shapes)
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
@@ -519,16 +618,54 @@ class Add(Layer):
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Multiply(Layer):
+    """Product of two inputs of the same shape, unit by unit."""
+
+    N_INPUTS: ClassVar[tuple[int, int | None]] = (2, 2)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        return self._same_shape(shapes)
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return values[0] * values[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Concat(Layer):
+    """Channels of two or more inputs of equal rows and columns, one input after the other."""
+
+    N_INPUTS: ClassVar[tuple[int, int | None]] = (2, None)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        if len({shape[:2] for shape in shapes}) > 1:
+            given = ", ".join(f"{n} {s}" for n, s in zip(self.inputs, shapes, strict=True))
+            raise ValueError(f"{self.label}: inputs differ in rows or columns: {given}")
+        return *shapes[0][:2], sum(shape[2] for shape in shapes)
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return np.concatenate(values, axis=3)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Activation(Layer):
     """Pointwise function.
 
     Parameters
     ----------
     function : str
-        relu, silu, sigmoid, tanh or gelu (the exact one, with the error function).
+        One of `ACTIVATIONS`: relu, silu, sigmoid, tanh, gelu (the exact one, with the error
+        function), gelu_tanh, clip, hardsigmoid, hardswish, elu, softplus or square.
+    parameters : tuple of float
+        In the order of `PARAMETERS`: low and high, low < high, of clip; alpha > 0 of elu; beta > 0
+        of softplus; none otherwise.
     """
 
     function: str
+    parameters: tuple[float, ...] = ()
 
     def _check(self) -> None:
         if self.function not in ACTIVATIONS:
@@ -536,6 +673,23 @@ class Activation(Layer):
                 f"{self.label}: unknown function {self.function!r}; there are "
                 f"{', '.join(ACTIVATIONS)}"
             )
+        names = PARAMETERS.get(self.function, ())
+        try:
+            parameters = tuple(float(value) for value in self.parameters)
+            is_good = len(parameters) == len(names) and bool(np.isfinite(parameters).all())
+        except (TypeError, ValueError, OverflowError):
+            is_good = False
+        if not is_good:
+            wanted = f"the numbers {', '.join(names)}" if names else "none"
+            raise ValueError(
+                f"{self.label}: parameters of {self.function} must be {wanted}, got "
+                f"{self.parameters!r}"
+            )
+        if self.function == "clip" and not parameters[0] < parameters[1]:
+            raise ValueError(f"{self.label}: low must be below high, got {parameters}")
+        if self.function in ("elu", "softplus") and not parameters[0] > 0:
+            raise ValueError(f"{self.label}: {names[0]} must be > 0, got {parameters[0]!r}")
+        object.__setattr__(self, "parameters", parameters)
 
     def output_shape(self, *shapes: Shape) -> Shape:
         """See `Layer.output_shape`."""
@@ -543,7 +697,36 @@ class Activation(Layer):
 
     def apply(self, *values: np.ndarray) -> np.ndarray:
         """See `Layer.apply`."""
-        return ACTIVATIONS[self.function](values[0])
+        return ACTIVATIONS[self.function](values[0], *self.parameters)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class LeakyReLU(Layer):
+    """x where x > 0, else slope * x; with a trained slope also known as PReLU.
+
+    Parameters
+    ----------
+    slope : ndarray, shape (C,)
+        Of each channel.
+    """
+
+    ARRAYS: ClassVar[dict[str, int]] = {"slope": 1}
+
+    slope: np.ndarray
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """See `Layer.output_shape`."""
+        (shape,) = shapes
+        if self.slope.shape != shape[2:]:
+            raise ValueError(
+                f"{self.label}: slope of shape {self.slope.shape} does not match its input of "
+                f"shape {shape}"
+            )
+        return shape
+
+    def apply(self, *values: np.ndarray) -> np.ndarray:
+        """See `Layer.apply`."""
+        return np.where(values[0] > 0, values[0], self.slope * values[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -631,9 +814,13 @@ LAYER_TYPES: dict[str, type[Layer]] = {
         AvgPool2D,
         GlobalAvgPool,
         MaxPool2D,
+        Resample2D,
         Flatten,
         Add,
+        Multiply,
+        Concat,
         Activation,
+        LeakyReLU,
         QuantisedReLU,
         Spike,
     )

@@ -1,96 +1,81 @@
-"""From a PyTorch module to a `Network`.
+"""From a PyTorch module to a `Network`, through PyTorch's own tracing.
 
-PyTorch is channels-first and we are channels-last, so kernels are transposed and the inputs of
-the first Linear after a Flatten are reordered. Nothing else changes: the logits are those of
-``module.eval()`` up to rounding.
+`tracing` gives the operations of the module's forward pass and says which tracer and why;
+`operations` says what each becomes. Operations that no image enters are computed here: weight norm,
+pruning and the like are gone from the network. The units of this project stay what they are
+(`unit_operations`).
 """
 
 from __future__ import annotations
 
+import inspect
+import operator
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 try:
     import torch
-    from torch import nn
+    from torch import fx, nn
 except ImportError as error:
     raise ImportError(
         "PyTorch is needed to train or convert networks (not to simulate them); install it with: "
         "pip install torch==2.13.0"
     ) from error
 
-from ..networks.layers import (
-    INPUT,
-    Activation,
-    Add,
-    AvgPool2D,
-    BatchNorm,
-    BinaryConv2D,
-    Conv2D,
-    Dense,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    MaxPool2D,
-    Pair,
-    QuantisedReLU,
-    Shape,
-    Spike,
-)
+from ..importing.assembler import Assembler, Value
+from ..importing.checking import DOUBLE, SINGLE, compare
+from ..importing.entry import Layout, Sample, Standardisation, Transform, read_sample
 from ..networks.network import InputCoding, Network
-from .binary_conv import BinaryConv2d
-from .units import QCFS, MeanOverSteps, NoisySpike, RepeatSteps
+from . import operations
+from .tracing import BATCH, Graph, evaluate, evaluated, in_double, place, run, trace
 
 
-class Residual(nn.Module):
-    """Sum of two branches: body(x) + shortcut(x).
+def from_torch(
+    model: nn.Module,
+    example: Any = None,
+    *,
+    mean: float | Sequence[float] = 0.0,
+    std: float | Sequence[float] = 1.0,
+    pixel_scale: float = 1.0,
+    maximum: float | None = None,
+    transform: Transform | None = None,
+    input: InputCoding | None = None,
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+) -> Network:
+    """Read a trained module, and check the network layer by layer against it.
 
-    Parameters
-    ----------
-    body, shortcut : nn.Module
-        Modules that `from_torch` knows; the shortcut is often an nn.Identity.
-    """
-
-    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-        self.shortcut = shortcut
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return body(x) + shortcut(x).
-
-        Parameters
-        ----------
-        x : Tensor, shape (n, C, H, W) or (n, C)
-            Input of both branches.
-
-        Returns
-        -------
-        Tensor
-            The sum; its shape is that of the branches' outputs.
-        """
-        return self.body(x) + self.shortcut(x)
-
-
-def from_torch(module: nn.Module, input: InputCoding, classes: Sequence[str], name: str) -> Network:
-    """Convert a trained module.
+    The module sees x = (image / maximum * pixel_scale - mean) / std, channels first; real-valued
+    images are not divided by their maximum. It is read in evaluation mode, whatever mode it is in,
+    time steps as a single one, and left as it was.
 
     Parameters
     ----------
-    module : nn.Module
-        An nn.Sequential, possibly nested, of Conv2d, Linear, BatchNorm1d/2d, AvgPool2d,
-        AdaptiveAvgPool2d(1), MaxPool2d, Flatten, ReLU, SiLU, Sigmoid, Tanh, GELU, `QCFS`,
-        `NoisySpike`, `BinaryConv2d`, Identity, Dropout and `Residual`. It is read in evaluation
-        mode, whatever mode it is in, and time steps as a single one.
-    input : InputCoding
-        The module is taken to see the standardised images, channels first.
-    classes : sequence of str
-        One name per output.
-    name : str
-        Name of the network.
+    model : nn.Module
+        Any that gives logits (n, classes), of operations that ``docs/bring-a-network.md`` lists.
+    example : ndarray or Tensor
+        Some images: an array of raw ones, (n, H, W, C), (n, H, W), (n, L, C) or (n, F), as the
+        spiking network will get them; or a tensor of what the module takes, (n, C, H, W),
+        (n, C, L) or (n, F), from which the pixels are computed back. Not needed with `input`.
+    mean, std : float or sequence of float
+        Of the standardisation, one number or one for each channel.
+    pixel_scale : float
+        The largest pixel before the standardisation: 1 after torchvision's ToTensor, 255 for 8-bit
+        pixels as they are.
+    maximum : float, optional
+        Largest pixel that an image can hold. By default 255 of bytes and of tensors, else a guess
+        from the example, with a warning.
+    transform : callable, optional
+        From a raw image of the example to what the module takes; compared with the standardisation.
+    input : InputCoding, optional
+        Says what an image is instead of mean, std, pixel_scale and maximum.
+    classes : sequence of str, optional
+        One name for each output; by default ``"0"``, ``"1"``, ...
+    name : str, optional
+        Of the network; by default the class of the module.
 
     Returns
     -------
@@ -99,266 +84,211 @@ def from_torch(module: nn.Module, input: InputCoding, classes: Sequence[str], na
 
     Raises
     ------
+    TypeError
+        If `model` is no nn.Module.
     ValueError
-        If a module or one of its options is not supported, or shapes do not fit; the message
-        gives the module's path and type.
+        If an operation is not supported, the message gives the module's path and what to do; if
+        the images do not fit the module or the standardisation; if a value of the network differs
+        from the module's.
     """
-    converter = _Converter()
-    end = converter.convert(module, "", _Stream(INPUT, input.shape))
-    if end.order is not None:
-        raise ValueError(
-            f"{name}: the module ends with a Flatten over rows and columns; end with a Linear or "
-            "with a pooling to 1x1 before the Flatten"
+    model = getattr(model, "_orig_mod", model)  # of torch.compile
+    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
+        raise TypeError(
+            f"from_torch takes an nn.Module, got {type(model).__name__}; weights from a file go "
+            "into the module with load_weights of models/pytorch/checkpoint.py"
         )
-    return Network(name=name, input=input, layers=tuple(converter.layers), classes=tuple(classes))
+    is_tensor = isinstance(example, torch.Tensor)
+    with evaluated(model):
+        sample = read_sample(
+            in_double(example).numpy() if is_tensor else example,
+            Standardisation(mean, std, pixel_scale, maximum),
+            accepts=lambda x: _refusal(model, x),
+            channels_first=True,
+            input=input,
+            transform=transform,
+            is_model_input=is_tensor,
+        )
+        graph = trace(model, _tensor(model, _batches(sample.inputs)[0]))
+        reader = _Reader(graph, sample.layout)
+        output = reader.read()
+        network = reader.to.network(output, sample.coding, classes, name or _class_name(model))
+        _check(model, graph, reader.known, network, sample)
+    for note in reader.to.notes:
+        warnings.warn(note, stacklevel=2)
+    return network
 
 
-@dataclass(frozen=True)
-class _Stream:
-    """Where a tensor of the module is found in the network under construction.
+class _Reader:
+    """Walks through a graph: what depends on the image becomes a value of ours, the rest a tensor.
 
-    `order` is not None between a Flatten and the next Linear: our entry i of the vector is
-    PyTorch's entry order[i].
+    Parameters
+    ----------
+    graph : Graph
+        Traced.
+    layout : Layout
+        How the module sees an image.
     """
 
-    source: str
-    shape: Shape
-    is_flat: bool = False
-    order: np.ndarray | None = None
-
-
-_POINTWISE: dict[type, str] = {
-    nn.ReLU: "relu",
-    nn.SiLU: "silu",
-    nn.Sigmoid: "sigmoid",
-    nn.Tanh: "tanh",
-    nn.GELU: "gelu",
-}
-_NOTHING_TO_DO = (nn.Identity, nn.Dropout, nn.Dropout2d, RepeatSteps, MeanOverSteps)
-
-
-class _Converter:
-    """Collects layers while it walks through the module."""
-
-    def __init__(self) -> None:
-        self.layers: list[Layer] = []
-        self._counts: dict[str, int] = {}
-        # Exact types: a subclass may compute something else.
-        self._rules: dict[type, Callable[[Any, _Stream], _Stream]] = {
-            nn.Conv2d: self._conv,
-            BinaryConv2d: self._binary_conv,
-            nn.Linear: self._linear,
-            nn.BatchNorm1d: self._batch_norm,
-            nn.BatchNorm2d: self._batch_norm,
-            nn.AvgPool2d: self._avg_pool,
-            nn.AdaptiveAvgPool2d: self._global_pool,
-            nn.MaxPool2d: self._max_pool,
-            nn.Flatten: self._flatten,
-            **dict.fromkeys(_POINTWISE, self._pointwise),
-            QCFS: self._quantised_relu,
-            NoisySpike: self._spike,
+    def __init__(self, graph: Graph, layout: Layout) -> None:
+        self.graph = graph
+        self.to = Assembler(layout.shape)
+        self.known: dict[fx.Node, Any] = {
+            node: in_double(tensor) for node, tensor in graph.constants.items()
         }
+        self.known[graph.input] = layout.value
 
-    def convert(self, module: nn.Module, path: str, at: _Stream) -> _Stream:
-        """Append the layers of `module`, fed from `at`; return where its output is."""
-        kind = type(module)
-        if kind is nn.Sequential:
-            for child, part in module.named_children():
-                at = self.convert(part, f"{path}.{child}" if path else child, at)
-            return at
-        if kind is Residual:
-            return self._residual(module, path, at)
-        if kind in _NOTHING_TO_DO:
-            return at
-        place = f"module {path or '(top)'} ({kind.__name__})"
-        if kind not in self._rules:
-            known = (nn.Sequential, Residual, *_NOTHING_TO_DO, *self._rules)
-            names = ", ".join(k.__name__ for k in known)
-            raise ValueError(f"{place} is not supported; supported are {names}")
-        try:
-            return self._rules[kind](module, at)
-        except ValueError as error:
-            raise ValueError(f"{place}: {error}") from error
+    def read(self) -> Value:
+        """Emit all layers; returns the logits."""
+        for node in self.graph.nodes:
+            try:
+                self.known[node] = self._read(node)
+            except ValueError as error:
+                raise ValueError(f"{place(node)}, {_name(node)}: {error}") from error
+        output = self.known[self.graph.output]
+        if not isinstance(output, Value):
+            raise ValueError("the logits do not depend on the image")
+        return output
 
-    def _name(self, prefix: str) -> str:
-        self._counts[prefix] = self._counts.get(prefix, 0) + 1
-        return f"{prefix}{self._counts[prefix]}"
+    def _read(self, node: fx.Node) -> Any:
+        if not any(_holds_value(self.known[source]) for source in node.all_input_nodes):
+            if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+                raise ValueError("draws random numbers in evaluation mode too")
+            return evaluate(node, self.known)
+        args, kwargs = fx.node.map_arg((node.args, node.kwargs), self.known.__getitem__)
+        if node.target is operator.getitem:
+            found = args[0][args[1]]
+            if found is None:
+                raise ValueError("uses a second result, such as the places of maxima")
+            return found
+        name = _name(node)
+        if name in operations.IDENTITIES:
+            return args[0]
+        if name in operations.LAYOUTS | operations.SEPARABLE:
+            if not isinstance(args[0], Value) or any(map(_holds_value, args[1:])):
+                raise ValueError("picks entries by computed places, which has no spiking form here")
 
-    def _append(self, layer: Layer, *sources: _Stream) -> _Stream:
-        shape = layer.output_shape(*(stream.shape for stream in sources))
-        self.layers.append(layer)
-        return replace(sources[0], source=layer.name, shape=shape)
+            def operate(tensor: torch.Tensor) -> Any:
+                return node.target(tensor, *args[1:], **kwargs)  # type: ignore[operator]
 
-    def _residual(self, module: Any, path: str, at: _Stream) -> _Stream:
-        prefix = f"{path}." if path else ""
-        body = self.convert(module.body, f"{prefix}body", at)
-        shortcut = self.convert(module.shortcut, f"{prefix}shortcut", at)
-        place = f"module {path or '(top)'} (Residual)"
-        if body.order is None or shortcut.order is None:
-            same_order = body.order is shortcut.order
-        else:
-            same_order = np.array_equal(body.order, shortcut.order)
-        if body.shape != shortcut.shape or body.is_flat != shortcut.is_flat or not same_order:
+            does = operations.upsample if name in operations.SEPARABLE else operations.relayout
+            return does(self.to, args[0], operate)
+        if name not in operations.RULES:
             raise ValueError(
-                f"{place}: the body gives {body.shape}, the shortcut {shortcut.shape} (H, W, C), "
-                "and only equal ones flattened alike can be added"
+                f"is not supported; {operations.REMEDIES.get(name, operations.OTHERWISE)}"
             )
-        layer = Add(self._name("add"), (body.source, shortcut.source))
-        return self._append(layer, body, shortcut)
+        return _applied(operations.RULES[name], self.to, node, args, kwargs)
 
-    def _conv(self, module: nn.Conv2d, at: _Stream) -> _Stream:
-        _need(not at.is_flat, "comes after a Flatten")
-        _need(module.padding_mode == "zeros", f"padding_mode={module.padding_mode!r}, not 'zeros'")
-        _need(_pair(module.dilation) == (1, 1), f"dilation={module.dilation}, not 1")
-        weight = _array(module.weight)  # (n_out, n_in / groups, kh, kw)
-        layer = Conv2D(
-            name=self._name("conv"),
-            inputs=(at.source,),
-            kernel=weight.transpose(2, 3, 1, 0),
-            bias=np.zeros(len(weight)) if module.bias is None else _array(module.bias),
-            stride=_pair(module.stride),
-            padding=_padding(module),
-            groups=module.groups,
-        )
-        return self._append(layer, at)
 
-    def _binary_conv(self, module: BinaryConv2d, at: _Stream) -> _Stream:
-        at = self._conv(module, at)
-        layer = self.layers[-1]
-        if module.is_binary and isinstance(layer, Conv2D):
-            kernel = _array(module.as_binary()).transpose(2, 3, 1, 0)
-            self.layers[-1] = BinaryConv2D(
-                name=layer.name,
-                inputs=layer.inputs,
-                signs=np.where(layer.kernel >= 0, 1.0, -1.0),
-                scale=np.abs(kernel[0, 0, 0]),
-                stride=layer.stride,
-                padding=layer.padding,
-                groups=layer.groups,
+def _holds_value(argument: Any) -> bool:
+    """Whether an argument, or one in a list, is computed from the image."""
+    if isinstance(argument, list | tuple):
+        return any(_holds_value(each) for each in argument)
+    return isinstance(argument, Value)
+
+
+def _name(node: fx.Node) -> str:
+    """Name of an operation, without its overload."""
+    schema = getattr(node.target, "_schema", None)
+    return str(
+        getattr(node.target, "__name__", node.target) if schema is None else schema.name
+    ).rpartition("::")[2]
+
+
+def _applied(
+    rule: Callable[..., Any], to: Assembler, node: fx.Node, args: Any, kwargs: dict[str, Any]
+) -> Any:
+    """Call a rule with the arguments of an operation by their names in ATen."""
+    schema = node.target._schema  # type: ignore[union-attr]
+    given = {
+        argument.name: value for argument, value in zip(schema.arguments, args, strict=False)
+    } | kwargs
+    defaults = {argument.name: argument.default_value for argument in schema.arguments}
+    parameters = inspect.signature(rule).parameters
+    takes_all = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    named = {}
+    for key, value in given.items():
+        own = "x" if key in ("self", "input") else key
+        if own in parameters or takes_all:
+            named[own] = value
+        elif value is not None and value != defaults[key]:
+            raise ValueError(f"{key}={value!r} is not supported")
+    return rule(to, **named)
+
+
+def _class_name(model: nn.Module) -> str:
+    while isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        model = model.module
+    return type(model).__name__
+
+
+def _tensor(model: nn.Module, x: np.ndarray) -> torch.Tensor:
+    """An input as the module takes it, in the type and on the device of its weights."""
+    like = next((t for t in model.state_dict().values() if t.is_floating_point()), torch.empty(0))
+    return torch.as_tensor(np.ascontiguousarray(x), dtype=like.dtype, device=like.device)
+
+
+def _refusal(model: nn.Module, x: np.ndarray) -> str | None:
+    """Why a module does not take an input, if it does not."""
+    try:
+        run(model, _tensor(model, x))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _batches(images: np.ndarray) -> list[np.ndarray]:
+    """Batches as the graph takes them; the last image fills up."""
+    missing = -len(images) % BATCH
+    images = np.concatenate([images, *[images[-1:]] * missing])
+    return [images[start : start + BATCH] for start in range(0, len(images), BATCH)]
+
+
+def _check(
+    model: nn.Module,
+    graph: Graph,
+    known: dict[fx.Node, Any],
+    network: Network,
+    sample: Sample,
+) -> None:
+    """Compare module, graph and network on the sample.
+
+    The module is compared with the graph in its own precision, where both round alike, and the
+    graph with the network in float64: so that neither check is in doubt where a unit with a
+    threshold turns rounding into another value.
+    """
+    together = run(model, _tensor(model, sample.inputs)).double().cpu().numpy()
+    apart = []
+    for images in _batches(sample.images):
+        inputs = sample.layout.seen(sample.coding.standardise(images))
+        x = _tensor(model, inputs)
+        logits = run(model, x)
+        traced = graph.values(x, exact=False)[graph.output]
+        if _differs(logits, traced):
+            raise ValueError(
+                "the module does not give twice what it gave once: it draws random numbers, or "
+                "depends on something else than the image; this cannot be read"
             )
-        return at
-
-    def _linear(self, module: nn.Linear, at: _Stream) -> _Stream:
-        _need(at.is_flat, "needs an nn.Flatten before it")
-        _need(
-            module.in_features == at.shape[2],
-            f"takes {module.in_features} values and gets {at.shape[2]}",
+        apart.append(logits.double().cpu().numpy())
+        values = graph.values(torch.from_numpy(np.ascontiguousarray(inputs)), exact=True)
+        compare(
+            network,
+            images,
+            [
+                (f"{place(node)}, {_name(node)}", value, values[node].numpy())
+                for node, value in known.items()
+                if isinstance(value, Value)
+            ],
+            DOUBLE,
         )
-        kernel = _array(module.weight).T
-        layer = Dense(
-            name=self._name("dense"),
-            inputs=(at.source,),
-            kernel=kernel if at.order is None else kernel[at.order],
-            bias=np.zeros(kernel.shape[1]) if module.bias is None else _array(module.bias),
+    one_by_one = np.concatenate(apart)[: len(together)]
+    # Of most images only: rounding depends on the batch, and thresholds on rounding.
+    different = np.abs(one_by_one - together).max(axis=1) > 1e-3 * np.abs(together).max()
+    if different.mean() > 0.5:
+        raise ValueError(
+            "the module gives an image other logits in another batch: it mixes the images of a "
+            "batch, which a network cannot; logits may depend on one image only"
         )
-        return replace(self._append(layer, at), order=None)
-
-    def _batch_norm(self, module: nn.BatchNorm1d | nn.BatchNorm2d, at: _Stream) -> _Stream:
-        _need(at.is_flat == isinstance(module, nn.BatchNorm1d), "is 2d before, 1d after a Flatten")
-        mean, variance = module.running_mean, module.running_var
-        if mean is None or variance is None:
-            raise ValueError("has no running statistics (track_running_stats=False)")
-        _need(
-            module.num_features == at.shape[2],
-            f"takes {module.num_features} channels and gets {at.shape[2]}",
-        )
-        n = module.num_features
-        arrays = {
-            "gamma": np.ones(n) if module.weight is None else _array(module.weight),
-            "beta": np.zeros(n) if module.bias is None else _array(module.bias),
-            "mean": _array(mean),
-            "variance": _array(variance),
-        }
-        if at.order is not None:
-            arrays = {field: array[at.order] for field, array in arrays.items()}
-        layer = BatchNorm(self._name("norm"), (at.source,), **arrays, epsilon=module.eps)
-        return self._append(layer, at)
-
-    def _avg_pool(self, module: nn.AvgPool2d, at: _Stream) -> _Stream:
-        _need(not at.is_flat, "comes after a Flatten")
-        _need(not module.ceil_mode, "ceil_mode=True is not supported")
-        _need(module.divisor_override is None, "divisor_override is not supported")
-        padding = _pair(module.padding)
-        _need(
-            module.count_include_pad or padding == (0, 0),
-            "count_include_pad=False is not supported with padding",
-        )
-        size = _pair(module.kernel_size)
-        layer = AvgPool2D(self._name("pool"), (at.source,), size, _pair(module.stride), padding)
-        return self._append(layer, at)
-
-    def _max_pool(self, module: nn.MaxPool2d, at: _Stream) -> _Stream:
-        _need(not at.is_flat, "comes after a Flatten")
-        _need(not module.ceil_mode, "ceil_mode=True is not supported")
-        _need(_pair(module.dilation) == (1, 1), f"dilation={module.dilation}, not 1")
-        layer = MaxPool2D(
-            self._name("pool"),
-            (at.source,),
-            _pair(module.kernel_size),
-            _pair(module.stride),
-            _pair(module.padding),
-        )
-        return self._append(layer, at)
-
-    def _global_pool(self, module: nn.AdaptiveAvgPool2d, at: _Stream) -> _Stream:
-        _need(not at.is_flat, "comes after a Flatten")
-        _need(
-            module.output_size in (1, (1, 1), [1, 1]),
-            f"output_size={module.output_size}, only 1 is supported",
-        )
-        return self._append(GlobalAvgPool(self._name("pool"), (at.source,)), at)
-
-    def _flatten(self, module: nn.Flatten, at: _Stream) -> _Stream:
-        _need(
-            (module.start_dim, module.end_dim) == (1, -1),
-            f"start_dim={module.start_dim}, end_dim={module.end_dim}, not 1 and -1",
-        )
-        rows, columns, channels = at.shape
-        if at.is_flat or rows == columns == 1:  # already a vector in our shapes
-            return replace(at, is_flat=True)
-        channels_first = np.arange(rows * columns * channels).reshape(channels, rows, columns)
-        order = channels_first.transpose(1, 2, 0).ravel()
-        flat = self._append(Flatten(self._name("flatten"), (at.source,)), at)
-        return replace(flat, is_flat=True, order=order)
-
-    def _pointwise(self, module: nn.Module, at: _Stream) -> _Stream:
-        if isinstance(module, nn.GELU):
-            _need(module.approximate == "none", f"approximate={module.approximate!r}, not 'none'")
-        layer = Activation(self._name("act"), (at.source,), _POINTWISE[type(module)])
-        return self._append(layer, at)
-
-    def _quantised_relu(self, module: QCFS, at: _Stream) -> _Stream:
-        step = module.step.item()
-        return self._append(QuantisedReLU(self._name("act"), (at.source,), step, module.levels), at)
-
-    def _spike(self, module: NoisySpike, at: _Stream) -> _Stream:
-        mean, sigma = module.mean.item(), module.sigma.item()
-        return self._append(Spike(self._name("act"), (at.source,), 1.0, mean, sigma), at)
 
 
-def _need(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise ValueError(otherwise)
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().double().numpy()
-
-
-def _pair(value: int | tuple[int, ...]) -> Pair:
-    """Return (rows, columns) of an option that may be a single integer."""
-    if isinstance(value, int):
-        return value, value
-    rows, columns = value
-    return int(rows), int(columns)
-
-
-def _padding(module: nn.Conv2d) -> Pair:
-    """Return the padding in numbers; 'same' is symmetric for an odd kernel only."""
-    if module.padding == "valid":
-        return 0, 0
-    if isinstance(module.padding, str):  # 'same', the only other word PyTorch accepts
-        rows, columns = _pair(module.kernel_size)
-        _need(rows % 2 == 1 and columns % 2 == 1, "padding='same' needs a kernel of odd size")
-        return rows // 2, columns // 2
-    return _pair(module.padding)
+def _differs(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return bool(((a - b).abs() > SINGLE * a.abs().max()).any())

@@ -1,4 +1,4 @@
-"""PyTorch modules for activations that PyTorch lacks; `models.pytorch.from_torch` converts them."""
+"""PyTorch modules that PyTorch lacks; `models.pytorch.from_torch` knows them."""
 
 from __future__ import annotations
 
@@ -276,6 +276,36 @@ class MeanOverSteps(nn.Module):
             Mean scores.
         """
         return x if self.n_steps == 1 else x.unflatten(0, (self.n_steps, -1)).mean(0)
+
+
+class Residual(nn.Module):
+    """Sum of two branches: body(x) + shortcut(x).
+
+    Parameters
+    ----------
+    body, shortcut : nn.Module
+        The shortcut is often an nn.Identity.
+    """
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.shortcut = shortcut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return body(x) + shortcut(x).
+
+        Parameters
+        ----------
+        x : Tensor, shape (n, C, H, W) or (n, C)
+            Input of both branches.
+
+        Returns
+        -------
+        Tensor
+            The sum; its shape is that of the branches' outputs.
+        """
+        return self.body(x) + self.shortcut(x)
 
 
 def set_steps(module: nn.Module, n_steps: int) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 from ..dyadic import power_of_two_at_least, round_to
-from ..networks.layers import Conv2D, windows
+from ..networks.layers import Conv2D, Pair, Sides, window_count, windows
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -38,10 +38,12 @@ class Projection:
         Axonal delay of each position in steps.
     source_shape, target_shape : (int, int, int)
         The maps as this kernel sees them.
-    pool, pool_stride, pool_padding : (int, int)
-        Window summed before the convolution, (1, 1), (1, 1) and (0, 0) for none.
-    stride, padding : (int, int)
+    pool, pool_stride : (int, int)
+        Window summed before the convolution, (1, 1) and (1, 1) for none.
+    stride : (int, int)
         Of the convolution.
+    pool_padding, padding : (int, int, int, int)
+        Of window and convolution: top, bottom, left, right.
     groups : int
         Of the convolution.
     is_binary : bool
@@ -55,11 +57,11 @@ class Projection:
     delays: NDArray[np.int64]
     source_shape: tuple[int, int, int]
     target_shape: tuple[int, int, int]
-    pool: tuple[int, int] = (1, 1)
-    pool_stride: tuple[int, int] = (1, 1)
-    pool_padding: tuple[int, int] = (0, 0)
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
+    pool: Pair = (1, 1)
+    pool_stride: Pair = (1, 1)
+    pool_padding: Sides = (0, 0, 0, 0)
+    stride: Pair = (1, 1)
+    padding: Sides = (0, 0, 0, 0)
     groups: int = 1
     is_binary: bool = False
 
@@ -76,9 +78,8 @@ class Projection:
     def pooled_shape(self) -> tuple[int, int, int]:
         """Shape of the source map after pooling."""
         height, width, channels = self.source_shape
-        rows = (height + 2 * self.pool_padding[0] - self.pool[0]) // self.pool_stride[0] + 1
-        columns = (width + 2 * self.pool_padding[1] - self.pool[1]) // self.pool_stride[1] + 1
-        return rows, columns, channels
+        counts = window_count((height, width), self.pool, self.pool_stride, self.pool_padding)
+        return *counts, channels
 
     def forward(self, values: Array, kernel: Array | None = None) -> Array:
         """Weighted sum that each target unit receives.
@@ -128,13 +129,11 @@ def _reach(size: int, pooled: int, projection: Projection, axis: int) -> NDArray
 
     def taps(n_pooled: int) -> NDArray[np.int64]:
         counts = np.zeros(n_pooled, dtype=np.int64)
-        n_out = (
-            n_pooled + 2 * projection.padding[axis] - projection.kernel.shape[axis]
-        ) // projection.stride[axis] + 1
-        for out in range(n_out):
-            start = out * projection.stride[axis] - projection.padding[axis]
-            stop = start + projection.kernel.shape[axis]
-            counts[max(start, 0) : min(stop, n_pooled)] += 1
+        before, after = projection.padding[2 * axis : 2 * axis + 2]
+        size, stride = projection.kernel.shape[axis], projection.stride[axis]
+        for out in range((n_pooled + before + after - size) // stride + 1):
+            start = out * stride - before
+            counts[max(start, 0) : min(start + size, n_pooled)] += 1
         return counts
 
     return _held(size, pooled, projection, axis, taps)
@@ -150,7 +149,7 @@ def _held(
     """Sum of the weights of the windows that hold each source position along one axis."""
     reach = np.zeros(size, dtype=np.int64)
     for position, weight in enumerate(weights(pooled)):
-        start = position * projection.pool_stride[axis] - projection.pool_padding[axis]
+        start = position * projection.pool_stride[axis] - projection.pool_padding[2 * axis]
         reach[max(start, 0) : min(start + projection.pool[axis], size)] += int(weight)
     return reach
 
@@ -167,8 +166,10 @@ class WindowProjection:
         Axonal delay in steps.
     source_shape, target_shape : (int, int, int)
         Maps at both ends.
-    pool, pool_stride, pool_padding : (int, int)
-        The windows; they may overlap. Padding never spikes.
+    pool, pool_stride : (int, int)
+        The windows; they may overlap.
+    pool_padding : (int, int, int, int)
+        Top, bottom, left, right. Padding never spikes.
     weight : float
         What one spike adds, in network units.
     """
@@ -178,9 +179,9 @@ class WindowProjection:
     delays: NDArray[np.int64]
     source_shape: tuple[int, int, int]
     target_shape: tuple[int, int, int]
-    pool: tuple[int, int]
-    pool_stride: tuple[int, int]
-    pool_padding: tuple[int, int] = (0, 0)
+    pool: Pair
+    pool_stride: Pair
+    pool_padding: Sides = (0, 0, 0, 0)
     weight: float = 1.0
 
     def __repr__(self) -> str:

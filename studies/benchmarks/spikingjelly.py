@@ -95,8 +95,9 @@ def to_module(network: Network):
                 n_out,
                 layer.kernel.shape[:2],
                 stride=layer.stride,
-                padding=layer.padding,
+                padding=_as_pair(layer),
                 groups=layer.groups,
+                dilation=layer.dilation,
             )
             kernel = layer.kernel.transpose(3, 2, 0, 1)
         elif isinstance(layer, Dense):
@@ -109,7 +110,7 @@ def to_module(network: Network):
             module = nn.ReLU()
         elif isinstance(layer, MaxPool2D | AvgPool2D):
             kind = nn.MaxPool2d if isinstance(layer, MaxPool2D) else nn.AvgPool2d
-            module = kind(layer.size, layer.stride, layer.padding)
+            module = kind(layer.size, layer.stride, _as_pair(layer))
         elif isinstance(layer, Flatten):
             module = nn.Flatten()
             flat = network.shapes[before][:2]
@@ -122,6 +123,14 @@ def to_module(network: Network):
         modules.append(module)
         before = layer.name
     return nn.Sequential(*modules).eval()
+
+
+def _as_pair(layer: Conv2D | MaxPool2D | AvgPool2D) -> tuple[int, int]:
+    """Rows and columns of padding, which PyTorch has the same on both sides."""
+    top, bottom, left, right = layer.padding
+    if (top, left) != (bottom, right):
+        raise ValueError(f"{layer.label}: padding {layer.padding} has no counterpart here")
+    return top, left
 
 
 def to_tensor(images: np.ndarray, coding: InputCoding):

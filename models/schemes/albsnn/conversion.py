@@ -242,7 +242,7 @@ def _before(network: Network, node: str, target: str) -> tuple[Conv2D | Dense, f
         elif isinstance(layer, GlobalAvgPool):
             divisor *= float(np.prod(network.shapes[name][:2]))
         elif isinstance(layer, AvgPool2D):
-            if layer.padding != (0, 0) and not found:
+            if any(layer.padding) and not found:
                 raise ValueError(
                     f"network {network.name!r}: {layer.label} pads after the weights, where zeros "
                     "lack the offset that a neuron has; pool without padding or before the weights"

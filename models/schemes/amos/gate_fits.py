@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...arrays import Array
-from ...networks.layers import ACTIVATIONS
+from ...networks.layers import ACTIVATIONS, PARAMETERS
 from .gate_search import GRID_POINTS, STARTS, Progress, Search, Target, loss
 from .gates import Gate, fs_gate
 
@@ -378,6 +378,11 @@ def _callable(function: str | Function) -> Function:
         return function
     if function not in ACTIVATIONS:
         raise ValueError(f"no activation {function!r}; there are {', '.join(ACTIVATIONS)}")
+    if function in PARAMETERS:
+        raise ValueError(
+            f"activation {function!r} needs the numbers {', '.join(PARAMETERS[function])}; give a "
+            "function of an array instead of a name"
+        )
     return ACTIVATIONS[function]
 
 

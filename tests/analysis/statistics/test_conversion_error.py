@@ -196,14 +196,15 @@ def test_pooling_error_of_the_golden_vector(rule, error):
 
 @pytest.mark.parametrize(
     ("size", "stride", "padding"),
-    [((2, 2), (2, 2), (0, 0)), ((3, 2), (2, 1), (1, 0)), ((3, 3), (2, 2), (1, 1))],
+    [((2, 2), (2, 2), (0,) * 4), ((3, 2), (2, 1), (1, 1, 0, 1)), ((3, 3), (2, 2), (1, 2, 0, 1))],
 )
 def test_pooling_error_by_loops(size, stride, padding):
     """Over-counts of any window geometry against a loop over windows."""
     rng = np.random.default_rng(7)
     counts = rng.integers(0, 9, (2, 6, 7, 3))
-    rows = (6 + 2 * padding[0] - size[0]) // stride[0] + 1
-    columns = (7 + 2 * padding[1] - size[1]) // stride[1] + 1
+    top, bottom, left, right = padding
+    rows = (6 + top + bottom - size[0]) // stride[0] + 1
+    columns = (7 + left + right - size[1]) // stride[1] + 1
     out = rng.integers(0, 12, (2, rows, columns, 3))
     found = pooling_error(
         PoolingOutcome(counts_in=counts, counts_out=out, size=size, stride=stride, padding=padding)
@@ -211,8 +212,8 @@ def test_pooling_error_by_loops(size, stride, padding):
     for n, i, j, c in np.ndindex(out.shape):
         inside = [
             counts[n, y, x, c]
-            for y in range(i * stride[0] - padding[0], i * stride[0] - padding[0] + size[0])
-            for x in range(j * stride[1] - padding[1], j * stride[1] - padding[1] + size[1])
+            for y in range(i * stride[0] - top, i * stride[0] - top + size[0])
+            for x in range(j * stride[1] - left, j * stride[1] - left + size[1])
             if 0 <= y < 6 and 0 <= x < 7
         ]
         assert found[n, i, j, c] == out[n, i, j, c] - max(inside)
