@@ -137,7 +137,6 @@ def _built(path: Path, function: str) -> Any:
         ) from error
     finally:
         sys.path.remove(str(path.resolve().parent))
-        del sys.modules[name]
 
 
 def _print(network: Network, sample: ImageSet | None, said: Sequence[str]) -> None:

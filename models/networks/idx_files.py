@@ -65,6 +65,8 @@ def _read(path: Path, file: BinaryIO, most_bytes: int) -> NDArray:
     if len(sizes) < 4 * n_axes:
         raise ValueError(f"{path}: cut short: its header promises {n_axes} axes")
     shape = tuple(int(size) for size in np.frombuffer(sizes, ">u4"))
+    if 0 in shape:
+        raise ValueError(f"{path}: holds nothing: its header promises the shape {shape}")
     n_bytes = math.prod(shape) * dtype.itemsize
     if n_bytes > most_bytes:
         raise ValueError(

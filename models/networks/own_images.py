@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from .dataset_files import DatasetError
 from .idx_files import read_idx
 from .image_sets import ImageSet
+from .png_files import require_whole_png
 
 MOST_BYTES = 1 << 31  # that the images of one file or folder may take; CIFAR-10 takes 184 MB
 _MOST_NAMES = 1 << 24  # bytes of class names
@@ -321,6 +322,8 @@ def _mode(picture: Any) -> str:
 
 def _pixels(file: Path, picture: Any, mode: str) -> NDArray:
     """Pixels of a picture, shape (H, W, C)."""
+    if picture.format == "PNG":
+        require_whole_png(file)
     has_alpha = picture.mode in ("LA", "RGBA", "PA") or "transparency" in picture.info
     if has_alpha and picture.convert("RGBA").getextrema()[3][0] < 255:
         raise DatasetError(f"{file}: has transparent pixels; save it without transparency")
