@@ -1,0 +1,34 @@
+"""Packages that are needed to read some files only."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+
+def needed(module: str, purpose: str) -> Any:
+    """Import a package that need not be installed.
+
+    Parameters
+    ----------
+    module : str
+        Name of the package, for Python and for pip.
+    purpose : str
+        What it is needed for.
+
+    Returns
+    -------
+    module
+        The package.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed; the message says how to install it.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{module} is needed to {purpose}; install it with: pip install {module}"
+        ) from error

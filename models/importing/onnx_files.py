@@ -1,0 +1,464 @@
+"""Graph and weights of ONNX files, and the values that an evaluator gives for them.
+
+Nothing that a file says is believed before it is checked: how many parts it has is counted before
+it is parsed, how large a tensor is before it is read, and other files are read only from the
+file's own folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .installs import needed
+
+OLDEST_OPSET = 11
+MAX_PARTS = 500_000  # messages in a file; a ResNet-152 has ten thousand
+MAX_NODES = 50_000  # after functions are put in place
+MAX_BYTES = 2**30  # of weights, and of a constant that is computed
+FLOATS = ("float32", "float64", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a graph as plain data.
+
+    Parameters
+    ----------
+    op : str
+        Operator; with its domain if it is not ONNX' own.
+    name : str
+        Its name, or that of its first output.
+    inputs, outputs : tuple of str
+        Names of values; optional ones that are left out are empty.
+    attributes : dict
+        Python values; tensors as arrays, graphs as (nodes, weights, names of outputs).
+    proto : onnx.NodeProto
+        The same, for the evaluator.
+    """
+
+    op: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: dict[str, Any]
+    proto: Any
+
+    @property
+    def place(self) -> str:
+        """For messages."""
+        return f"node {self.name} ({self.op})"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A parsed and checked ONNX model.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        All weights inside.
+    nodes : list of Node
+        In an order in which each comes after its inputs.
+    constants : dict of str to ndarray
+        Weights by name.
+    input, output : str
+        Names of the one input and output.
+    shape : tuple of int
+        Of the input, without its batch axis.
+    batch : int
+        Images that the model takes at once; 0 for any number.
+    opset : int
+        Version of ONNX' own operators.
+    """
+
+    model: Any
+    nodes: list[Node]
+    constants: dict[str, np.ndarray]
+    input: str
+    output: str
+    shape: tuple[int, ...]
+    batch: int
+    opset: int
+
+    def folded(self, node: Node, inputs: Sequence[np.ndarray | None]) -> list[np.ndarray]:
+        """Compute a node whose inputs are all known, with ONNX' reference evaluator.
+
+        Parameters
+        ----------
+        node : Node
+            Of this graph.
+        inputs : sequence of ndarray or None
+            In the node's order; None where it is left out.
+
+        Returns
+        -------
+        list of ndarray
+            Its outputs.
+
+        Raises
+        ------
+        ValueError
+            If they cannot be computed, or would be larger than `MAX_BYTES`.
+        """
+        onnx = needed("onnx", "read ONNX files")
+        known = {
+            name: np.asarray(value)
+            for name, value in zip(node.inputs, inputs, strict=True)
+            if value is not None
+        }
+        try:
+            self._check_size(onnx, node, known)
+            opsets = {"": self.opset}
+            return list(onnx.reference.ReferenceEvaluator(node.proto, opsets=opsets).run(None, known))
+        except ValueError:
+            raise
+        except Exception as error:  # whatever a damaged node makes the evaluator raise
+            raise ValueError(f"cannot be computed from constants ({_line(error)})") from error
+
+    def _check_size(self, onnx: Any, node: Node, known: Mapping[str, np.ndarray]) -> None:
+        schema = onnx.defs.get_schema(node.op, self.opset, "")
+        tensors = {name: onnx.numpy_helper.from_array(value, name) for name, value in known.items()}
+        types = {
+            name: onnx.helper.make_tensor_type_proto(tensor.data_type, list(tensor.dims))
+            for name, tensor in tensors.items()
+        }
+        made = onnx.shape_inference.infer_node_outputs(schema, node.proto, types, tensors)
+        for name, kind in made.items():
+            shape = kind.tensor_type.shape.dim
+            if not kind.tensor_type.HasField("shape") or not all(d.HasField("dim_value") for d in shape):
+                raise ValueError(f"the size of its output {name!r} cannot be told")
+            size = 8 * int(np.prod([float(d.dim_value) for d in shape]))
+            if size > MAX_BYTES:
+                raise ValueError(f"its output {name!r} takes {size} bytes, at most {MAX_BYTES} are kept")
+
+    def values(self, inputs: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Let the field's own evaluator compute values of the graph.
+
+        Parameters
+        ----------
+        inputs : ndarray, shape (n, ...)
+            As the model takes them, for any n.
+        names : sequence of str
+            Values.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (n, ...)
+            By name. By onnxruntime, where it is installed and knows the file's version, else by
+            ONNX' reference evaluator.
+        """
+        onnx = needed("onnx", "read ONNX files")
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        del model.graph.output[:]
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+        run = _runtime(model) or onnx.reference.ReferenceEvaluator(model).run
+        kind = _ELEMENTS[self._element]
+        size = self.batch or len(inputs)
+        found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        for start in range(0, len(inputs), size):
+            part = inputs[start : start + size]
+            padded = np.resize(part, (size, *part.shape[1:]))  # repeats images in the last part
+            for name, value in zip(names, run(list(names), {self.input: padded.astype(kind)}), strict=True):
+                found[name].append(np.asarray(value, dtype=np.float64)[: len(part)])
+        return {name: np.concatenate(parts) for name, parts in found.items()}
+
+    @property
+    def _element(self) -> int:
+        kind = next(i.type.tensor_type.elem_type for i in self.model.graph.input if i.name == self.input)
+        return int(kind)
+
+
+_ELEMENTS = {1: np.float32, 10: np.float16, 11: np.float64}  # numbers of ONNX' types
+
+
+def read_graph(path: Path) -> Graph:
+    """Parse an ONNX file.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.onnx`` file; data files that it names stand in its folder.
+
+    Returns
+    -------
+    Graph
+        With functions put in place.
+
+    Raises
+    ------
+    ImportError
+        If onnx is missing.
+    ValueError
+        If the file is missing, truncated, hostile, too old or takes or gives other than one
+        value; the caller adds the path.
+    """
+    onnx = needed("onnx", "read ONNX files")
+    if not path.is_file():
+        raise ValueError("no such file")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"takes {path.stat().st_size} bytes, at most {MAX_BYTES} are read")
+    content = path.read_bytes()
+    _count_parts(content, onnx.ModelProto.DESCRIPTOR)
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except Exception as error:  # protobuf's class of it differs from release to release
+        raise ValueError(
+            f"is damaged or cut short, or no ONNX file ({_line(error)}); export it again"
+        ) from error
+    if not model.graph.node:
+        raise ValueError("holds no graph, so it is no ONNX file or an empty one; export it again")
+    opset = _opset(onnx, model)
+    model = _without_functions(onnx, model)
+    constants = _constants(onnx, model, path)
+    inputs = [i for i in model.graph.input if i.name not in constants]
+    outputs = list(model.graph.output)
+    for what, values in (("inputs", inputs), ("outputs", outputs)):
+        if len(values) != 1:
+            names = ", ".join(v.name for v in values) or "none"
+            raise ValueError(f"networks have one input and one output; its {what} are {names}")
+    shape, batch = _input_shape(onnx, inputs[0])
+    return Graph(
+        model=model,
+        nodes=list(_nodes(onnx, model.graph)),
+        constants=constants,
+        input=inputs[0].name,
+        output=outputs[0].name,
+        shape=shape,
+        batch=batch,
+        opset=opset,
+    )
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def _count_parts(content: bytes, descriptor: Any) -> None:
+    """Refuse a file with more messages than any network has: parsed, each takes far more memory.
+
+    Walks through the bytes by protobuf's own rules, without keeping anything.
+    """
+    waiting = [(0, len(content), descriptor)]
+    parts = 0
+    while waiting:
+        at, end, message = waiting.pop()
+        fields = {field.number: field.message_type for field in message.fields}
+        while at < end:
+            parts += 1
+            if parts > MAX_PARTS:
+                raise ValueError(f"has more than {MAX_PARTS} parts; no network has as many")
+            key, at = _varint(content, at, end)
+            number, wire = key >> 3, key & 7
+            if wire == 0:
+                _, at = _varint(content, at, end)
+            elif wire in (1, 5):
+                at += 8 if wire == 1 else 4
+            elif wire == 2:
+                length, at = _varint(content, at, end)
+                inner = fields.get(number)
+                if inner is not None:
+                    waiting.append((at, min(at + length, end), inner))
+                at += length
+            else:
+                raise ValueError("is damaged, or no ONNX file; export it again")
+        if at > end:
+            raise ValueError("is damaged or cut short, or no ONNX file; export it again")
+
+
+def _varint(content: bytes, at: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < end and shift < 70:
+        byte = content[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+    raise ValueError("is damaged or cut short, or no ONNX file; export it again")
+
+
+def _opset(onnx: Any, model: Any) -> int:
+    opset = next((i.version for i in model.opset_import if i.domain in ("", "ai.onnx")), 0)
+    newest = onnx.defs.onnx_opset_version()
+    if not OLDEST_OPSET <= opset <= newest:
+        what = (
+            f"onnx.version_converter.convert_version raises it to {OLDEST_OPSET}"
+            if opset < OLDEST_OPSET
+            else "update the package onnx"
+        )
+        raise ValueError(f"is of opset {opset}, read are {OLDEST_OPSET} to {newest}; {what}")
+    return int(opset)
+
+
+def _without_functions(onnx: Any, model: Any) -> Any:
+    """Put the bodies of a model's own functions in place of their calls."""
+    if not model.functions:
+        return model
+    bodies = {(f.domain, f.name): f.node for f in model.functions}
+    sizes: dict[tuple[str, str], int] = {}
+
+    def size(nodes: Any, inside: tuple[Any, ...]) -> int:
+        """Nodes after the replacement; a few nested functions can stand for any number."""
+        total = 0
+        for node in nodes:
+            key = (node.domain, node.op_type)
+            if key in inside or len(inside) > 100:
+                raise ValueError(f"its function {node.op_type} calls itself")
+            if key in bodies and key not in sizes:
+                sizes[key] = size(bodies[key], (*inside, key))
+            total += sizes.get(key, 1)
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    total += size(attribute.g.node, inside)
+            if total > MAX_NODES:
+                raise ValueError(f"its functions stand for more than {MAX_NODES} nodes")
+        return total
+
+    size(model.graph.node, ())
+    return onnx.inliner.inline_local_functions(model)
+
+
+def _constants(onnx: Any, model: Any, path: Path) -> dict[str, np.ndarray]:
+    """Weights by name; those in other files are read and put into the model."""
+    if model.graph.sparse_initializer:
+        raise ValueError("holds sparse weights, which are not read; export it with dense ones")
+    left = MAX_BYTES
+    constants = {}
+    for tensor in model.graph.initializer:
+        try:
+            size, kind = _size(onnx, tensor)
+            left -= size
+            if left < 0:
+                raise ValueError(f"the weights take more than {MAX_BYTES} bytes")
+            if tensor.data_location == onnx.TensorProto.EXTERNAL:
+                raw = _external(tensor, path, size)
+                del tensor.external_data[:]
+                tensor.data_location = onnx.TensorProto.DEFAULT
+                tensor.raw_data = raw
+            constants[tensor.name] = _array(onnx, tensor)
+        except (ValueError, TypeError, OSError) as error:
+            raise ValueError(f"weight {tensor.name!r}: {_line(error)}") from error
+    return constants
+
+
+def _size(onnx: Any, tensor: Any) -> tuple[int, np.dtype[Any]]:
+    """Bytes that a tensor declares, and its type."""
+    try:
+        kind = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type))
+    except KeyError:
+        raise ValueError(f"has the unknown type {tensor.data_type}") from None
+    if kind.hasobject or kind.kind in "SU":
+        raise ValueError(f"holds {kind}, not numbers")
+    if any(n < 0 for n in tensor.dims):
+        raise ValueError(f"has the shape {tuple(tensor.dims)}")
+    size = 1
+    for n in tensor.dims:
+        size *= n
+    return size * kind.itemsize, kind
+
+
+def _array(onnx: Any, tensor: Any) -> np.ndarray:
+    """A tensor's array; its data must be as long as its shape says."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        raise ValueError("lies in another file, which only weights of the graph may")
+    _size(onnx, tensor)
+    array: np.ndarray = onnx.numpy_helper.to_array(tensor)
+    # bfloat16 and float16 are widened: NumPy computes with the one slowly, with the other not.
+    return array.astype(np.float32) if array.dtype.name in ("bfloat16", "float16") else array
+
+
+def _external(tensor: Any, path: Path, size: int) -> bytes:
+    """Read a tensor's bytes from another file in the folder of the model."""
+    about = {entry.key: entry.value for entry in tensor.external_data}
+    location = about.get("location", "")
+    folder = path.resolve().parent
+    file = folder / location
+    if not location or Path(location).is_absolute() or ".." in Path(location).parts:
+        raise ValueError(f"lies in {location!r}; data files are read from the file's folder only")
+    if not file.is_file():
+        raise ValueError(f"lies in {location}, which is missing; copy it beside the file")
+    if not file.resolve().is_relative_to(folder):
+        raise ValueError(f"lies in {location}, a link out of the file's folder, which is not read")
+    try:
+        offset, length = int(about.get("offset", 0)), int(about.get("length", size))
+    except ValueError:
+        raise ValueError("says in words, not numbers, where its data begin") from None
+    if length != size or offset < 0 or offset + size > file.stat().st_size:
+        raise ValueError(
+            f"needs {size} bytes and lies at {offset} to {offset + length} of {location}, which "
+            f"has {file.stat().st_size}; export it again"
+        )
+    with file.open("rb") as opened:
+        opened.seek(offset)
+        return opened.read(size)
+
+
+def _input_shape(onnx: Any, value: Any) -> tuple[tuple[int, ...], int]:
+    """Shape of the input without its batch axis, and the batch (0: any)."""
+    kind = value.type.tensor_type
+    if kind.elem_type not in _ELEMENTS:
+        name = onnx.TensorProto.DataType.Name(kind.elem_type).lower()
+        raise ValueError(
+            f"its input {value.name!r} is of type {name}; export the network with float inputs, "
+            "before any quantisation"
+        )
+    axes = [d.dim_value if d.HasField("dim_value") else d.dim_param or "?" for d in kind.shape.dim]
+    if len(axes) < 2 or not all(isinstance(n, int) and n > 0 for n in axes[1:]):
+        raise ValueError(
+            f"its input {value.name!r} has the shape ({', '.join(map(str, axes))}); all axes but "
+            "the first, the batch, must be fixed: export it with a fixed image size"
+        )
+    shape = tuple(int(n) for n in axes[1:])
+    return shape, axes[0] if isinstance(axes[0], int) and axes[0] > 0 else 0
+
+
+def _nodes(onnx: Any, graph: Any) -> Iterator[Node]:
+    for proto in graph.node:
+        domain = "" if proto.domain in ("", "ai.onnx") else f"{proto.domain}."
+        yield Node(
+            op=domain + proto.op_type,
+            name=proto.name or next(iter(proto.output), "without name"),
+            inputs=tuple(proto.input),
+            outputs=tuple(proto.output),
+            attributes={a.name: _attribute(onnx, a) for a in proto.attribute},
+            proto=proto,
+        )
+
+
+def _attribute(onnx: Any, attribute: Any) -> Any:
+    value = onnx.helper.get_attribute_value(attribute)
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, onnx.TensorProto):
+        return _array(onnx, value)
+    if isinstance(value, onnx.GraphProto):
+        weights = {tensor.name: _array(onnx, tensor) for tensor in value.initializer}
+        return list(_nodes(onnx, value)), weights, [output.name for output in value.output]
+    if isinstance(value, float | int) or not hasattr(value, "__iter__"):
+        return value
+    return [v.decode(errors="replace") if isinstance(v, bytes) else v for v in value]
+
+
+def _runtime(model: Any) -> Any:
+    """Evaluator of onnxruntime, or None where it is missing or does not know the file's version."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception:  # its classes are not part of its interface; it may lag behind onnx
+        return None
+    return session.run
