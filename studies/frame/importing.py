@@ -103,13 +103,23 @@ def read_file(path: Path, example: NDArray | None, **keywords: Any) -> Network:
     ImportError
         If a package is not installed; the message says which.
     """
-    if network_format(path) == "onnx":
+    if _kind(path) == "onnx":
         from ann2brian.models.importing.from_onnx import from_onnx
 
         return from_onnx(path, example, **keywords)
     from ann2brian.models.importing.from_keras import from_keras
 
     return from_keras(path, example, **keywords)
+
+
+def _kind(path: Path) -> str:
+    """Which reader reads a file, by its name."""
+    if path.suffix.lower() in _MODULES:
+        raise ValueError(
+            f"{path}: holds weights and no module; import both with: {COMMAND} FILE.py:FUNCTION "
+            f"--weights {path} --images SAMPLE.npz --out {path.stem}.safetensors"
+        )
+    return network_format(path)
 
 
 def network_path(name: str, seen: InputFlags | None) -> Path:
@@ -129,12 +139,7 @@ def network_path(name: str, seen: InputFlags | None) -> Path:
     """
     path = Path(name).expanduser()
     is_shipped = name in weight_files.trained_networks() or not path.suffix
-    if not is_shipped and path.suffix.lower() in _MODULES:
-        raise ValueError(
-            f"{path}: holds weights and no module; import both with: {COMMAND} FILE.py:FUNCTION "
-            f"--weights {path} --images SAMPLE.npz --out {path.stem}.safetensors"
-        )
-    if is_shipped or network_format(path) == "safetensors":
+    if is_shipped or _kind(path) == "safetensors":
         if seen is not None and seen.given:
             flag = next(iter(seen.given)).replace("_", "-")
             raise ValueError(f"--{flag}: {name} knows how it sees an image; leave the flag out")
