@@ -28,6 +28,8 @@ _NAMES = {
     "burst_neuron": "models.schemes.burst.neurons",
     "convert": "models.schemes",
     "fitted_gate": "models.schemes.amos.gate_fits",
+    "from_keras": "models.importing.from_keras",
+    "from_onnx": "models.importing.from_onnx",
     "from_torch": "models.pytorch.from_torch",
     "Injection": "models.spiking.inputs",
     "input_coding": "models.networks.network",
@@ -36,6 +38,7 @@ _NAMES = {
     "load_info": "models.networks.weight_files",
     "load_network": "models.networks.weight_files",
     "Network": "models.networks.network",
+    "network_format": "models.importing.formats",
     "NeuronType": "models.spiking.neuron_type",
     "pool": "models.conversion.reference",
     "pooling_neuron": "models.conversion.pooling",
@@ -56,6 +59,9 @@ if TYPE_CHECKING:
     from .models.conversion.pooling import pooling_neuron as pooling_neuron
     from .models.conversion.reference import pool as pool
     from .models.engine.simulate import simulate as simulate
+    from .models.importing.formats import network_format as network_format
+    from .models.importing.from_keras import from_keras as from_keras
+    from .models.importing.from_onnx import from_onnx as from_onnx
     from .models.networks.datasets import load as load_images  # noqa: F401
     from .models.networks.layers import ACTIVATIONS as ACTIVATIONS
     from .models.networks.network import InputCoding as InputCoding

@@ -17,6 +17,7 @@ from .assembler import Assembler, Value
 from .keras_files import KerasFile, LayerRecord
 from .resizing import resizing
 
+MAX_ENTRIES = 2**26  # of a value; images of 4096 x 4096
 MODELS = ("Sequential", "Functional", "Model")
 _NOTHING_TO_DO = (
     "InputLayer",
@@ -294,7 +295,7 @@ class KerasReader:
         n_axes = _n_axes(layer)
         if kernel.ndim != n_axes + 2 or _rank(value) != n_axes + 1:
             raise ValueError(
-                f"kernel of shape {kernel.shape} does not go over a value of shape {_shape(value)}"
+                f"kernel of shape {kernel.shape} does not go over a value of shape {value.shape}"
             )
         if n_axes == 1:
             kernel = kernel[None]
@@ -308,21 +309,20 @@ class KerasReader:
         return self._assembler.conv(
             value,
             kernel,
-            np.zeros(kernel.shape[3]) if bias is None else bias,
+            bias,
             stride,
             self._padding(
                 config.get("padding", "valid"), layer, value, kernel.shape[:2], stride, dilation
             ),
             dilation,
             groups,
-            _is_last(config),
+            channels_last=_is_last(config),
         )
 
     def _dense(self, layer: LayerRecord, value: Value) -> Value:
         names = ("kernel", "bias") if layer.config["use_bias"] else ("kernel",)
         weights = self._file.weights(layer, names)
-        kernel = weights["kernel"]
-        value = self._assembler.dense(value, kernel, weights.get("bias", np.zeros(kernel.shape[1])))
+        value = self._assembler.dense(value, weights["kernel"], weights.get("bias"))
         return self._activation(layer.config.get("activation"), value)
 
     def _batch_norm(self, layer: LayerRecord, value: Value) -> Value:
@@ -342,15 +342,13 @@ class KerasReader:
             mean,
             weights["moving_variance"],
             float(config["epsilon"]),
-            self._axis_is_last(config["axis"], value),
+            channels_last=self._axis_is_last(config["axis"], value),
         )
 
     def _normalization(self, layer: LayerRecord, value: Value) -> Value:
         config = layer.config
         if config.get("mean") is None:
-            weights = self._file.weights(
-                layer, ("mean", "variance", "count"), unread=("count",)
-            )
+            weights = self._file.weights(layer, ("mean", "variance", "count"), unread=("count",))
             mean, variance = weights["mean"], weights["variance"]
         else:
             mean, variance = (np.asarray(config[k], dtype=float) for k in ("mean", "variance"))
@@ -358,19 +356,17 @@ class KerasReader:
         mean = mean.ravel()
         scale, shift = (std, mean) if config.get("invert") else (1 / std, -mean / std)
         axis = config["axis"]
-        is_last = True if axis in (None, [], ()) else self._axis_is_last(axis, value)
+        is_last = mean.size == 1 or self._axis_is_last(axis, value)
         return self._scaled(value, scale, shift, is_last)
 
     # Layers without weights
 
     def _rescaling(self, layer: LayerRecord, value: Value) -> Value:
         scale, shift = (np.asarray(layer.config[k], dtype=float) for k in ("scale", "offset"))
-        return self._scaled(value, scale.ravel(), shift.ravel(), True)
+        return self._scaled(value, scale.ravel(), shift.ravel())
 
-    def _scaled(self, value: Value, scale: Array, shift: Array, channels_last: bool) -> Value:
-        """Scale and shift; a single number is one for all channels."""
-        scale, shift = (a if a.size > 1 else a.reshape(()) for a in (scale, shift))
-        return self._assembler.scale_shift(value, scale, shift, channels_last)
+    def _scaled(self, value: Value, scale: Any, shift: Any, channels_last: bool = True) -> Value:
+        return self._assembler.scale_shift(value, scale, shift, channels_last=channels_last)
 
     def _activation(self, function: Any, value: Value) -> Value:
         """Append an activation by its name in a config."""
@@ -391,13 +387,13 @@ class KerasReader:
         if function == "selu":
             alpha, scale = _SELU
             value = add.activation(value, "elu", (alpha,))
-            return self._scaled(value, np.array(scale), np.array(0.0), True)
+            return self._scaled(value, scale, 0.0)
         if function == "softplus":
             return add.activation(value, "softplus", (1.0,))
         if function == "leaky_relu":
-            return add.leaky_relu(value, np.array(0.2))
+            return add.leaky_relu(value, 0.2)
         if function == "hard_sigmoid" and self._file.is_keras_2:  # clip(x / 5 + 1/2, 0, 1)
-            value = self._scaled(value, np.array(0.2), np.array(0.5), True)
+            value = self._scaled(value, 0.2, 0.5)
             return add.activation(value, "clip", (0.0, 1.0))
         if function == "hard_sigmoid":  # clip(x / 6 + 1/2, 0, 1)
             return add.activation(value, "hardsigmoid")
@@ -415,7 +411,7 @@ class KerasReader:
                 "are not supported; only a slope or a largest value is"
             )
         if slope:
-            return self._assembler.leaky_relu(value, np.array(slope))
+            return self._assembler.leaky_relu(value, slope)
         if most is not None:
             return self._assembler.activation(value, "clip", (0.0, float(most)))
         return self._assembler.activation(value, "relu")
@@ -423,17 +419,14 @@ class KerasReader:
     def _leaky_relu(self, layer: LayerRecord, value: Value) -> Value:
         config = layer.config
         slope = config["negative_slope"] if "negative_slope" in config else config["alpha"]
-        return self._assembler.leaky_relu(value, np.array(float(slope)))
+        return self._assembler.leaky_relu(value, float(slope))
 
     def _prelu(self, layer: LayerRecord, value: Value) -> Value:
-        slopes = self._file.weights(layer, ("alpha",))["alpha"]
-        slope = slopes.reshape(-1, slopes.shape[-1])
-        if (slope != slope[0]).any():
-            raise ValueError(
-                "its slopes differ from place to place; share them over rows and columns "
-                "(shared_axes=[1, 2])"
-            )
-        return self._assembler.leaky_relu(value, slope[0])
+        slope = self._file.weights(layer, ("alpha",))["alpha"]
+        try:
+            return self._assembler.leaky_relu(value, slope, channels_last=True)
+        except ValueError as error:
+            raise ValueError(f"{error}; share them by shared_axes=[1, 2]") from error
 
     def _elu(self, layer: LayerRecord, value: Value) -> Value:
         return self._assembler.activation(value, "elu", (float(layer.config["alpha"]),))
@@ -447,12 +440,18 @@ class KerasReader:
 
     def _max_pool(self, layer: LayerRecord, value: Value) -> Value:
         size, stride, padding = self._pooling(layer, value)
-        return self._assembler.max_pool(value, size, stride, padding, _is_last(layer.config))
+        is_last = _is_last(layer.config)
+        return self._assembler.max_pool(value, size, stride, padding, channels_last=is_last)
 
     def _average_pool(self, layer: LayerRecord, value: Value) -> Value:
         size, stride, padding = self._pooling(layer, value)
         return self._assembler.avg_pool(
-            value, size, stride, padding, _is_last(layer.config), count_padding=False
+            value,
+            size,
+            stride,
+            padding,
+            channels_last=_is_last(layer.config),
+            count_padding=False,
         )
 
     def _pooling(self, layer: LayerRecord, value: Value) -> tuple[Any, Any, Any]:
@@ -471,7 +470,7 @@ class KerasReader:
         dilation: tuple[int, int],
     ) -> tuple[int, int, int, int]:
         """(top, bottom, left, right) of a word for it."""
-        extents = _shape(value)[:-1] if _is_last(layer.config) else _shape(value)[1:]
+        extents = value.shape[:-1] if _is_last(layer.config) else value.shape[1:]
         extents = (1, *extents) if len(extents) == 1 else extents
         widths = []
         for axis, extent in enumerate(extents):
@@ -490,20 +489,16 @@ class KerasReader:
         return top, bottom, left, right
 
     def _global_average_pool(self, layer: LayerRecord, value: Value) -> Value:
-        axes = _space(layer, value)
-        value = self._assembler.mean(value, axes)
-        return self._kept(layer, value, axes)
+        keep = bool(layer.config.get("keepdims"))
+        return self._assembler.mean(value, _space(layer, value), keep_axes=keep)
 
     def _global_max_pool(self, layer: LayerRecord, value: Value) -> Value:
         axes = _space(layer, value)
-        value = self._assembler.adaptive_max_pool(value, (1, 1), _is_last(layer.config))
-        value = self._assembler.reindexed(value, lambda x: x.squeeze(axes))
-        return self._kept(layer, value, axes)
-
-    def _kept(self, layer: LayerRecord, value: Value, axes: tuple[int, ...]) -> Value:
-        if not layer.config.get("keepdims"):
+        is_last = _is_last(layer.config)
+        value = self._assembler.adaptive_max_pool(value, (1, 1), channels_last=is_last)
+        if layer.config.get("keepdims"):
             return value
-        return self._assembler.reindexed(value, lambda x: np.expand_dims(x, axes))
+        return self._assembler.reindexed(value, lambda x: x.squeeze(axes))
 
     def _flatten(self, layer: LayerRecord, value: Value) -> Value:
         is_first = not _is_last(layer.config) and _rank(value) > 1  # Keras moves channels last
@@ -520,28 +515,36 @@ class KerasReader:
         return self._assembler.reindexed(value, lambda x: x.transpose(axes))
 
     def _repeat_vector(self, layer: LayerRecord, value: Value) -> Value:
-        times = _bounded(int(layer.config["n"]), value)
+        times = int(layer.config["n"])
+        _bounded(times, value)
         return self._assembler.reindexed(value, lambda x: np.repeat(x[None], times, axis=0))
 
     def _zero_padding(self, layer: LayerRecord, value: Value) -> Value:
-        widths = _four(layer)
-        _bounded((1 + widths[0] + widths[1]) * (1 + widths[2] + widths[3]), value)
-        return self._assembler.pad(value, widths, _is_last(layer.config))
+        return self._padded(layer, value, layer.config["padding"], 1)
 
     def _cropping(self, layer: LayerRecord, value: Value) -> Value:
-        widths = _four(layer)
-        pairs = [widths[:2], widths[2:]][-_n_axes(layer) :]
-        slices: list[Any] = [slice(None)] * _rank(value)
-        for axis, (before, after) in zip(_space(layer, value), pairs, strict=True):
-            slices[axis] = slice(before, _shape(value)[axis] - after)
-        return self._assembler.reindexed(value, lambda x: x[tuple(slices)])
+        return self._padded(layer, value, layer.config["cropping"], -1)
+
+    def _padded(self, layer: LayerRecord, value: Value, given: Any, sign: int) -> Value:
+        """Zeros around rows and columns, or less of them."""
+        if _n_axes(layer) == 1 or isinstance(given, int):
+            given = [given] * _n_axes(layer)
+        widths = [(0, 0)] * _rank(value)
+        for axis, width in zip(_space(layer, value), given, strict=True):
+            before, after = _pair(width)
+            if min(before, after) < 0:
+                raise ValueError(f"widths {given} are negative")
+            widths[axis] = (sign * before, sign * after)
+        grown = [n + max(0, sum(w)) for n, w in zip(value.shape, widths, strict=True)]
+        _bounded(float(np.prod(grown, dtype=float)) / np.prod(value.shape), value)
+        return self._assembler.pad(value, widths)
 
     def _up_sampling(self, layer: LayerRecord, value: Value) -> Value:
         config = layer.config
         size = _pair(config["size"])
         axes = _space(layer, value)
         times = size[-len(axes) :]
-        _bounded(int(np.prod(times)), value)
+        _bounded(float(np.prod(times, dtype=float)), value)
         how = config.get("interpolation", "nearest")
         if how == "nearest":
 
@@ -553,11 +556,11 @@ class KerasReader:
             return self._assembler.reindexed(value, repeated)
         if how != "bilinear":
             raise ValueError(f"interpolation={how!r} is not supported; nearest and bilinear are")
-        extents = [_shape(value)[axis] for axis in axes]
+        extents = [value.shape[axis] for axis in axes]
         rows, columns = (
             resizing(n, n * k, linear=True) for n, k in zip(extents, times, strict=True)
         )
-        return self._assembler.resample(value, rows, columns, _is_last(config))
+        return self._assembler.resample(value, rows, columns, channels_last=_is_last(config))
 
     # Several inputs
 
@@ -577,7 +580,7 @@ class KerasReader:
         found = how.get(layer.kind)
         if found is None:
             raise ValueError("is not supported with a number in this place")
-        return self._scaled(value, np.array(found[0]), np.array(found[1]), True)
+        return self._scaled(value, *found)
 
     def _add(self, _layer: LayerRecord, values: Sequence[Value]) -> Value:
         total = values[0]
@@ -593,7 +596,7 @@ class KerasReader:
 
     def _average(self, layer: LayerRecord, values: Sequence[Value]) -> Value:
         total = self._add(layer, values)
-        return self._scaled(total, np.array(1 / len(values)), np.array(0.0), True)
+        return self._scaled(total, 1 / len(values), 0.0)
 
     def _maximum(self, _layer: LayerRecord, values: Sequence[Value]) -> Value:
         # max(a, b) = a + relu(b - a)
@@ -725,19 +728,15 @@ def _is_last(config: dict[str, Any]) -> bool:
     return config.get("data_format") != "channels_first"
 
 
-def _shape(value: Value) -> tuple[int, ...]:
-    return value.shape
-
-
 def _rank(value: Value) -> int:
-    return len(_shape(value))
+    return len(value.shape)
 
 
 def _space(layer: LayerRecord, value: Value) -> tuple[int, ...]:
     """Axes of a value that are rows and columns."""
     n_axes = _n_axes(layer)
     if _rank(value) != n_axes + 1:
-        raise ValueError(f"does not go over a value of shape {_shape(value)}")
+        raise ValueError(f"does not go over a value of shape {value.shape}")
     return tuple(range(n_axes)) if _is_last(layer.config) else tuple(range(1, n_axes + 1))
 
 
@@ -754,28 +753,9 @@ def _window(layer: LayerRecord, value: Any) -> tuple[int, int]:
     return (rows, columns) if _n_axes(layer) == 2 else (1, columns)
 
 
-def _four(layer: LayerRecord) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) of what a layer pads or crops."""
-    given = layer.config["padding" if "Padding" in layer.kind else "cropping"]
-    if _n_axes(layer) == 1:
-        before, after = _pair(given)
-        widths = [0, 0, before, after]
-    else:
-        rows, columns = (given, given) if isinstance(given, int) else given
-        widths = [*_pair(rows), *_pair(columns)]
-    if min(widths) < 0:
-        raise ValueError(f"widths {widths} are negative")
-    top, bottom, left, right = widths
-    return top, bottom, left, right
-
-
-MAX_ENTRIES = 2**26  # of a value; images of 4096 x 4096
-
-
-def _bounded(times: int, value: Value) -> int:
+def _bounded(times: float, value: Value) -> None:
     """Refuse what would make a value grow beyond measure."""
-    if times < 1 or times * int(np.prod(_shape(value))) > MAX_ENTRIES:
-        raise ValueError(f"makes more than {MAX_ENTRIES} entries of shape {_shape(value)}")
-    return times
+    if times * float(np.prod(value.shape)) > MAX_ENTRIES:
+        raise ValueError(f"makes more than {MAX_ENTRIES} entries of shape {value.shape}")
 
 

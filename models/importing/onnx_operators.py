@@ -305,7 +305,7 @@ class OnnxReader:
                 name, parameters = function
                 value = self._value(base)
                 if name == "leaky_relu":
-                    return self._assembler.leaky_relu(value, np.array(parameters[0]))
+                    return self._assembler.leaky_relu(value, *parameters)
                 return self._assembler.activation(value, name, parameters)
         return None
 
@@ -478,25 +478,15 @@ class OnnxReader:
             widths[_axis(axis, rank)] = (before, after)
         fill = 0.0 if given[1] is None or not given[1].size else _number(given[1])
         mode = node.attributes.get("mode", "constant")
-        if min(min(w) for w in widths) < 0:  # crops
-            parts = tuple(
-                slice(max(-before, 0), n - max(-after, 0))
-                for (before, after), n in zip(widths, (1, *value.shape), strict=True)
-            )
-            value = self._laid_out(inputs[0], lambda x: x[parts])
-            widths = [(max(before, 0), max(after, 0)) for before, after in widths]
-        if not any(max(w) for w in widths):
-            return value
-        grown = [n + sum(w) for n, w in zip((1, *value.shape), widths, strict=True)]
+        grown = [n + max(sum(w), 0) for n, w in zip((1, *value.shape), widths, strict=True)]
         self._bound(value, float(np.prod(grown, dtype=float)) / np.prod(value.shape))
+        if any(widths[0]):
+            raise ValueError("pads the batch axis")
         if mode != "constant":
-            return self._laid_out(_Term(value=value), lambda x: np.pad(x, widths, mode=mode))
+            return self._laid_out(inputs[0], lambda x: np.pad(x, widths, mode=mode))
         if fill:
             raise ValueError(f"pads with {fill:g}, not with zeros")
-        if len(value.shape) not in (2, 3) or max(*widths[0], *widths[1]):
-            raise ValueError(f"pads {widths}, and only rows and columns of (n, C, H, W) can be")
-        (top, bottom), (left, right) = [(0, 0), *widths[2:]][-2:]
-        return self._assembler.pad(value, (top, bottom, left, right), False)
+        return self._assembler.pad(value, widths[1:])
 
     # Layers with weights
 
@@ -518,12 +508,12 @@ class OnnxReader:
         return self._assembler.conv(
             value,
             kernel.transpose(2, 3, 1, 0),
-            np.zeros(len(kernel)) if bias is None else _weights(bias, "bias"),
+            None if bias is None else _weights(bias, "bias"),
             stride,
             padding,
             dilation,
             int(node.attributes.get("group", 1)),
-            False,
+            channels_last=False,
         )
 
     def _gemm(self, node: Node, inputs: Any) -> Value:
@@ -560,8 +550,9 @@ class OnnxReader:
             raise ValueError("is in training mode; export the network in evaluation mode")
         gamma, beta, mean, variance = (_weights(x, "statistics") for x in inputs[1:5])
         epsilon = float(node.attributes.get("epsilon", 1e-5))
-        value = self._value(inputs[0])
-        return self._assembler.batch_norm(value, gamma, beta, mean, variance, epsilon, False)
+        return self._assembler.batch_norm(
+            self._value(inputs[0]), gamma, beta, mean, variance, epsilon, channels_last=False
+        )
 
     # Pooling
 
@@ -603,7 +594,9 @@ class OnnxReader:
         value = self._value(inputs[0])
         size, stride, padding = self._pooled(node, value)
         is_ceil = bool(node.attributes.get("ceil_mode"))
-        return self._assembler.max_pool(value, size, stride, padding, False, ceil_mode=is_ceil)
+        return self._assembler.max_pool(
+            value, size, stride, padding, channels_last=False, ceil_mode=is_ceil
+        )
 
     def _average_pool(self, node: Node, inputs: Any) -> Value:
         value = self._value(inputs[0])
@@ -613,23 +606,19 @@ class OnnxReader:
             size,
             stride,
             padding,
-            False,
+            channels_last=False,
             ceil_mode=bool(node.attributes.get("ceil_mode")),
             count_padding=bool(node.attributes.get("count_include_pad")),
         )
 
     def _global_average_pool(self, _node: Node, inputs: Any) -> Value:
         value = self._value(inputs[0])
-        return self._mean_over(value, tuple(range(1, len(value.shape))), keep=True)
-
-    def _mean_over(self, value: Value, axes: tuple[int, ...], keep: bool) -> Value:
-        value = self._assembler.mean(value, axes)
-        if not keep:
-            return value
-        return self._assembler.reindexed(value, lambda x: np.expand_dims(x, axes))
+        return self._assembler.mean(value, range(1, len(value.shape)), keep_axes=True)
 
     def _global_max_pool(self, _node: Node, inputs: Any) -> Value:
-        return self._assembler.adaptive_max_pool(self._value(inputs[0]), (1, 1), False)
+        return self._assembler.adaptive_max_pool(
+            self._value(inputs[0]), (1, 1), channels_last=False
+        )
 
     def _reduced(self, node: Node, inputs: Any) -> tuple[Value, tuple[int, ...], bool]:
         """Value, axes without the batch's, and whether they are kept."""
@@ -640,18 +629,18 @@ class OnnxReader:
         return value, tuple(a - 1 for a in axes), bool(node.attributes.get("keepdims", 1))
 
     def _reduce_mean(self, node: Node, inputs: Any) -> Value:
-        return self._mean_over(*self._reduced(node, inputs))
+        return self._assembler.mean(*self._reduced(node, inputs))
 
     def _reduce_sum(self, node: Node, inputs: Any) -> Value:
         value, axes, keep = self._reduced(node, inputs)
         number = int(np.prod([value.shape[axis] for axis in axes]))
-        return self._scaled(self._mean_over(value, axes, keep), number, 0.0)
+        return self._scaled(self._assembler.mean(value, axes, keep), number, 0.0)
 
     def _reduce_max(self, node: Node, inputs: Any) -> Value:
         value, axes, keep = self._reduced(node, inputs)
         if sorted(axes) != list(range(1, len(value.shape))):
             raise ValueError("is supported over all rows and columns only")
-        value = self._assembler.adaptive_max_pool(value, (1, 1), False)
+        value = self._assembler.adaptive_max_pool(value, (1, 1), channels_last=False)
         return value if keep else self._assembler.reindexed(value, lambda x: x.squeeze(axes))
 
     def _resize(self, node: Node, inputs: Any) -> Value:
@@ -693,7 +682,7 @@ class OnnxReader:
                 (1, *shape[2:])[-2:], (1, *sizes[2:])[-2:], (1.0, *scales[2:])[-2:], strict=True
             )
         )
-        return self._assembler.resample(value, rows, columns, False)
+        return self._assembler.resample(value, rows, columns, channels_last=False)
 
     # Activations
 
@@ -708,14 +697,12 @@ class OnnxReader:
         value = self._value(inputs[0])
         default = -1 if self._graph.opset >= 13 else 1
         axis = _axis(node.attributes.get("axis", default), len(value.shape) + 1)
-        if value.shape[axis - 1] != np.prod(value.shape) or axis == 0:
-            raise ValueError("does not go over the classes; it is supported at the end only")
-        return self._assembler.softmax(value)
+        if axis == 0:
+            raise ValueError("goes over the batch axis")
+        return self._assembler.softmax(value, axis - 1)
 
-    def _scaled(self, value: Value, scale: Any, shift: Any, channels_last: bool = False) -> Value:
-        return self._assembler.scale_shift(
-            value, np.asarray(scale, dtype=float), np.asarray(shift, dtype=float), channels_last
-        )
+    def _scaled(self, value: Value, scale: Any, shift: Any) -> Value:
+        return self._assembler.scale_shift(value, scale, shift, channels_last=False)
 
     def _hard_sigmoid(self, node: Node, inputs: Any) -> Value:
         alpha = float(node.attributes.get("alpha", 0.2))
@@ -748,13 +735,12 @@ class OnnxReader:
         return value
 
     def _leaky_relu(self, node: Node, inputs: Any) -> Value:
-        slope = np.array(float(node.attributes.get("alpha", 0.01)))
+        slope = float(node.attributes.get("alpha", 0.01))
         return self._assembler.leaky_relu(self._value(inputs[0]), slope)
 
     def _prelu(self, _node: Node, inputs: Any) -> Value:
         value = self._value(inputs[0])
-        slope, channels_last = self._per_channel(value, _weights(inputs[1], "slope"))
-        return self._assembler.leaky_relu(value, slope, channels_last)
+        return self._assembler.leaky_relu(value, _fitting(inputs[1], value))
 
     def _elu(self, node: Node, inputs: Any) -> Value:
         alpha = float(node.attributes.get("alpha", 1.0))
@@ -793,33 +779,11 @@ class OnnxReader:
 
     # Arithmetic
 
-    def _per_channel(self, value: Value, constant: np.ndarray) -> tuple[Array, bool]:
-        """A constant as one number, or one for each channel, and whether channels are last."""
-        constant = np.asarray(constant, dtype=np.float64)
-        if constant.size == 1:
-            return constant.reshape(()), False
-        try:
-            full = np.broadcast_to(constant, (1, *value.shape))[0]
-        except ValueError:
-            raise ValueError(
-                f"a constant of shape {constant.shape} on a value of shape {value.shape}"
-            ) from None
-        for is_last in (False, True):
-            columns = np.moveaxis(full, -1 if is_last else 0, 0)
-            columns = columns.reshape(len(columns), -1)
-            if (columns == columns[:, :1]).all():
-                return columns[:, 0], is_last
-        raise ValueError("its constant differs from place to place; one number a channel may")
-
-    def _with_constant(
-        self, inputs: Any, scaled: Callable[[Array], tuple[Any, Any]]
-    ) -> Value:
+    def _with_constant(self, inputs: Any, scaled: Callable[[Array], tuple[Any, Any]]) -> Value:
         """Scale and shift a value by a constant, which may stand first."""
         value = self._value(next(x for x in inputs if isinstance(x, _Term)))
         constant = next(x for x in inputs if not isinstance(x, _Term))
-        numbers, channels_last = self._per_channel(value, constant)
-        scale, shift = scaled(numbers)
-        return self._scaled(value, scale + 0 * numbers, shift + 0 * numbers, channels_last)
+        return self._scaled(value, *scaled(_fitting(constant, value)))
 
     def _add(self, node: Node, inputs: Any) -> Value:
         if len(inputs) == 1:
@@ -979,6 +943,19 @@ def _number(given: Any) -> float:
     if not isinstance(given, np.ndarray) or given.size != 1:
         raise ValueError("its number is not one constant")
     return float(given.reshape(()))
+
+
+def _fitting(given: Any, value: Value) -> Array:
+    """A constant of at most the value's axes with as many as it has; the batch's taken off."""
+    constant = np.asarray(given, dtype=np.float64)
+    rank = len(value.shape)
+    if constant.size == 1 and constant.ndim <= rank + 1:
+        return constant.reshape(())
+    if constant.ndim == rank + 1 and len(constant) == 1:
+        constant = constant[0]
+    if constant.ndim > rank:
+        raise ValueError(f"a constant of shape {constant.shape} on a value of shape {value.shape}")
+    return constant.reshape((1,) * (rank - constant.ndim) + constant.shape)
 
 
 def _weights(given: Any, what: str) -> Array:

@@ -1,0 +1,137 @@
+"""From a Keras file to a `Network`.
+
+``.keras`` and ``.h5`` files are read without Keras. Where Keras is installed, the network is
+compared with what Keras makes of the file, layer by layer.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..networks.network import InputCoding, Network
+from . import keras_oracle
+from .assembler import Assembler
+from .checking import compare
+from .entry import Layout, Standardisation, Transform, read_sample
+from .keras_files import opened
+from .keras_layers import KerasReader, input_shape
+def from_keras(
+    path: str | Path,
+    example: Any = None,
+    *,
+    mean: float | Sequence[float] = 0.0,
+    std: float | Sequence[float] = 1.0,
+    pixel_scale: float = 1.0,
+    maximum: float | None = None,
+    transform: Transform | None = None,
+    input: InputCoding | None = None,
+    classes: Sequence[str] | None = None,
+    name: str | None = None,
+) -> Network:
+    """Read a trained Keras model from its file.
+
+    The model sees x = (image / maximum * pixel_scale - mean) / std, channels last; layers such as
+    Rescaling and Normalization that it holds itself come after that. Nothing in the file is run.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.keras`` or ``.h5`` file that ``model.save`` wrote, of Keras 2 or 3: a Sequential or
+        Functional model with one input and one output.
+    example : ndarray, optional
+        Some raw images, (n, H, W, C), (n, H, W), (n, L, C) or (n, F), as the spiking network will
+        get them; by default random ones.
+    mean, std, pixel_scale, maximum, transform, input, classes
+        As of `from_torch`. Pixels that the model takes as they are, 0 to 255, are
+        ``pixel_scale=255``.
+    name : str, optional
+        Of the network; by default the file's name.
+
+    Returns
+    -------
+    Network
+        Layers are named by kind and position: conv1, norm1, act1, ...
+
+    Raises
+    ------
+    ImportError
+        If h5py is missing; the message says how to install it.
+    ValueError
+        If the file is missing, damaged or hostile, a layer is not supported, the images do not fit
+        the model, or the network differs from what Keras computes; the message names the file and
+        the layer.
+    """
+    path = Path(path)
+    try:
+        network, notes = _read(
+            path,
+            example,
+            Standardisation(mean, std, pixel_scale, maximum),
+            transform,
+            input,
+            classes,
+            name or path.stem,
+        )
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    for note in notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
+    return network
+
+
+def _read(
+    path: Path,
+    example: Any,
+    stated: Standardisation,
+    transform: Transform | None,
+    input: InputCoding | None,
+    classes: Sequence[str] | None,
+    name: str,
+) -> tuple[Network, list[str]]:
+    with opened(path) as file:
+        shape = input_shape(file.structure)
+        sample = read_sample(
+            example,
+            stated,
+            accepts=lambda x: None if x.shape[1:] == shape else f"it takes {shape}",
+            channels_first=False,
+            input=input,
+            transform=transform,
+            declared=_declared(shape),
+        )
+        assembler = Assembler(sample.layout.shape)
+        reader = KerasReader(file, assembler)
+        output = reader.read(sample.layout.value)
+        network = assembler.network(output, sample.coding, classes, name)
+        try:
+            theirs = keras_oracle.values(path, file.structure, sample.inputs)
+        except keras_oracle.NotCompared as why:
+            note = f"the network was not compared with what Keras computes: {why}"
+            return network, [*assembler.notes, note]
+    logits = replace(output, is_probability=False)
+    ours = {**reader.values, "": logits}
+    compare(
+        network,
+        sample.images,
+        [
+            (f"layer {layer}" if layer else "its output", ours[layer], array)
+            for layer, array in theirs.items()
+            if layer in ours
+        ],
+    )
+    return network, assembler.notes
+
+
+def _declared(shape: tuple[int, ...]) -> Layout:
+    """How the model says that it sees an image."""
+    if len(shape) == 1:
+        return Layout((1, 1, shape[0]), "(n, F)")
+    if len(shape) == 2:
+        return Layout((1, *shape), "(n, L, C)")
+    if len(shape) == 3:
+        return Layout(shape, "(n, H, W, C)")
+    raise ValueError(f"its input has the shape {shape}; images have three axes, sequences two")

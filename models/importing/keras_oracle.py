@@ -1,0 +1,135 @@
+"""What Keras itself makes of a file, where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+
+_BACKENDS = ("tensorflow", "jax", "torch")
+# Loading a model looks up classes by module and name; no others than these are looked up here.
+_MODULES = (
+    "keras",
+    "keras.layers",
+    "keras.initializers",
+    "keras.regularizers",
+    "keras.constraints",
+    "keras.src.models.functional",
+    "keras.src.models.sequential",
+    "keras.src.ops.",
+)
+
+
+class NotCompared(Exception):
+    """Keras is missing or does not load the file; the message says which."""
+
+
+def values(path: Path, structure: dict[str, Any], inputs: Array) -> dict[str, Array]:
+    """Let Keras compute the outputs of a model's layers.
+
+    Parameters
+    ----------
+    path : Path
+        A file whose layers are all known and hold no code.
+    structure : dict
+        Class name and config of the model, as the file has them.
+    inputs : ndarray, shape (n, ...)
+        As the model takes them.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (n, ...)
+        By layer, in the order of computation, of layers that are called once and are no models;
+        last, as ``""``, the logits: without the softmax of the last layer, if it has one.
+
+    Raises
+    ------
+    NotCompared
+        If Keras cannot say.
+    """
+    foreign = _foreign(structure)
+    if foreign is not None:
+        raise NotCompared(f"the file names {foreign}, which is not loaded")
+    keras = _keras()
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # whatever another version's file makes it raise
+        said = " ".join(str(error).split())[:200]
+        raise NotCompared(f"Keras {keras.__version__} does not load it ({said})") from error
+    tensors = {}
+    for layer in getattr(model, "operations", model.layers):
+        if isinstance(layer, keras.Model):
+            continue
+        try:
+            tensors[layer.name] = layer.output
+        except (AttributeError, ValueError):  # called more than once
+            continue
+    _without_softmax(keras, model)
+    tensors[""] = model.outputs[0]
+    found = keras.Model(model.inputs, list(tensors.values()))(
+        [inputs.astype(np.float32)], training=False
+    )
+    arrays = (np.asarray(keras.ops.convert_to_numpy(x), dtype=np.float64) for x in found)
+    return dict(zip(tensors, arrays, strict=True))
+
+
+def _without_softmax(keras: Any, model: Any) -> None:
+    """Make the softmax of the last layer, if it is part of it, the identity."""
+    last = model.layers[-1]
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
+    function = getattr(last, "activation", None)
+    if function in (keras.activations.softmax, keras.activations.log_softmax):
+        last.activation = keras.activations.linear
+
+
+def _foreign(part: Any) -> str | None:
+    """Name a class in a structure that is not Keras' own, if there is one."""
+    waiting = [part]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            kind, module = str(part.get("class_name", "")), str(part.get("module") or "keras")
+            is_known = module in _MODULES or module.startswith(_MODULES[-1])
+            is_tensor = kind == "__keras_tensor__"
+            if not is_known or (kind.startswith("__") and not is_tensor) or kind == "function":
+                return f"{module}.{kind}"
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+    return None
+
+
+def _keras() -> Any:
+    """Keras, with a backend that is installed, unless one was chosen."""
+    if "keras" in sys.modules:
+        return sys.modules["keras"]
+    if importlib.util.find_spec("keras") is None:
+        raise NotCompared("Keras is not installed")
+    with _backend():
+        try:
+            return importlib.import_module("keras")
+        except ImportError as error:
+            raise NotCompared(f"Keras has no backend ({error})") from error
+
+
+@contextmanager
+def _backend() -> Iterator[None]:
+    """Tell Keras while it is imported which backend to take, if nobody else has."""
+    name = next((n for n in _BACKENDS if importlib.util.find_spec(n) is not None), None)
+    if name is None or "KERAS_BACKEND" in os.environ:
+        yield
+        return
+    os.environ["KERAS_BACKEND"] = name
+    try:
+        yield
+    finally:
+        del os.environ["KERAS_BACKEND"]
