@@ -114,6 +114,8 @@ def _from_module(
     from ann2brian.models.pytorch.from_torch import from_torch
 
     module = _built(path, function)
+    if not callable(getattr(module, "state_dict", None)):
+        raise ValueError(f"{path}:{function}: returns no nn.Module but {type(module).__name__}")
     if weights is not None:
         load_weights(module, weights)
     return from_torch(module, example, **keywords)
@@ -161,6 +163,12 @@ def _print(network: Network, sample: ImageSet | None, said: Sequence[str]) -> No
     console.print_table(rows)
     for line in said:
         print(f"note: {line}")
+    largest, maximum = 0.0 if sample is None else abs(sample.images).max(), network.input.maximum
+    if sample is not None and largest <= maximum / 2:
+        print(
+            f"note: the sample images reach {largest:g} of {maximum:g}; if others do not go "
+            "beyond either, state it: --maximum"
+        )
 
 
 if __name__ == "__main__":
