@@ -33,6 +33,7 @@ from ann2brian.studies.frame.importing import (
     add_input_flags,
     noted,
     read_file,
+    shown_coding,
 )
 
 
@@ -151,6 +152,7 @@ def _print(network: Network, sample: ImageSet | None, said: Sequence[str]) -> No
     print()
     rows: list[tuple[str, object]] = [
         ("input", network.input),
+        ("the network sees", shown_coding(network.input)),
         ("parameters", f"{network.n_parameters:,}"),
         ("compared with the framework", "every layer agrees, to rounding"),
     ]

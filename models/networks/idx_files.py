@@ -81,4 +81,4 @@ def _read(path: Path, file: BinaryIO, most_bytes: int) -> NDArray:
             f"{path}: damaged or cut short: its header promises {n_bytes:,} bytes for the shape "
             f"{shape}, it has {found}"
         )
-    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    return np.frombuffer(content, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)

@@ -19,7 +19,7 @@ from typing import Any
 from ann2brian.models.importing.formats import network_format
 from ann2brian.models.networks import weight_files
 from ann2brian.models.networks.image_sets import ImageSet
-from ann2brian.models.networks.network import Network
+from ann2brian.models.networks.network import InputCoding, Network
 from ann2brian.models.places import cache_folder
 from numpy.typing import NDArray
 
@@ -112,6 +112,15 @@ def read_file(path: Path, example: NDArray | None, **keywords: Any) -> Network:
     return from_keras(path, example, **keywords)
 
 
+def shown_coding(coding: InputCoding) -> str:
+    """What a network sees of an image, in words."""
+    gain, offset = (
+        f"{array[0]:.4g}" if len(set(array)) == 1 else f"({', '.join(f'{x:.4g}' for x in array)})"
+        for array in (coding.gain, coding.offset + 0.0)  # of -0 a plain 0
+    )
+    return f"image * {gain} + {offset}"
+
+
 def _kind(path: Path) -> str:
     """Which reader reads a file, by its name."""
     if path.suffix.lower() in _MODULES:
@@ -138,7 +147,7 @@ def network_path(name: str, seen: InputFlags | None) -> Path:
         If there is no such network, or files like this are not read; the message says what to do.
     """
     path = Path(name).expanduser()
-    is_shipped = name in weight_files.trained_networks() or not path.suffix
+    is_shipped = name in weight_files.trained_networks() or not (path.suffix or path.exists())
     if is_shipped or _kind(path) == "safetensors":
         if seen is not None and seen.given:
             flag = next(iter(seen.given)).replace("_", "-")
@@ -170,15 +179,16 @@ def weight_file(path: Path, images: ImageSet, maximum: int | None, seen: InputFl
     ValueError, ImportError
         See :func:`read_file`.
     """
-    if seen is None or path.suffix == ".safetensors":
+    if seen is None or _kind(path) == "safetensors":
         return path
     keywords = {"name": path.stem} | seen.given
     if maximum is not None:
         keywords.setdefault("maximum", maximum)
     example = images.images[:_N_EXAMPLES]
     network, said = noted(lambda: read_file(path, example, **keywords))
+    print(f"{path.name}: imported; sees {shown_coding(network.input)}")
     for line in said:
-        print(f"{path.name}: {line}")
+        print(f"{path.name}: {line.removeprefix(f'{path}: ')}")
     return _cached(network, {"imported_from": path.name, HAS_NAMES: False})
 
 

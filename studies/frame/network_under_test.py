@@ -102,6 +102,7 @@ def load(
     path = weight_file(path, source.test, source.maximum, seen)
     network = weight_files.load_network(path)
     info = weight_files.load_info(path)
+    images = _taken_by(network, source.test)
     labels = source.test.labels_among(
         network.classes, any_names=any_classes or _goes_by_number(network, info, source.test)
     )
@@ -110,7 +111,7 @@ def load(
         weights=path,
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         training_seed=info.get("seed", 0),
-        images=_taken_by(network, source.test),
+        images=images,
         labels=labels,
         source=source,
     )
