@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..networks.network import Network
-from .assembler import Value
+from .values import Value
 
 SINGLE = 1e-4  # relative to a value's largest entry: rounding of a framework in float32
 DOUBLE = 1e-8  # the same in float64
@@ -56,7 +56,7 @@ def compare(
             )
         difference = float(np.abs(found - theirs).max())
         largest = float(np.abs(theirs).max())
-        if difference > tolerance * max(largest, np.finfo(np.float32).tiny):
+        if difference > tolerance * max(largest, 1e-30):
             raise ValueError(
                 f"{place}: {_layer(network, value)} differs from the framework by {difference:.3g} "
                 f"where the largest value is {largest:.3g}; all layers before agree, so this one "

@@ -17,7 +17,7 @@ import numpy as np
 from ..arrays import Array, Integers
 from ..networks.layers import INPUT, Shape
 from ..networks.network import InputCoding
-from .assembler import Value
+from .values import Value
 
 N_CHECKED = 8  # images on which an imported network is compared with its model
 LARGEST_BYTE = 255

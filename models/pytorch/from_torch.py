@@ -25,9 +25,10 @@ except ImportError as error:
         "pip install torch==2.13.0"
     ) from error
 
-from ..importing.assembler import Assembler, Value
+from ..importing.assembler import Assembler
 from ..importing.checking import DOUBLE, SINGLE, compare
 from ..importing.entry import Layout, Sample, Standardisation, Transform, read_sample
+from ..importing.values import Value
 from ..networks.network import InputCoding, Network
 from . import operations
 from .tracing import BATCH, Graph, evaluate, evaluated, in_double, place, run, trace
@@ -154,7 +155,8 @@ class _Reader:
             if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
                 raise ValueError("draws random numbers in evaluation mode too")
             return evaluate(node, self.known)
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), self.known.__getitem__)
+        args: Any = fx.node.map_arg(node.args, self.known.__getitem__)
+        kwargs: Any = fx.node.map_arg(node.kwargs, self.known.__getitem__)
         if node.target is operator.getitem:
             found = args[0][args[1]]
             if found is None:
@@ -189,9 +191,8 @@ def _holds_value(argument: Any) -> bool:
 def _name(node: fx.Node) -> str:
     """Name of an operation, without its overload."""
     schema = getattr(node.target, "_schema", None)
-    return str(
-        getattr(node.target, "__name__", node.target) if schema is None else schema.name
-    ).rpartition("::")[2]
+    name = getattr(node.target, "__name__", node.target) if schema is None else schema.name
+    return str(name).rpartition("::")[2]
 
 
 def _applied(

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..arrays import Array
-from ..importing.assembler import Assembler, Value
+from ..arrays import Array, Integers
+from ..importing.assembler import Assembler
+from ..importing.values import Value
 from .tracing import BATCH
 
 Operand = Value | torch.Tensor | float
@@ -25,17 +26,20 @@ RULES: dict[str, Rule] = {}
 
 # Operations that only move or select entries; run on the positions of the entries.
 LAYOUTS = frozenset(
-    "view _unsafe_view reshape flatten unflatten transpose permute t movedim moveaxis swapaxes "
-    "squeeze unsqueeze select slice narrow index index_select split split_with_sizes unbind chunk "
-    "tensor_split unsafe_split unsafe_chunk flip fliplr flipud roll rot90 expand repeat tile "
-    "repeat_interleave channel_shuffle native_channel_shuffle pixel_shuffle pixel_unshuffle unfold "
-    "view_as reshape_as expand_as broadcast_to take upsample_nearest1d upsample_nearest2d "
-    "reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d view_copy "
-    "permute_copy slice_copy expand_copy diagonal mT mH numpy_T".split()
+    """
+    view _unsafe_view view_copy reshape flatten unflatten squeeze unsqueeze
+    transpose permute permute_copy t movedim moveaxis swapaxes mT mH numpy_T
+    select slice slice_copy narrow index index_select diagonal unfold
+    split split_with_sizes unsafe_split unbind chunk unsafe_chunk tensor_split
+    flip fliplr flipud roll rot90 channel_shuffle native_channel_shuffle
+    pixel_shuffle pixel_unshuffle
+    expand expand_copy broadcast_to repeat tile repeat_interleave
+    upsample_nearest1d upsample_nearest2d
+    reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
+    """.split()  # noqa: SIM905
 )
 IDENTITIES = frozenset(
-    "contiguous clone detach alias lift_fresh lift_fresh_copy positive type_as real "
-    "lift detach_copy alias_copy".split()
+    "contiguous clone detach alias lift_fresh lift_fresh_copy positive lift".split()  # noqa: SIM905
 )
 # Linear on space, each axis by itself.
 SEPARABLE = frozenset({"upsample_bilinear2d", "upsample_bicubic2d", "_upsample_bilinear2d_aa"})
@@ -133,9 +137,12 @@ def relayout(to: Assembler, value: Value, operate: Callable[[torch.Tensor], Any]
     for result in [results] if isinstance(results, torch.Tensor) else results:
         if result.ndim == 0 or len(result) != BATCH or not torch.equal(result[1], result[0] + n):
             raise ValueError("mixes the images of a batch, or moves the batch axis from the front")
-        where = result[0].numpy().astype(np.int64)
-        moved.append(to.reindexed(value, lambda index, where=where: index.ravel()[where]))
+        moved.append(to.reindexed(value, _take(result[0].numpy().astype(np.int64))))
     return moved[0] if isinstance(results, torch.Tensor) else tuple(moved)
+
+
+def _take(where: Integers) -> Callable[[Integers], Integers]:
+    return lambda index: index.ravel()[where]
 
 
 def _pair(numbers: Sequence[int], n_axes: int, along_rows: int) -> tuple[int, int]:
@@ -359,7 +366,7 @@ def power(to: Assembler, x: Operand, exponent: Any = 2) -> Value:
 
 
 def _scale_shift(to: Assembler, x: Value, scale: Any, shift: Any) -> Value:
-    """x * scale + shift for constants, which PyTorch broadcasts from the last axis."""
+    """Linear function by constants, which PyTorch broadcasts from the last axis."""
     constants = []
     for constant in (scale, shift):
         full = array(constant, "factor or summand")
@@ -664,7 +671,7 @@ def prelu(to: Assembler, x: Value, weight: Any) -> Value:
 def elu(
     to: Assembler, x: Value, alpha: float = 1, scale: float = 1, input_scale: float = 1
 ) -> Value:
-    """scale * (x above 0, alpha * (exp(input_scale * x) - 1) below)."""
+    """For x above 0 scale * x, below scale * alpha * (exp(input_scale * x) - 1)."""
     if input_scale != 1:
         x = _scale_shift(to, x, input_scale, 0.0)
         alpha, scale = alpha * input_scale, scale / input_scale
