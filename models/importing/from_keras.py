@@ -18,7 +18,9 @@ from .assembler import Assembler
 from .checking import compare
 from .entry import Layout, Standardisation, Transform, read_sample
 from .keras_files import opened
-from .keras_layers import KerasReader, input_shape
+from .keras_layers import KerasReader, input_shape, is_channels_first
+
+
 def from_keras(
     path: str | Path,
     example: Any = None,
@@ -34,8 +36,8 @@ def from_keras(
 ) -> Network:
     """Read a trained Keras model from its file.
 
-    The model sees x = (image / maximum * pixel_scale - mean) / std, channels last; layers such as
-    Rescaling and Normalization that it holds itself come after that. Nothing in the file is run.
+    The model sees x = (image / maximum * pixel_scale - mean) / std, channels last unless its layers say
+    otherwise; layers such as Rescaling and Normalization that it holds come after that. Nothing in the file is run.
 
     Parameters
     ----------
@@ -94,14 +96,15 @@ def _read(
 ) -> tuple[Network, list[str]]:
     with opened(path) as file:
         shape = input_shape(file.structure)
+        is_first = is_channels_first(file.structure)
         sample = read_sample(
             example,
             stated,
             accepts=lambda x: None if x.shape[1:] == shape else f"it takes {shape}",
-            channels_first=False,
+            channels_first=is_first,
             input=input,
             transform=transform,
-            declared=_declared(shape),
+            declared=_declared(shape, is_first),
         )
         assembler = Assembler(sample.layout.shape)
         reader = KerasReader(file, assembler)
@@ -126,12 +129,13 @@ def _read(
     return network, assembler.notes
 
 
-def _declared(shape: tuple[int, ...]) -> Layout:
+def _declared(shape: tuple[int, ...], channels_first: bool) -> Layout:
     """How the model says that it sees an image."""
     if len(shape) == 1:
         return Layout((1, 1, shape[0]), "(n, F)")
-    if len(shape) == 2:
-        return Layout((1, *shape), "(n, L, C)")
-    if len(shape) == 3:
-        return Layout(shape, "(n, H, W, C)")
-    raise ValueError(f"its input has the shape {shape}; images have three axes, sequences two")
+    if len(shape) not in (2, 3):
+        raise ValueError(f"its input has the shape {shape}; images have three axes, sequences two")
+    *space, channels = (*shape[1:], shape[0]) if channels_first else shape
+    rows, columns = (1, *space)[-2:]
+    axes = {True: ("(n, C, L)", "(n, C, H, W)"), False: ("(n, L, C)", "(n, H, W, C)")}
+    return Layout((rows, columns, channels), axes[channels_first][len(shape) - 2])

@@ -12,14 +12,14 @@ def needed(module: str, purpose: str) -> Any:
     Parameters
     ----------
     module : str
-        Name of the package, for Python and for pip.
+        Name of the package, for Python and for pip, or of a module inside it.
     purpose : str
         What it is needed for.
 
     Returns
     -------
     module
-        The package.
+        What was asked for.
 
     Raises
     ------
@@ -29,6 +29,7 @@ def needed(module: str, purpose: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
         raise ImportError(
-            f"{module} is needed to {purpose}; install it with: pip install {module}"
+            f"{package} is needed to {purpose}; install it with: pip install {package}"
         ) from error

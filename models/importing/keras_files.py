@@ -23,7 +23,9 @@ from .installs import needed
 
 MAX_STRUCTURE = 2**24  # bytes of JSON; a ResNet-152 takes half a megabyte
 MAX_WEIGHTS = 2**30  # bytes
-MAX_RATIO = 100  # of declared to stored bytes: weights hardly shrink, a zip bomb does a thousandfold
+MAX_RATIO = (
+    100  # of declared to stored bytes: weights hardly shrink, a zip bomb does a thousandfold
+)
 MAX_DEPTH = 16  # of models in models
 
 

@@ -44,6 +44,7 @@ _WHY_NOT = {
         "is recurrent; only feed-forward networks are converted",
     ),
 }
+_NOT_SUPPORTED = "is not supported; docs/bring-a-network.md lists the layers that are"
 _POINTWISE = {
     "relu": "relu",
     "sigmoid": "sigmoid",
@@ -230,9 +231,7 @@ class KerasReader:
             if layer.kind == "TrueDivide":
                 return self._with_number(layer, given)
             if layer.kind not in self._rules:
-                names = ", ".join(sorted({*MODELS[:2], *self._rules, *self._merging}))
-                why = _WHY_NOT.get(layer.kind, f"is not supported; supported are {names}")
-                raise ValueError(why)
+                raise ValueError(_WHY_NOT.get(layer.kind, _NOT_SUPPORTED))
             if len(given) != 1 or not isinstance(given[0], Value):
                 raise ValueError(f"is called with {len(given)} inputs, not one")
             return self._rules[layer.kind](layer, given[0])
@@ -258,7 +257,12 @@ class KerasReader:
         # Early Keras 3 calls it depthwise_kernel in .h5 files, Keras 3 kernel; numbered: the same.
         weights = self._weights_of(layer, "depthwise_kernel")
         value = self._convolved(
-            layer, value, weights["depthwise_kernel"], weights.get("bias"), config, is_depthwise=True
+            layer,
+            value,
+            weights["depthwise_kernel"],
+            weights.get("bias"),
+            config,
+            is_depthwise=True,
         )
         return self._activation(config.get("activation"), value)
 
@@ -671,6 +675,29 @@ def input_shape(structure: dict[str, Any]) -> tuple[int, ...]:
     return tuple(int(n) for n in shape[1:])
 
 
+def is_channels_first(structure: dict[str, Any]) -> bool:
+    """Whether the first layer of a model that says so has its channels first.
+
+    Parameters
+    ----------
+    structure : dict
+        Class name and config of the model.
+
+    Returns
+    -------
+    bool
+        False if none says.
+    """
+    waiting = [structure]
+    while waiting:
+        config = waiting.pop().get("config") or {}
+        if isinstance(config, dict) and "data_format" in config:
+            return not _is_last(config)
+        layers = config if isinstance(config, list) else config.get("layers", [])
+        waiting += reversed(layers)
+    return False
+
+
 def _layers_of(structure: dict[str, Any]) -> dict[str, Any]:
     """Config of a model; that of an early Sequential is the bare list of layers."""
     config = structure["config"]
@@ -713,7 +740,9 @@ def _extra(options: dict[str, Any]) -> list[Any]:
     """What a call is told beside its inputs; nothing that matters may be among it."""
     if options.get("training"):
         raise ValueError("a layer is called with training=True; networks are read as evaluated")
-    return [v for k, v in options.items() if k not in ("training", "mask", "name") and v is not None]
+    return [
+        v for k, v in options.items() if k not in ("training", "mask", "name") and v is not None
+    ]
 
 
 def _is_reference(argument: Any) -> bool:
@@ -757,5 +786,3 @@ def _bounded(times: float, value: Value) -> None:
     """Refuse what would make a value grow beyond measure."""
     if times * float(np.prod(value.shape)) > MAX_ENTRIES:
         raise ValueError(f"makes more than {MAX_ENTRIES} entries of shape {value.shape}")
-
-

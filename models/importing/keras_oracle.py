@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +49,8 @@ def values(path: Path, structure: dict[str, Any], inputs: Array) -> dict[str, Ar
     -------
     dict of str to ndarray, shape (n, ...)
         By layer, in the order of computation, of layers that are called once and are no models;
-        last, as ``""``, the logits: without the softmax of the last layer, if it has one.
+        last, as ``""``, the logits, without the softmax of the last layer, if it has one. They
+        are left out if a softmax is itself the last layer.
 
     Raises
     ------
@@ -58,7 +60,12 @@ def values(path: Path, structure: dict[str, Any], inputs: Array) -> dict[str, Ar
     foreign = _foreign(structure)
     if foreign is not None:
         raise NotCompared(f"the file names {foreign}, which is not loaded")
-    keras = _keras()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Keras and its backend, about themselves
+        return _computed(_keras(), path, inputs)
+
+
+def _computed(keras: Any, path: Path, inputs: Array) -> dict[str, Array]:
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # whatever another version's file makes it raise
@@ -72,8 +79,8 @@ def values(path: Path, structure: dict[str, Any], inputs: Array) -> dict[str, Ar
             tensors[layer.name] = layer.output
         except (AttributeError, ValueError):  # called more than once
             continue
-    _without_softmax(keras, model)
-    tensors[""] = model.outputs[0]
+    if _has_logits(keras, model):
+        tensors[""] = model.outputs[0]
     found = keras.Model(model.inputs, list(tensors.values()))(
         [inputs.astype(np.float32)], training=False
     )
@@ -81,14 +88,15 @@ def values(path: Path, structure: dict[str, Any], inputs: Array) -> dict[str, Ar
     return dict(zip(tensors, arrays, strict=True))
 
 
-def _without_softmax(keras: Any, model: Any) -> None:
-    """Make the softmax of the last layer, if it is part of it, the identity."""
+def _has_logits(keras: Any, model: Any) -> bool:
+    """Whether the output is logits, after the softmax of the last layer is made the identity."""
     last = model.layers[-1]
     while isinstance(last, keras.Model):
         last = last.layers[-1]
     function = getattr(last, "activation", None)
     if function in (keras.activations.softmax, keras.activations.log_softmax):
         last.activation = keras.activations.linear
+    return not isinstance(last, keras.layers.Softmax)
 
 
 def _foreign(part: Any) -> str | None:

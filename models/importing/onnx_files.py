@@ -16,6 +16,7 @@ import numpy as np
 
 from .installs import needed
 
+_PURPOSE = "read ONNX files"
 OLDEST_OPSET = 11
 MAX_PARTS = 500_000  # messages in a file; a ResNet-152 has ten thousand
 MAX_NODES = 50_000  # after functions are put in place
@@ -105,7 +106,7 @@ class Graph:
         ValueError
             If they cannot be computed, or would be larger than `MAX_BYTES`.
         """
-        onnx = needed("onnx", "read ONNX files")
+        onnx = needed("onnx", _PURPOSE)
         known = {
             name: np.asarray(value)
             for name, value in zip(node.inputs, inputs, strict=True)
@@ -113,8 +114,13 @@ class Graph:
         }
         try:
             self._check_size(onnx, node, known)
-            opsets = {"": self.opset}
-            return list(onnx.reference.ReferenceEvaluator(node.proto, opsets=opsets).run(None, known))
+            named = [onnx.ValueInfoProto(name=name) for name in known]
+            made = [onnx.ValueInfoProto(name=name) for name in node.outputs if name]
+            graph = onnx.helper.make_graph([node.proto], "node", named, made)
+            opsets = [onnx.helper.make_opsetid("", self.opset)]
+            model = onnx.helper.make_model(graph, opset_imports=opsets)
+            evaluator = needed("onnx.reference", _PURPOSE).ReferenceEvaluator
+            return list(evaluator(model).run(None, known))
         except ValueError:
             raise
         except Exception as error:  # whatever a damaged node makes the evaluator raise
@@ -130,11 +136,15 @@ class Graph:
         made = onnx.shape_inference.infer_node_outputs(schema, node.proto, types, tensors)
         for name, kind in made.items():
             shape = kind.tensor_type.shape.dim
-            if not kind.tensor_type.HasField("shape") or not all(d.HasField("dim_value") for d in shape):
+            if not kind.tensor_type.HasField("shape") or not all(
+                d.HasField("dim_value") for d in shape
+            ):
                 raise ValueError(f"the size of its output {name!r} cannot be told")
             size = 8 * int(np.prod([float(d.dim_value) for d in shape]))
             if size > MAX_BYTES:
-                raise ValueError(f"its output {name!r} takes {size} bytes, at most {MAX_BYTES} are kept")
+                raise ValueError(
+                    f"its output {name!r} takes {size} bytes, at most {MAX_BYTES} are kept"
+                )
 
     def values(self, inputs: np.ndarray, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Let the field's own evaluator compute values of the graph.
@@ -152,25 +162,31 @@ class Graph:
             By name. By onnxruntime, where it is installed and knows the file's version, else by
             ONNX' reference evaluator.
         """
-        onnx = needed("onnx", "read ONNX files")
+        onnx = needed("onnx", _PURPOSE)
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
         del model.graph.output[:]
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-        run = _runtime(model) or onnx.reference.ReferenceEvaluator(model).run
+        run = _runtime(model)
+        if run is None:
+            run = needed("onnx.reference", _PURPOSE).ReferenceEvaluator(model).run
         kind = _ELEMENTS[self._element]
         size = self.batch or len(inputs)
         found: dict[str, list[np.ndarray]] = {name: [] for name in names}
         for start in range(0, len(inputs), size):
             part = inputs[start : start + size]
             padded = np.resize(part, (size, *part.shape[1:]))  # repeats images in the last part
-            for name, value in zip(names, run(list(names), {self.input: padded.astype(kind)}), strict=True):
+            for name, value in zip(
+                names, run(list(names), {self.input: padded.astype(kind)}), strict=True
+            ):
                 found[name].append(np.asarray(value, dtype=np.float64)[: len(part)])
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
     @property
     def _element(self) -> int:
-        kind = next(i.type.tensor_type.elem_type for i in self.model.graph.input if i.name == self.input)
+        kind = next(
+            i.type.tensor_type.elem_type for i in self.model.graph.input if i.name == self.input
+        )
         return int(kind)
 
 
@@ -198,7 +214,7 @@ def read_graph(path: Path) -> Graph:
         If the file is missing, truncated, hostile, too old or takes or gives other than one
         value; the caller adds the path.
     """
-    onnx = needed("onnx", "read ONNX files")
+    onnx = needed("onnx", _PURPOSE)
     if not path.is_file():
         raise ValueError("no such file")
     if path.stat().st_size > MAX_BYTES:
@@ -321,7 +337,7 @@ def _without_functions(onnx: Any, model: Any) -> Any:
         return total
 
     size(model.graph.node, ())
-    return onnx.inliner.inline_local_functions(model)
+    return needed("onnx.inliner", _PURPOSE).inline_local_functions(model)
 
 
 def _constants(onnx: Any, model: Any, path: Path) -> dict[str, np.ndarray]:

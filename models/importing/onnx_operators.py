@@ -15,7 +15,7 @@ import numpy as np
 from ..arrays import Array
 from .assembler import Assembler, Value
 from .onnx_files import Graph, Node
-from .pointwise import GRID, recognised
+from .pointwise import GRID, Function, recognised
 from .resizing import resizing
 
 MAX_ENTRIES = 2**26  # of a value; images of 4096 x 4096
@@ -64,9 +64,10 @@ _WHY_NOT = {
     ),
 }
 # Operators that work element by element: chains of them are looked at as a whole.
-_POINTWISE = ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "Clip", "Softplus", "Neg", "Erf", "Sqrt")
-_POINTWISE += ("Exp", "Abs", "Reciprocal", "Softsign", "HardSwish", "Identity", "Cast")
-_ARITHMETIC = ("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum")
+_SIMPLE = ("Relu", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Clip", "Softplus", "Elu", "Celu")
+_SIMPLE += ("Neg", "Abs", "Erf", "Sqrt", "Exp", "Log", "Reciprocal", "Identity", "Cast")
+_SIMPLE += ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Equal", "Not", "And", "Or")
+_COMPOSED = ("Add", "Sub", "Mul", "Div", "Pow", "Min", "Max", "Sum", "Where")
 
 
 @dataclass(eq=False)
@@ -224,7 +225,7 @@ class OnnxReader:
         elif self._is_pointwise(node, inputs):
             self._known[node.outputs[0]] = _Term(node, tuple(inputs))
         elif node.op not in self._rules:
-            raise ValueError(_not_supported(node.op, self._rules))
+            raise ValueError(_not_supported(node.op))
         else:
             self._keep(node, node.outputs[0], self._rules[node.op](node, inputs))
 
@@ -235,7 +236,7 @@ class OnnxReader:
 
     def _fold(self, node: Node, inputs: Sequence[Any]) -> None:
         if "." in node.op:
-            raise ValueError(_not_supported(node.op, self._rules))
+            raise ValueError(_not_supported(node.op))
         if node.op == "Constant" and isinstance(node.attributes.get("value"), np.ndarray):
             made = [node.attributes["value"]]
         else:
@@ -259,7 +260,7 @@ class OnnxReader:
     # Chains of element-by-element nodes
 
     def _is_pointwise(self, node: Node, inputs: Sequence[Any]) -> bool:
-        if node.op not in (*_POINTWISE, *_ARITHMETIC):
+        if node.op not in (*_SIMPLE, *_COMPOSED):
             return False
         return all(x is None or isinstance(x, _Term) or x.size == 1 for x in inputs)
 
@@ -279,13 +280,13 @@ class OnnxReader:
         node = term.node
         assert node is not None
         if node.op not in self._rules:
-            raise ValueError(_not_supported(node.op, self._rules))
+            raise ValueError(_not_supported(node.op))
         return self._rules[node.op](node, term.operands)
 
     def _as_activation(self, term: _Term) -> Value | None:
         """Recognise a known function of one earlier value in a chain, the longest first."""
         assert term.node is not None
-        if term.node.op not in _ARITHMETIC:
+        if term.node.op not in _COMPOSED:
             return None
         chain: list[_Term] = []  # all that the term depends on, the earliest first
         waiting: list[tuple[_Term, bool]] = [(term, False)]
@@ -302,12 +303,16 @@ class OnnxReader:
                 continue
             function = recognised(self._on_grid(term, base, {}))
             if function is not None:
-                name, parameters = function
-                value = self._value(base)
-                if name == "leaky_relu":
-                    return self._assembler.leaky_relu(value, *parameters)
-                return self._assembler.activation(value, name, parameters)
+                return self._applied(function, self._value(base))
         return None
+
+    def _applied(self, function: Function, value: Value) -> Value:
+        value = self._scaled(value, function.before, 0.0)
+        if function.name == "leaky_relu":
+            value = self._assembler.leaky_relu(value, *function.parameters)
+        else:
+            value = self._assembler.activation(value, function.name, function.parameters)
+        return self._scaled(value, function.after, 0.0)
 
     def _on_grid(self, term: _Term, base: _Term, found: dict[int, Array]) -> Array:
         """Values of a term where `base` has those of the grid."""
@@ -381,7 +386,9 @@ class OnnxReader:
         return self._laid_out(inputs[0], lambda x: np.expand_dims(x, axes or ()))
 
     def _transpose(self, node: Node, inputs: Any) -> Value:
-        axes = node.attributes.get("perm") or list(range(len(self._value(inputs[0]).shape) + 1))[::-1]
+        axes = (
+            node.attributes.get("perm") or list(range(len(self._value(inputs[0]).shape) + 1))[::-1]
+        )
         if axes[0]:
             raise ValueError(f"moves the batch axis (perm={list(axes)})")
         return self._laid_out(inputs[0], lambda x: x.transpose(axes))
@@ -474,7 +481,9 @@ class OnnxReader:
         pads = _whole(given[0], "pads")
         axes = range(rank) if given[2] is None else _whole(given[2], "axes")
         widths = [(0, 0)] * rank
-        for axis, before, after in zip(axes, pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True):
+        for axis, before, after in zip(
+            axes, pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True
+        ):
             widths[_axis(axis, rank)] = (before, after)
         fill = 0.0 if given[1] is None or not given[1].size else _number(given[1])
         mode = node.attributes.get("mode", "constant")
@@ -538,7 +547,10 @@ class OnnxReader:
             # The usual way to write a dense layer with bias.
             others = [name for name in users[0].inputs if name != node.outputs[0]]
             constant = self._known.get(others[0]) if len(others) == 1 else None
-            if isinstance(constant, np.ndarray) and constant.shape in (bias.shape, (1, *bias.shape)):
+            if isinstance(constant, np.ndarray) and constant.shape in (
+                bias.shape,
+                (1, *bias.shape),
+            ):
                 value = self._assembler.dense(value, kernel, _weights(constant, "bias").reshape(-1))
                 self._done.add(id(users[0]))
                 self._keep(users[0], users[0].outputs[0], value)
@@ -658,12 +670,20 @@ class OnnxReader:
             else:
                 scales[axis] = float(given[1].ravel()[i])
                 sizes[axis] = int(np.floor(shape[axis] * scales[axis]))
-        mode, how = options.get("mode", "nearest"), options.get("keep_aspect_ratio_policy", "stretch")
+        mode, how = (
+            options.get("mode", "nearest"),
+            options.get("keep_aspect_ratio_policy", "stretch"),
+        )
         if is_by_size:
             sizes[0] = 1
             scales[0] = 1.0
         fits = len(shape) in (3, 4) and sizes[:2] == list(shape[:2])
-        if not fits or mode not in ("nearest", "linear") or how != "stretch" or options.get("antialias"):
+        if (
+            not fits
+            or mode not in ("nearest", "linear")
+            or how != "stretch"
+            or options.get("antialias")
+        ):
             raise ValueError(
                 "is supported with mode nearest or linear over rows and columns of (n, C, H, W), "
                 "without antialias and keep_aspect_ratio_policy"
@@ -892,10 +912,10 @@ class _Place:
         raise named from error
 
 
-def _not_supported(op: str, rules: Iterable[str]) -> str:
+def _not_supported(op: str) -> str:
     if op.startswith("com.microsoft."):
         return "is onnxruntime's own; read the file as it was before onnxruntime optimised it"
-    return f"is not supported; supported are {', '.join(sorted({*rules, 'Split', 'Shape'}))}"
+    return "is not supported; docs/bring-a-network.md lists the operators that are"
 
 
 def _depends_only_on(term: _Term, base: _Term) -> bool:

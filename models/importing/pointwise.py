@@ -1,12 +1,13 @@
 """Which function a chain of element-by-element operations is, told by its values.
 
-Every exporter writes GELU, SiLU or hardswish in its own way, as sums and products of simpler
-functions. What such a chain computes on a grid tells them apart, however it is written.
+Every exporter writes GELU, SiLU, ELU or hardswish in its own way, as sums, products and cases of
+simpler functions. What such a chain computes on a grid tells them apart, however it is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import erf, expit
@@ -14,7 +15,8 @@ from scipy.special import erf, expit
 from ..arrays import Array
 
 # Both sides of every kink, the curved middle, and far out where functions have become straight.
-GRID: Array = np.concatenate([np.linspace(-9, 9, 361), [-60.0, -33.3, -17.1, 17.1, 33.3, 60.0]])
+_FAR = 60.0
+GRID: Array = np.concatenate([np.linspace(-9, 9, 361), [-_FAR, -33.3, -17.1, 17.1, 33.3, _FAR]])
 _TOLERANCE = 1e-5  # float32 chains lose about 1e-6; gelu and its tanh form differ by 5e-4
 
 _FUNCTIONS: dict[str, Callable[[Array], Array]] = {
@@ -29,7 +31,26 @@ _FUNCTIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def recognised(values: Array) -> tuple[str, tuple[float, ...]] | None:
+class Function(NamedTuple):
+    """after * f(before * x).
+
+    Parameters
+    ----------
+    name : str
+        Of f: an activation, or ``leaky_relu``.
+    parameters : tuple of float
+        Of the activation; of ``leaky_relu``, the slope.
+    before, after : float
+        Factors.
+    """
+
+    name: str
+    parameters: tuple[float, ...] = ()
+    before: float = 1.0
+    after: float = 1.0
+
+
+def recognised(values: Array) -> Function | None:
     """Name a function by its values.
 
     Parameters
@@ -39,22 +60,45 @@ def recognised(values: Array) -> tuple[str, tuple[float, ...]] | None:
 
     Returns
     -------
-    (str, tuple of float) or None
-        An activation and its parameters: one without, ``clip`` (low, high) or ``leaky_relu``
-        (slope). None if it is none of these.
+    Function or None
+        None if it is none that is known.
     """
     if not np.isfinite(values).all():
         return None
     for name, function in _FUNCTIONS.items():
         if _is_same(values, function(GRID)):
-            return name, ()
-    low, high = float(values[GRID == -60][0]), float(values[GRID == 60][0])
-    if low < high and _is_same(values, np.clip(GRID, low, high)):
-        return "clip", (low, high)
-    slope = -low / 60
-    if slope != 1 and _is_same(values, np.where(GRID > 0, GRID, slope * GRID)):
-        return "leaky_relu", (slope,)
+            return Function(name)
+    with np.errstate(all="ignore"):
+        for candidate, wanted in _families(values):
+            if np.isfinite(wanted).all() and _is_same(values, wanted):
+                return candidate
     return None
+
+
+def _families(values: Array) -> Iterator[tuple[Function, Array]]:
+    """Functions with parameters, each with those that its values at a few places ask for."""
+    x = GRID
+
+    def at(place: float) -> float:
+        return float(values[np.argmin(np.abs(x - place))])
+
+    low, high, middle = at(-_FAR), at(_FAR), at(0)
+    if low < high:
+        yield Function("clip", (low, high)), np.clip(x, low, high)
+    slope = -low / _FAR
+    if slope != 1:
+        yield Function("leaky_relu", (slope,)), np.where(x > 0, x, slope * x)
+    if low < 0:  # scale * x above 0, low * (1 - exp(x / width)) below
+        scale, width = high / _FAR, -1 / np.log(1 - at(-1) / low)
+        below = low * (1 - np.exp(np.minimum(x, 0) / width))
+        elu = Function("elu", (-low / (scale * width),), 1 / width, scale * width)
+        yield elu, np.where(x > 0, scale * x, below)
+    if middle > 0:
+        beta = np.log(2) / middle
+        yield Function("softplus", (beta,)), np.logaddexp(0, beta * x) / beta
+    if 0 < at(1) < 1:  # x * sigmoid(beta * x)
+        beta = float(np.log(at(1) / (1 - at(1))))
+        yield Function("silu", (), beta, 1 / beta), x * expit(beta * x)
 
 
 def _is_same(values: Array, wanted: Array) -> bool:
