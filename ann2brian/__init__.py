@@ -42,6 +42,7 @@ _NAMES = {
     "NeuronType": "models.spiking.neuron_type",
     "pool": "models.conversion.reference",
     "pooling_neuron": "models.conversion.pooling",
+    "read_images": "models.networks.own_images:read",
     "Recording": "models.spiking.recording",
     "reference": "models.schemes",
     "relu_gate": "models.schemes.amos.gates",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from .models.networks.network import Network as Network
     from .models.networks.network import accuracy as accuracy
     from .models.networks.network import input_coding as input_coding
+    from .models.networks.own_images import read as read_images  # noqa: F401
     from .models.networks.weight_files import load_info as load_info
     from .models.networks.weight_files import load_network as load_network
     from .models.networks.weight_files import save_network as save_network

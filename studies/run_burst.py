@@ -5,6 +5,7 @@ conversion of the same weights, and writes a result folder with tables, spike tr
 
     python studies/run_burst.py                       # the digits inside scikit-learn
     python studies/run_burst.py --dataset fashion-mnist --pipelined --jobs 2
+    python studies/run_burst.py --network net.onnx --images test.npz --calibration-images train.npz
     python studies/run_burst.py --gamma 1 2 3 5 --normalisation percentile --percentile 99
     python studies/run_burst.py --dataset fashion-mnist --study --steps 64 --pipelined --jobs 2
 """

@@ -236,7 +236,7 @@ def _class_name(model: nn.Module) -> str:
 def _tensor(model: nn.Module, x: np.ndarray) -> torch.Tensor:
     """An input as the module takes it, in the type and on the device of its weights."""
     like = next((t for t in model.state_dict().values() if t.is_floating_point()), torch.empty(0))
-    return torch.as_tensor(np.ascontiguousarray(x), dtype=like.dtype, device=like.device)
+    return torch.as_tensor(np.array(x, order="C"), dtype=like.dtype, device=like.device)
 
 
 def _refusal(model: nn.Module, x: np.ndarray) -> str | None:
@@ -281,7 +281,7 @@ def _check(
                 "depends on something else than the image; this cannot be read"
             )
         apart.append(logits.double().cpu().numpy())
-        values = graph.values(torch.from_numpy(np.ascontiguousarray(inputs)), exact=True)
+        values = graph.values(torch.from_numpy(np.array(inputs, order="C")), exact=True)
         compare(
             network,
             images,

@@ -67,7 +67,6 @@ STUDY = Study(
     add_flags=add_flags,
     default_network=default_network,
     sweeps=("neurons_per_gate",),
-    unused=("input_neurons",),  # images have pixels
     conditions=conditions,
     label=label,
     records_all=20_000_000,

@@ -43,6 +43,11 @@ class Case:
         """Network, seed and condition in one line."""
         return f"{self.subject.network.name}, seed {self.subject.training_seed}, {self.label}"
 
+    @property
+    def reads_calibration(self) -> bool:
+        """Whether its scheme reads training images."""
+        return scheme_of(self.options).reads_calibration
+
     @cached_property
     def conversion(self) -> Any:
         """The network converted by the scheme of the options."""

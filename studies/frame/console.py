@@ -30,7 +30,7 @@ def refusals() -> Iterator[None]:
     sys.unraisablehook = partial(_repeat_interrupt, hook)
     try:
         yield
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError, OSError, ImportError) as error:
         raise Refused(error) from error
     except KeyboardInterrupt:
         print("\nstopped; the same command continues where it can", file=sys.stderr)

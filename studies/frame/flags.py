@@ -11,6 +11,7 @@ from typing import Any
 
 from ann2brian.models.conversion.as_trained import as_trained
 from ann2brian.models.conversion.options import Option, Options, options_of
+from ann2brian.models.networks.datasets import DATASETS
 from ann2brian.models.networks.network import Network
 from ann2brian.models.places import RESULTS
 
@@ -32,6 +33,32 @@ def positive(text: str, smallest: int = 1) -> int:
 def natural(text: str) -> int:
     """Whole number of at least 0, for argparse."""
     return positive(text, smallest=0)
+
+
+def images_asked(text: str) -> int | Path:
+    """Number of images or a file with images, for argparse; a file named 5 is ``./5``."""
+    return positive(text) if text.lstrip("+-").isdecimal() else Path(text).expanduser()
+
+
+class TakeImages(argparse.Action):
+    """``--images``: a number, a file or folder, or both, as `images` and `own_images`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Tell the two apart by their types."""
+        numbers = [value for value in values if isinstance(value, int)]
+        paths = [value for value in values if isinstance(value, Path)]
+        if len(numbers) > 1 or len(paths) > 1:
+            raise argparse.ArgumentError(
+                self, "takes a number of images, a file or folder with images, or one of each"
+            )
+        namespace.images = numbers[0] if numbers else None
+        namespace.own_images = paths[0] if paths else None
 
 
 def add_result_flags(flags: argparse._ActionsContainer) -> None:
@@ -59,14 +86,22 @@ def add_subject_flags(
 ) -> None:
     """Flags that choose networks and images; `networks` names each data set's default network."""
     first = next(iter(networks))
+    flags.set_defaults(own_images=None, calibration_images=None)
     flags.add_argument(
-        "--dataset", choices=tuple(networks), default=first, help=f"test images (default: {first})"
+        "--dataset",
+        choices=tuple(DATASETS),
+        help=f"data set with the test images (default: {first}); own ones: --images",
     )
     flags.add_argument(
         "--network",
         nargs="+" if takes_several else None,
-        help="a shipped network, or a .safetensors file (default: by data set)"
-        + ("; several are compared" if takes_several else ""),
+        help="a shipped network, a .safetensors file, or an .onnx, .keras or .h5 file, which is "
+        "imported (default: by data set)" + ("; several are compared" if takes_several else ""),
+    )
+    flags.add_argument(
+        "--any-classes",
+        action="store_true",
+        help="take labels by number where the classes of network and images have other names",
     )
     if reads_calibration:
         flags.add_argument(
@@ -75,12 +110,25 @@ def add_subject_flags(
             default=CALIBRATION,
             help=f"training images from which ranges are read (default: {CALIBRATION})",
         )
+        flags.add_argument(
+            "--calibration-images",
+            type=Path,
+            help="file or folder with these training images (default: those of the data set)",
+        )
 
 
 def add_run_flags(flags: argparse.ArgumentParser, n_spikes: int) -> None:
     """Flags of the simulation; `n_spikes` images have their spike trains analysed by default."""
     run = flags.add_argument_group("simulation")
-    run.add_argument("--images", type=positive, help="test images to present (default: all)")
+    run.add_argument(
+        "--images",
+        type=images_asked,
+        nargs="+",
+        action=TakeImages,
+        metavar="N|FILE",
+        help="test images to present: how many (default: all), or own ones: an .npz with images "
+        "and labels, an IDX file, a folder of class folders; or both",
+    )
     run.add_argument(
         "--batch", type=positive, help="images side by side (default: what fits the cache)"
     )

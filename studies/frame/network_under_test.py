@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ann2brian.models.networks import datasets, weight_files
+from ann2brian.models.networks import weight_files
+from ann2brian.models.networks.image_sets import ImageSet, is_numbered
 from ann2brian.models.networks.network import Network
+from ann2brian.studies.frame.importing import HAS_NAMES, InputFlags, weight_file
+from ann2brian.studies.frame.study_images import StudyImages
 from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Subject:
-    """A trained network and the images of one data set.
+    """A trained network and the images of a study, as the network takes them.
 
     Parameters
     ----------
@@ -29,33 +32,21 @@ class Subject:
         Of this file.
     training_seed : int
         Seed that it was trained with.
-    dataset : str
-        Name of the data set.
-    data : Path or None
-        Folder with the data sets.
     images : ndarray, shape (n, H, W, C)
         Test images.
     labels : ndarray of int, shape (n,)
-        Their classes.
-    is_whole : bool
-        Whether `images` is the whole test split.
-    n_calibration : int
-        Training images for calibration.
-    seed : int
-        Of their choice.
+        Their classes, as the network numbers them.
+    source : StudyImages
+        Where they come from.
     """
 
     network: Network
     weights: Path
     weights_sha256: str
     training_seed: int
-    dataset: str
-    data: Path | None
     images: NDArray
     labels: NDArray
-    is_whole: bool
-    n_calibration: int
-    seed: int
+    source: StudyImages
 
     @property
     def setting(self) -> str:
@@ -79,9 +70,7 @@ class Subject:
     @cached_property
     def calibration(self) -> NDArray:
         """Training images, shape (m, H, W, C); loaded where a scheme reads them, and only there."""
-        training, _ = datasets.load(self.dataset, "train", self.data)
-        chosen = np.random.default_rng(self.seed).permutation(len(training))
-        return training[chosen[: self.n_calibration]]
+        return _taken_by(self.network, self.source.calibration)
 
 
 def setting_of(name: str) -> str:
@@ -90,57 +79,57 @@ def setting_of(name: str) -> str:
 
 
 def load(
-    name: str,
-    dataset: str,
-    *,
-    n_images: int | None,
-    n_calibration: int,
-    seed: int,
-    data: Path | None,
+    path: Path, source: StudyImages, *, any_classes: bool = False, seen: InputFlags | None = None
 ) -> Subject:
-    """Load a network and its test images.
+    """Load a network and bring the test images to what it takes.
 
     Parameters
     ----------
-    name : str
-        Of a shipped network, or path of a ``.safetensors`` file.
-    dataset : str
-        Name of the data set.
-    n_images : int or None
-        The first so many test images; None for all.
-    n_calibration, seed : int
-        Training images and their choice, see :class:`Subject`.
-    data : Path or None
-        Folder with the data sets.
+    path : Path
+        A weight file, or an ``.onnx``, ``.keras`` or ``.h5`` file, which is imported.
+    source : StudyImages
+        Of the study.
+    any_classes : bool
+        Whether labels go by number, whatever the names of the classes are.
+    seen : InputFlags, optional
+        How an imported network sees an image; None where a study has no flags for it.
 
     Raises
     ------
     ValueError
-        If network and images do not fit or there are too few images; the message names them.
+        If network and images do not fit; the message names both.
     """
-    path = Path(name) if name.endswith(".safetensors") else weight_files.trained(name)
+    path = weight_file(path, source.test, source.maximum, seen)
     network = weight_files.load_network(path)
-    images, labels = datasets.load(dataset, "test", data)
-    if images.shape[1:] != network.input.shape:
-        raise ValueError(
-            f"{path.name} takes images of shape {network.input.shape}, {dataset} has "
-            f"{images.shape[1:]}; choose another --dataset or --network"
-        )
-    if n_images is not None and n_images > len(images):
-        raise ValueError(f"--images {n_images}: {dataset} has {len(images)}")
+    info = weight_files.load_info(path)
+    images = _taken_by(network, source.test)
+    labels = source.test.labels_among(
+        network.classes, any_names=any_classes or _goes_by_number(network, info, source.test)
+    )
     return Subject(
         network=network,
         weights=path,
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        training_seed=weight_files.load_info(path).get("seed", 0),
-        dataset=dataset,
-        data=data,
-        images=images[:n_images],
-        labels=labels[:n_images],
-        is_whole=n_images in (None, len(images)),
-        n_calibration=n_calibration,
-        seed=seed,
+        training_seed=info.get("seed", 0),
+        images=images,
+        labels=labels,
+        source=source,
     )
+
+
+def _goes_by_number(network: Network, info: dict[str, Any], images: ImageSet) -> bool:
+    """Whether an import made up the names of the classes, and there are as many."""
+    is_made_up = is_numbered(network.classes) and info.get(HAS_NAMES) is False
+    return is_made_up and images.classes is not None and len(images.classes) == len(network.classes)
+
+
+def _taken_by(network: Network, images: ImageSet) -> NDArray:
+    """Images in the shape and range of a network."""
+    try:
+        return network.check_images(images.shaped(network.input.shape))
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if images.name in text else f"{images.name}: {text}") from None
 
 
 def shown_of(subjects: Sequence[Subject], setting: str) -> Subject:

@@ -19,7 +19,13 @@ from ann2brian.studies.frame.flags import CALIBRATION, place_of
 from ann2brian.studies.frame.result_folder import complete_results
 
 PUBLISHED = ROOT / "studies" / "published"
-PLAIN = {"quick": False, "is_whole_test_split": True, "seed": 1, "calibration": CALIBRATION}
+PLAIN = {
+    "quick": False,
+    "is_whole_test_split": True,
+    "seed": 1,
+    "calibration": CALIBRATION,
+    "own_calibration": False,
+}
 
 Tables = dict[str, pd.DataFrame]
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ann2brian.models.conversion.options import options_of
 from ann2brian.models.conversion.scheme import Scheme
-from ann2brian.studies.frame import console, flags, measures
+from ann2brian.studies.frame import console, flags, importing, measures, study_images
 from ann2brian.studies.frame.conditions import Case, require_distinct
 from ann2brian.studies.frame.figures import Draw, make_figures
 from ann2brian.studies.frame.measures import Run
@@ -133,6 +134,12 @@ class Study:
         """Of the scheme, and of the folder with its results."""
         return self.scheme.name
 
+    @property
+    def imports(self) -> bool:
+        """Whether ``--network`` takes files of other frameworks."""
+        options = options_of(self.scheme.options)
+        return importing.takes_input_flags([flags.place_of(option) for option in options])
+
     def parser(self, about: str | None = None) -> argparse.ArgumentParser:
         """Flags: what every study has, and one for each option of the scheme."""
         parser = argparse.ArgumentParser(
@@ -147,6 +154,10 @@ class Study:
         if self.comparisons:
             parser.add_argument("--study", action="store_true", help=self.comparisons)
         self.add_flags(parser)
+        if self.imports:
+            importing.add_input_flags(
+                parser.add_argument_group("how an imported network sees an image")
+            )
         flags.add_option_flags(
             parser,
             self.scheme.options,
@@ -198,6 +209,8 @@ def _run(study: Study, arguments: Arguments) -> Path:
     require_distinct(cases)
     for case in cases:
         _ = case.conversion  # what cannot be converted is refused before anything runs
+    if study.scheme.reads_calibration:  # as many as there are, in tables and configuration
+        arguments.calibration = len(subjects[0].source.calibration.images)
     config = _configuration(study, arguments, cases)
     conditions = f"{len(cases)} condition{'s' if len(cases) > 1 else ''}"
     print(f"{len(subjects[0].images)} test images, {conditions}")
@@ -223,22 +236,52 @@ def _run(study: Study, arguments: Arguments) -> Path:
 
 
 def _subjects(study: Study, arguments: Arguments) -> list[Subject]:
-    """Every network that ``--network`` names, in its order."""
+    """Every network that ``--network`` names, in its order, and the images for all of them."""
+    names = _networks(study, arguments)
+    seen = importing.InputFlags.of(arguments) if study.imports else None
+    paths = [importing.network_path(name, seen) for name in names]  # before anything is loaded
+    needs_own = study.scheme.reads_calibration and arguments.own_images
+    if needs_own and arguments.calibration_images is None:
+        raise ValueError(
+            f"--images {arguments.own_images}: ranges are read from training images; name them "
+            "with --calibration-images"
+        )
+    source = study_images.load(
+        arguments.dataset,
+        own=arguments.own_images,
+        n_images=arguments.images,
+        has_fewer=arguments.quick,
+        own_calibration=arguments.calibration_images,
+        n_calibration=flags.n_calibration(arguments),
+        seed=arguments.seed,
+        data=arguments.data,
+    )
+    arguments.dataset = source.name  # as it is, in tables and configuration
+    return [load(path, source, any_classes=arguments.any_classes, seen=seen) for path in paths]
+
+
+def _networks(study: Study, arguments: Arguments) -> list[str]:
+    """Names of the networks, by data set if none was named; sets the data set."""
+    if arguments.own_images and arguments.dataset:
+        raise ValueError(
+            f"--dataset {arguments.dataset}: --images names other images; leave one of them out"
+        )
     names = arguments.network
+    if names is None and arguments.own_images:
+        raise ValueError(f"--images {arguments.own_images}: name a network for them: --network")
+    arguments.dataset = arguments.dataset or next(iter(study.networks))
+    if names is None and arguments.dataset not in study.networks:
+        raise ValueError(
+            f"--dataset {arguments.dataset}: no {study.name} network is shipped for it; name one "
+            f"with --network (shipped for {', '.join(study.networks)})"
+        )
     if names is None:
         of = study.default_network
         names = study.networks[arguments.dataset] if of is None else of(arguments)
-    return [
-        load(
-            name,
-            arguments.dataset,
-            n_images=arguments.images,
-            n_calibration=flags.n_calibration(arguments),
-            seed=arguments.seed,
-            data=arguments.data,
-        )
-        for name in (names if isinstance(names, list) else [names])
-    ]
+    return names if isinstance(names, list) else [names]
+
+
+NOT_IN_CONFIGURATION = ("out", "data", "network", "own_images", "calibration_images")  # by content
 
 
 def _configuration(study: Study, arguments: Arguments, cases: Sequence[Case]) -> dict[str, Any]:
@@ -247,11 +290,15 @@ def _configuration(study: Study, arguments: Arguments, cases: Sequence[Case]) ->
     config = {
         "scheme": study.name,
         "weights_sha256": [case.subject.weights_sha256 for case in cases],
-        **{k: v for k, v in vars(arguments).items() if k not in ("out", "data", "network")},
+        **{k: v for k, v in vars(arguments).items() if k not in NOT_IN_CONFIGURATION},
         "images": len(first.images),
-        "is_whole_test_split": first.is_whole,
+        "images_sha256": first.source.sha256,
+        "is_whole_test_split": first.source.is_whole,
         "conditions": [case.keys | asdict(case.options) for case in cases],
     }
+    if any(case.reads_calibration for case in cases):
+        config["calibration_sha256"] = first.source.calibration_sha256
+        config["own_calibration"] = first.source.own_calibration is not None
     if not study.compares_networks:
         config |= {"network": first.network.name, "weights_sha256": first.weights_sha256}
     return config

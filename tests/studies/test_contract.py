@@ -236,6 +236,23 @@ def test_network_by_file_is_the_same_result(study, result, tmp_path):
     assert_same_numbers(other, result)
 
 
+def test_own_images_are_as_those_of_a_data_set(study, result, tmp_path):
+    """The digits as a file of one's own against the data set: all numbers, and the hash of both."""
+    for split in ("train", "test"):
+        images, labels = datasets.load("digits", split)
+        np.savez(tmp_path / f"{split}.npz", images=images[..., 0], labels=labels)
+    flags = ["--images", tmp_path / "test.npz", N_IMAGES, "--network", study.networks["digits"]]
+    if study.scheme.reads_calibration:
+        flags += ["--calibration-images", tmp_path / "train.npz"]
+    other = quick_run(study, tmp_path / "out", *flags)
+    assert other.name.startswith(f"test.npz-{study.networks['digits']}")
+    assert set(table(other, "metrics")["dataset"]) == {"test.npz"}
+    assert_same_numbers(other, result, ["dataset"])
+    config = json.loads((other / "config.json").read_text())
+    assert not config["is_whole_test_split"] and len(config["images_sha256"]) == 64
+    assert ("calibration_sha256" in config) == study.scheme.reads_calibration
+
+
 def test_calibration_images_are_loaded_only_where_they_are_read(study, tmp_path, monkeypatch):
     """Splits of the data set that a run asks for, and whether there is the flag."""
     load, splits = datasets.load, []
@@ -249,7 +266,8 @@ def test_calibration_images_are_loaded_only_where_they_are_read(study, tmp_path,
     quick_run(study, tmp_path, *one_image)
     assert set(splits) == {"test"} | ({"train"} if study.scheme.reads_calibration else set())
     flags = {flag for action in study.parser()._actions for flag in action.option_strings}
-    assert ("--calibration" in flags) == study.scheme.reads_calibration
+    for flag in ("--calibration", "--calibration-images"):
+        assert (flag in flags) == study.scheme.reads_calibration
 
 
 def test_every_flag_names_another_result(study, tmp_path, monkeypatch):
@@ -272,6 +290,7 @@ def test_every_flag_names_another_result(study, tmp_path, monkeypatch):
     changes = [(), ("--pipelined",), ("--batch", 1), ("--jobs", 2), ("--target", "cython")]
     changes += [("--seed", 2), ("--images", 3), ("--spikes", 1)]
     changes += [("--calibration", 50)] if study.scheme.reads_calibration else []
+    changes += [("--any-classes",)]
     changes += [("--study",)] if study.comparisons else []
     changes += [("--baseline-steps", 0)] if study.name == "burst" else []
     changes += [(f"--{o.flag}", *other_value(o)) for o in declared(study)]
@@ -348,7 +367,7 @@ def test_options_out_of_range_are_refused_by_flag(study, tmp_path, capsys):
         (["--jobs", "-1"], "--jobs: '-1' is not a whole number of at least 1"),
         (["--seed", "-1"], "--seed: '-1' is not a whole number of at least 0"),
         (["--target", "cuda"], "--target: invalid choice: 'cuda'"),
-        (["--dataset", "mnist"], "--dataset: invalid choice: 'mnist'"),
+        (["--dataset", "imagenet"], "--dataset: invalid choice: 'imagenet'"),
         (["--network", "resnet"], "no trained network 'resnet'"),
         (["--network", "no.safetensors"], "no.safetensors: no such weight file"),
         (["--network", "fashion-relu"], "(28, 28, 1), digits has (8, 8, 1)"),

@@ -1,6 +1,9 @@
 """Data folders laid out like CIFAR-10, with few random images."""
 
+from dataclasses import replace
+
 import numpy as np
+from ann2brian.models.networks import datasets
 
 FOLDER = "cifar-10-batches-bin"
 FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
@@ -21,3 +24,11 @@ def write(data, n_images, seed=5):
         (data / FOLDER / file).write_bytes(b"".join(records))
         found[file] = np.stack([red, green, blue], axis=-1), labels
     return found
+
+
+def shrink(monkeypatch, n_images):
+    """Let every file of CIFAR-10 have so many images."""
+    known = datasets.DATASETS["cifar-10"]
+    files = {split: dict.fromkeys(own, n_images) for split, own in known.source.files.items()}
+    changed = replace(known, source=replace(known.source, files=files))
+    monkeypatch.setitem(datasets.DATASETS, "cifar-10", changed)

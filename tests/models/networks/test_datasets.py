@@ -4,12 +4,14 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ann2brian.models.networks import datasets
+from ann2brian.models.networks import dataset_files, datasets
 from ann2brian.models.networks.datasets import DatasetError, classes, describe, load
 from sklearn.datasets import load_digits
 
@@ -98,28 +100,40 @@ def test_cifar_10_has_the_published_facts(split, n_images, first):
 
 def test_classes():
     """Class names against the published tables."""
-    assert classes("digits") == tuple("0123456789")
+    assert classes("digits") == classes("mnist") == tuple("0123456789")
     assert (len(classes("fashion-mnist")), classes("fashion-mnist")[9]) == (10, "Ankle boot")
     assert (len(classes("cifar-10")), classes("cifar-10")[6]) == (10, "frog")
+    names = classes("cifar-100")
+    assert (len(names), names[19], names[99]) == (100, "cattle", "worm")
+    assert list(names) == sorted(names)  # the fine labels are numbered by their names
 
 
 def test_unknown_names():
     """Wrong names of data set and split against the messages that list the right ones."""
-    with pytest.raises(DatasetError, match="'mnist'; there are digits, fashion-mnist, cifar-10"):
-        load("mnist", "train")
-    with pytest.raises(DatasetError, match="'mnist'"):
-        classes("mnist")
+    names = "digits, mnist, fashion-mnist, cifar-10, cifar-100"
+    with pytest.raises(DatasetError, match=f"'imagenet'; there are {names}"):
+        load("imagenet", "train")
+    with pytest.raises(DatasetError, match="'imagenet'"):
+        classes("imagenet")
     with pytest.raises(DatasetError, match="'validation'; there are train, test"):
         load("digits", "validation")
 
 
-@pytest.fixture
-def small_set(tmp_path, monkeypatch):
+def with_source(monkeypatch, name, **changes):
+    """Let the files of a data set have other checksums or sizes."""
+    known = datasets.DATASETS[name]
+    changed = replace(known, source=replace(known.source, **changes))
+    monkeypatch.setitem(datasets.DATASETS, name, changed)
+
+
+@pytest.fixture(params=["mnist", "fashion-mnist"])
+def small_set(request, tmp_path, monkeypatch):
     """A folder laid out like the real one, with three images whose checksums are known."""
+    name = request.param
     rng = np.random.default_rng(3)
     images = rng.integers(0, 256, (3, 28, 28), dtype=np.uint8)
     labels = np.array([7, 0, 9], np.uint8)
-    folder = tmp_path / "fashion-mnist"
+    folder = tmp_path / name
     folder.mkdir()
     sums = {}
     for file, header, array in (
@@ -129,17 +143,17 @@ def small_set(tmp_path, monkeypatch):
         content = gzip.compress(np.array(header, ">u4").tobytes() + array.tobytes())
         (folder / file).write_bytes(content)
         sums[file] = hashlib.md5(content).hexdigest()
-    monkeypatch.setattr(datasets, "_FASHION_MD5", sums)
+    with_source(monkeypatch, name, md5=sums)
     monkeypatch.delenv(datasets.SETTING, raising=False)
-    return tmp_path, images, labels
+    return name, tmp_path, images, labels
 
 
 def test_argument_comes_before_the_environment(small_set, tmp_path, monkeypatch):
     """Images read by argument, by environment, and by both, against the written ones."""
-    folder, images, labels = small_set
+    name, folder, images, labels = small_set
 
     def check(data):
-        found_images, found_labels = load("fashion-mnist", "test", data)
+        found_images, found_labels = load(name, "test", data)
         np.testing.assert_array_equal(found_images[..., 0], images)
         np.testing.assert_array_equal(found_labels, labels)
 
@@ -155,7 +169,7 @@ def test_missing_file(small_set, tmp_path):
     """A folder without the files against the message with file name and advice."""
     message = r"t10k-images.*no such file.*Set ANN2BRIAN_DATA.*--data"
     with pytest.raises(DatasetError, match=message):
-        load("fashion-mnist", "test", tmp_path / "elsewhere")
+        load(small_set[0], "test", tmp_path / "elsewhere")
 
 
 @pytest.mark.parametrize(
@@ -163,11 +177,11 @@ def test_missing_file(small_set, tmp_path):
 )
 def test_damaged_file(small_set, damage):
     """A file that is cut short, altered or empty against the message that names it."""
-    folder, _, _ = small_set
-    path = folder / "fashion-mnist" / "t10k-labels-idx1-ubyte.gz"
+    name, folder, _, _ = small_set
+    path = folder / name / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DatasetError, match=rf"{path.name}: damaged or cut short.*Replace the file"):
-        load("fashion-mnist", "test", folder)
+        load(name, "test", folder)
 
 
 def fake_network(monkeypatch, tmp_path, answers):
@@ -185,38 +199,40 @@ def fake_network(monkeypatch, tmp_path, answers):
 
         return download
 
-    monkeypatch.setattr(datasets.pooch, "HTTPDownloader", downloader)
+    monkeypatch.setattr(dataset_files.pooch, "HTTPDownloader", downloader)
     monkeypatch.setenv("ANN2BRIAN_CACHE", str(tmp_path / "cache"))
     return asked
 
 
 def test_download_takes_the_next_mirror(small_set, monkeypatch, tmp_path):
     """A first mirror that fails or sends another file, against the images from the second one."""
-    folder, images, _ = small_set
-    files = [(folder / "fashion-mnist" / f).read_bytes() for f in datasets._FASHION_MD5]
+    name, folder, images, _ = small_set
+    source = describe(name).source
+    files = [(folder / name / f).read_bytes() for f in source.md5]
     answers = [OSError("unreachable"), files[0], b"an error page", files[1]]
     asked = fake_network(monkeypatch, tmp_path, answers)
     for _ in range(2):  # the second time from the cache
-        np.testing.assert_array_equal(load("fashion-mnist", "test")[0][..., 0], images)
+        np.testing.assert_array_equal(load(name, "test")[0][..., 0], images)
     assert len(asked) == 4
-    assert asked[1].startswith(datasets._FASHION_MIRRORS[1])
+    assert asked[1].startswith(source.mirrors[1])
 
 
 def test_no_network(small_set, monkeypatch, tmp_path):
     """Mirrors that all fail against the message with file, advice and both addresses."""
     fake_network(monkeypatch, tmp_path, [OSError("unreachable")] * 2)
-    message = r"t10k-images.*cannot be downloaded.*Set ANN2BRIAN_DATA.*amazonaws.*github"
+    first, second = map(re.escape, describe(small_set[0]).source.mirrors)
+    message = rf"t10k-images.*cannot be downloaded.*Set ANN2BRIAN_DATA.*{first}.*{second}"
     with pytest.raises(DatasetError, match=message):
-        load("fashion-mnist", "test")
+        load(small_set[0], "test")
 
 
-# ---- CIFAR-10 ----
+# ---- CIFAR-10 and CIFAR-100 ----
 
 
 @pytest.fixture
 def cifar(tmp_path, monkeypatch):
     """A data folder with three images a file, and what they are."""
-    monkeypatch.setattr(datasets, "_CIFAR_IMAGES", 3)
+    small_cifar.shrink(monkeypatch, 3)
     monkeypatch.delenv(datasets.SETTING, raising=False)
     return tmp_path / "data", small_cifar.write(tmp_path / "data", 3)
 
@@ -299,7 +315,7 @@ def test_cifar_download_is_unpacked_once(cifar, monkeypatch, tmp_path):
         archive.add(data / small_cifar.FOLDER, small_cifar.FOLDER)
     content = packed.getvalue()
     sum_of_content = hashlib.md5(content).hexdigest()
-    monkeypatch.setattr(datasets, "_CIFAR_MD5", sum_of_content)
+    with_source(monkeypatch, "cifar-10", md5=sum_of_content)
     asked = fake_network(monkeypatch, tmp_path, [content])
     check_cifar(expected, None)
     assert asked == ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"]
@@ -319,3 +335,38 @@ def test_cifar_cannot_be_downloaded(cifar, monkeypatch, tmp_path, answer):
     message = r"cifar-10-binary.tar.gz is not there and cannot be .*Set ANN2BRIAN_DATA.*toronto"
     with pytest.raises(DatasetError, match=message):
         load("cifar-10", "train")
+
+
+def test_cifar_100_places_of_bytes(tmp_path, monkeypatch):
+    """Single bytes of a file against pixels and labels: superclass, class, then the planes."""
+    files = {"train": {"train.bin": 1}, "test": {"test.bin": 2}}
+    with_source(monkeypatch, "cifar-100", files=files)
+    content = bytearray(2 * 3074)
+    content[3074] = 19  # superclass of the second image, which is not read
+    content[3075] = 99
+    content[3076 + 31] = 20  # red, top right
+    content[3076 + 1024 + 32] = 30  # green, first pixel of the second row
+    (tmp_path / "cifar-100-binary").mkdir()
+    path = tmp_path / "cifar-100-binary" / "test.bin"
+    path.write_bytes(content)
+    images, labels = load("cifar-100", "test", tmp_path)
+    assert labels.tolist() == [0, 99]
+    expected = np.zeros((2, 32, 32, 3))
+    expected[1, 0, 31, 0], expected[1, 1, 0, 1] = 20, 30
+    np.testing.assert_array_equal(images, expected)
+    content[1] = 100
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match="image 0 has the label 100, labels are 0 to 99"):
+        load("cifar-100", "test", tmp_path)
+    with pytest.raises(DatasetError, match=r"train.bin: no such file.*cifar-100-binary/\*.bin"):
+        load("cifar-100", "train", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cifar-10", "cifar-100"])
+def test_cifar_has_its_published_number_of_images(name):
+    """Images by split against the published ones."""
+    files = describe(name).source.files
+    assert {split: sum(own.values()) for split, own in files.items()} == {
+        "train": 50_000,
+        "test": 10_000,
+    }

@@ -244,7 +244,9 @@ def fashion(tmp_path, monkeypatch):
             path = folder / f"{prefix}-{what}-ubyte.gz"
             path.write_bytes(content)
             sums[path.name] = hashlib.md5(content).hexdigest()
-    monkeypatch.setattr(datasets, "_FASHION_MD5", sums)
+    known = datasets.DATASETS["fashion-mnist"]
+    changed = replace(known, source=replace(known.source, md5=sums))
+    monkeypatch.setitem(datasets.DATASETS, "fashion-mnist", changed)
     monkeypatch.delenv(datasets.SETTING, raising=False)
     return folder.parent
 

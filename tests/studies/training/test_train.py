@@ -871,7 +871,7 @@ def test_dyadic_training_with_colours(tmp_path):
 
 def test_cifar_from_training_to_spikes(tmp_path, monkeypatch):
     """Both commands on a small folder of CIFAR-10: logits, and the tables' data set."""
-    monkeypatch.setattr(datasets, "_CIFAR_IMAGES", 20)
+    small_cifar.shrink(monkeypatch, 20)
     monkeypatch.setattr(frame, "make_figures", lambda *_: [])
     written = small_cifar.write(tmp_path / "data", 20)
     data = ["--data", str(tmp_path / "data")]

@@ -1,0 +1,190 @@
+"""Images with labels and class names, and how they are brought to what a network takes."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Integers
+from .dataset_files import DatasetError
+from .layers import Shape
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImageSet:
+    """Images as a file holds them, with labels and class names if it has any.
+
+    Parameters
+    ----------
+    name : str
+        Of the data set, file or folder.
+    images : ndarray, shape (n, H, W, C), (n, H, W), (n, L, C) or (n, F)
+        Finite numbers.
+    labels : ndarray of int, shape (n,), optional
+        Class of each image, from 0.
+    classes : tuple of str, optional
+        Names, in the order of the labels.
+    """
+
+    name: str
+    images: NDArray
+    labels: Integers | None = None
+    classes: tuple[str, ...] | None = None
+
+    def taken(self, which: slice | Integers) -> Self:
+        """Return some of the images.
+
+        Parameters
+        ----------
+        which : slice or ndarray of int
+            Their places.
+
+        Returns
+        -------
+        ImageSet
+            With their labels.
+        """
+        labels = None if self.labels is None else self.labels[which]
+        return replace(self, images=self.images[which], labels=labels)
+
+    def labels_among(self, classes: Sequence[str], *, any_names: bool = False) -> Integers:
+        """Return the labels as a network numbers its classes: by name, if the images have names.
+
+        Parameters
+        ----------
+        classes : sequence of str
+            Of the network.
+        any_names : bool
+            Whether labels go by number, whatever the names are.
+
+        Returns
+        -------
+        ndarray of int, shape (n,)
+            From 0 to len(classes) - 1.
+
+        Raises
+        ------
+        DatasetError
+            If there are no labels, or one is no class of the network.
+        """
+        if self.labels is None:
+            raise DatasetError(
+                f"{self.name}: has no labels, so nothing says which answers are right; put them "
+                "beside the images: an array labels in an .npz file, or a file *-labels* beside "
+                "*-images*"
+            )
+        if self.classes is not None and not any_names:
+            numbers = {_plain(name): number for number, name in enumerate(classes)}
+            unknown = [name for name in self.classes if _plain(name) not in numbers]
+            if unknown:
+                raise DatasetError(
+                    f"{self.name}: has the classes {_listed(self.classes)}, the network "
+                    f"{_listed(classes)}; choose other images or another network, or, if the "
+                    "numbers of the classes agree, say --any-classes"
+                )
+            return np.array([numbers[_plain(name)] for name in self.classes])[self.labels]
+        most = max(int(self.labels.max()), len(self.classes or ()) - 1)
+        if most >= len(classes):
+            raise DatasetError(
+                f"{self.name}: has labels up to {most}, the network has {len(classes)} classes, 0 "
+                f"to {len(classes) - 1}"
+            )
+        return self.labels
+
+    def shaped(self, shape: Shape) -> NDArray:
+        """Return the images as a network takes them, if there is one way only to read them so.
+
+        A missing axis of length 1 is added, and channels that stand first are moved last. Images
+        of one channel and vectors become each other row by row, and grey is repeated for colour.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (H, W, C) of the network's input.
+
+        Returns
+        -------
+        ndarray, shape (n, H, W, C)
+            The same values.
+
+        Raises
+        ------
+        DatasetError
+            If the images have another size; the message has both shapes.
+        """
+        rows, columns, channels = shape
+        images, n, own = self.images, len(self.images), self.images.shape[1:]
+        same: list[tuple[int, ...]] = [shape]
+        if channels == 1:
+            same += [(rows, columns), (rows * columns,)]
+        if rows == 1:
+            same += [(columns, channels)]
+        if rows == columns == 1:
+            same += [(channels,)]
+            if len(own) == 2 or 1 in own:  # grey images; colours may be flattened in any order
+                same += [own] if math.prod(own) == channels else []
+        if own in same:
+            return images.reshape(n, *shape)
+        if own == (channels, rows, columns) or (rows == 1 and own == (channels, columns)):
+            return np.ascontiguousarray(np.moveaxis(images, 1, -1)).reshape(n, *shape)
+        if channels == 3 and own in ((rows, columns), (rows, columns, 1)):
+            return np.repeat(images.reshape(n, rows, columns, 1), 3, axis=-1)
+        if channels == 1 and own == (rows, columns, 3) and (images == images[..., :1]).all():
+            return images[..., :1].copy()
+        raise DatasetError(
+            f"the network takes images of shape {shape}, {self.name} has {own}: rows, columns, "
+            "channels; bring them to this shape as for the training"
+        )
+
+
+def sha256(*arrays: NDArray) -> str:
+    """Return what identifies arrays: a digest of their shapes, types and values.
+
+    Parameters
+    ----------
+    *arrays : ndarray
+        E.g. images and labels.
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for array in arrays:
+        array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        digest.update(f"{array.shape} {array.dtype.str}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def is_numbered(classes: Sequence[str]) -> bool:
+    """Whether classes have their numbers for names.
+
+    Parameters
+    ----------
+    classes : sequence of str
+        Names.
+
+    Returns
+    -------
+    bool
+        True for ``0``, ``1``, and so on.
+    """
+    return list(classes) == [str(number) for number in range(len(classes))]
+
+
+def _plain(name: str) -> str:
+    """A name by its letters: "Lawn-Mower" and "lawn_mower" are one."""
+    return name.casefold().replace("_", " ").replace("-", " ").strip()
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:4])
+    return f"{shown}, ... ({len(names)})" if len(names) > 4 else shown
