@@ -65,7 +65,7 @@ def network():
             MaxPool2D("m", ("c1",), (3, 3), (1, 1), (1, 1)),
             QuantisedReLU("q", ("m",), 0.1, 6),
             AvgPool2D("p", ("q",), (2, 2), (2, 2)),
-            Spike("k", ("p",), 1.5, 1.3, 0.1),  # 1.3 and 0.1 are no float32 numbers
+            Spike("k", ("p",), 1.5, 1.3, 0.1, 0.3, "hard", 4),  # no float32 numbers
             BinaryConv2D(
                 "b", ("k",), np.sign(weights(1, 1, 2, 6)), weights(6), groups=2
             ),  # 12 bits
