@@ -228,7 +228,7 @@ def test_refused_values():
     images = images_for(network, 3)
     with (
         np.errstate(over="ignore", invalid="ignore"),
-        pytest.raises(ValueError, match=r"network 'pooled': .* values in 'out' that are not finite"),
+        pytest.raises(ValueError, match=r"network 'pooled': .* in 'out' that are not finite"),
     ):
         read(network, images, {"out": [Outside(0.0, 1.0)]})
     images[2, 1, 0, 1] = 16
