@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ..networks.layers import Spike
 from ..networks.network import Network
 from .options import Options, options_of
+from .scheme import ConversionWarning
 
 Given = TypeVar("Given", bound=Options)
 
@@ -81,6 +82,7 @@ def warn_of_other_dynamics(options: Options, network: Network) -> None:
         warnings.warn(
             f"network {network.name!r} runs otherwise than it was trained: "
             f"{', '.join(differing)}; leave these options out to run it as trained",
+            ConversionWarning,
             stacklevel=4,
         )
 

@@ -13,6 +13,10 @@ from .options import Options
 from .reference import ReferenceRun
 
 
+class ConversionWarning(UserWarning):
+    """What a user should know of a conversion that does as it was asked."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Conversion:
     """A converted network and how it was converted; a scheme's own class adds what it knows.
@@ -22,7 +26,7 @@ class Conversion:
     spiking : SpikingNetwork
         What runs.
     options : Options
-        As asked for.
+        As asked for; with what was left to the network, see :mod:`models.conversion.as_trained`.
     """
 
     spiking: SpikingNetwork

@@ -88,6 +88,7 @@ class Assembler:
         self.notes: list[str] = []
         self.shapes: dict[str, Shape] = {INPUT: shape}
         self._counts: dict[str, int] = {}
+        self._channels_last = False  # as the framework sees the input
         self._moving: dict[tuple[object, ...], str] = {}  # what was put in to move entries
 
     def input(self, channels_last: bool, n_axes: int) -> Value:
@@ -96,6 +97,7 @@ class Assembler:
         Rows and columns of one channel are a sequence of rows; a map as a vector is in the order
         of the framework's axes.
         """
+        self._channels_last = channels_last
         rows, columns, channels = self.shapes[INPUT]
         index = from_map(positions(self.shapes[INPUT]), 3, channels_last)
         if n_axes == 1:
@@ -188,7 +190,9 @@ class Assembler:
         if value.index.ndim == 0 or value.shape[-1] != n_in:
             raise ValueError(f"takes {n_in} values and gets a tensor of shape {value.shape}")
         if value.index.size > n_in:  # at each place, so a convolution of size 1x1
-            return self.conv(value, kernel[None, None], bias, channels_last=True)
+            if self._is_map(value.source, value.index):
+                return self.conv(value, kernel[None, None], bias, channels_last=True)
+            return self._dense_at_places(value, kernel, bias)
         source, index = self._flat(value.source, value.index.ravel())
         rows = np.zeros((self.shapes[source][2], n_out))
         np.add.at(rows, index[index != ZERO], kernel[index != ZERO])
@@ -342,6 +346,9 @@ class Assembler:
         """Mean over axes of the framework."""
         n_axes = value.index.ndim
         axes = sorted({range(n_axes)[axis] for axis in axes})
+        if not self._is_map(value.source, value.index):
+            found = self._mean_over_places(value, axes)
+            return self.reindexed(found, lambda x: np.expand_dims(x, axes)) if keep_axes else found
         channels_last = self._orientation(value.source, value.index)
         source = self._map(value, channels_last)
         over = {map_axes(n_axes, channels_last)[axis] for axis in axes}
@@ -595,6 +602,49 @@ class Assembler:
             source = self._append_moving(Flatten, "flatten", source)
         return source, index
 
+    def _dense_at_places(self, value: Value, kernel: Array, bias: Array) -> Value:
+        """Weighted sums of the channels at each place, in whatever order the places are."""
+        n_channels = self.shapes[value.source][2]
+        place, channel = np.divmod(value.index, n_channels)
+        own = channel.reshape(-1, len(kernel))
+        if (value.index == ZERO).any() or (own != own[0]).any() or (place != place[..., :1]).any():
+            raise self._unordered(value)
+        rows = np.zeros((n_channels, kernel.shape[1]))
+        np.add.at(rows, own[0], kernel)
+        name = self._append(Conv2D, "conv", value.source, kernel=rows[None, None], bias=bias)
+        return Value(name, place[..., :1] * kernel.shape[1] + np.arange(kernel.shape[1]))
+
+    def _mean_over_places(self, value: Value, axes: Sequence[int]) -> Value:
+        """Mean of the same places of each channel, in whatever order the places are."""
+        rows, columns, n_channels = self.shapes[value.source]
+        last = np.moveaxis(value.index, axes, range(-len(axes), 0))
+        last = last.reshape(*last.shape[: -len(axes)], -1)
+        place, channel = np.divmod(last, n_channels)
+        place = np.sort(place, axis=-1).reshape(-1, last.shape[-1])
+        weights = np.bincount(place[0].clip(0), minlength=rows * columns) / last.shape[-1]
+        weights = weights.reshape(rows, columns)
+        down, along = weights.sum(axis=1), weights.sum(axis=0)
+        if (
+            (value.index == ZERO).any()
+            or (place != place[0]).any()
+            or (channel != channel[..., :1]).any()
+            or not np.allclose(weights, np.outer(down, along), rtol=0, atol=1e-12)
+        ):
+            raise self._unordered(value)
+        if np.all(weights == weights[0, 0]):
+            name = self._append(GlobalAvgPool, "pool", value.source)
+        else:
+            name = self._append(
+                Resample2D, "pool", value.source, rows=down[None], columns=along[None]
+            )
+        return Value(name, channel[..., 0])
+
+    def _unordered(self, value: Value) -> ValueError:
+        return ValueError(
+            f"a tensor of shape {value.shape} takes its entries from {value.source!r} of shape "
+            f"{self.shapes[value.source]} (H, W, C) in an order that no layer here makes"
+        )
+
     def _ways(
         self, source: str, size: Pair, stride: Pair, padding: Sides
     ) -> tuple[tuple[int, int, int, int, int], ...]:
@@ -618,13 +668,16 @@ class Assembler:
         return True
 
     def _orientation_of_all(self, values: Sequence[tuple[str, Integers]]) -> bool:
-        """Likewise for values that stand side by side."""
-        for channels_last in (False, True):
-            maps = [(to_map(index, channels_last), self.shapes[name]) for name, index in values]
-            if all(
-                own.shape[:2] == (1, 1) or selection(own, shape) is not None for own, shape in maps
-            ):
-                return channels_last
+        """Likewise for values that stand side by side; if both ways go, that of the input."""
+        ways = (self._channels_last, not self._channels_last)
+        for may_flatten in (False, True):
+            for channels_last in ways:
+                maps = ((to_map(index, channels_last), self.shapes[name]) for name, index in values)
+                if all(
+                    selection(own, shape) is not None or (may_flatten and own.shape[:2] == (1, 1))
+                    for own, shape in maps
+                ):
+                    return channels_last
         shapes = " and ".join(f"{index.shape} of {name!r}" for name, index in values)
         raise ValueError(
             f"tensors {shapes} take their entries in an order that no layer here makes"

@@ -326,7 +326,9 @@ def _of_images(
         if input.shape not in shapes:
             raise ValueError(f"example= has shape {raw}, input= is for images of {input.shape}")
         shapes = [input.shape]
-    layouts = [layout for shape in shapes for layout in _of_shape(shape, channels_first)]
+    layouts = _of_shape(shapes[0], channels_first)
+    for shape in shapes[1:]:  # flat in the order of the array, if it is flat
+        layouts += _of_shape(shape, channels_first)[:-1]
     return sorted(layouts, key=lambda layout: layout.axes == "(n, H, W)")  # the least usual one
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -132,6 +133,7 @@ class BinaryConv2d(nn.Conv2d):
         super().__init__(*args, **{"bias": False, **kwargs})
         if self.bias is not None:
             raise ValueError("a layer with binary weights has no bias; batch norm has one")
+        require_one_of("padding_mode", self.padding_mode, ("zeros",))
         require_one_of("scale", scale, SCALES)
         require_one_of("gradient", gradient, GRADIENTS)
         self.scale, self.gradient = scale, gradient
@@ -145,10 +147,10 @@ class BinaryConv2d(nn.Conv2d):
         if name != "is_binary" or "is_binary" not in self.__dict__.get("_buffers", {}):
             super().__setattr__(name, value)
             return
-        mode = torch.as_tensor(value)
-        if mode.dtype != torch.bool or mode.ndim:
+        is_tensor = isinstance(value, torch.Tensor) and value.dtype == torch.bool and not value.ndim
+        if not is_tensor and not isinstance(value, bool | np.bool_):
             raise TypeError(f"is_binary is True or False, got {value!r}")
-        self.is_binary.fill_(bool(mode))
+        self.is_binary.fill_(bool(value))
 
     @property
     def is_scale_fixed(self) -> bool:
@@ -194,3 +196,20 @@ class BinaryConv2d(nn.Conv2d):
             Without the mode, which changes in training.
         """
         return f"{super().extra_repr()}, scale={self.scale}, gradient={self.gradient}"
+
+
+def require_known_modes(module: nn.Module) -> None:
+    """Refuse, by path, an `is_binary` that no layer reads.
+
+    Raises
+    ------
+    ValueError
+        If the attribute was set on something else than a `BinaryConv2d`.
+    """
+    for path, part in module.named_modules():
+        if "is_binary" in vars(part):
+            raise ValueError(
+                f"module {path or '(top)'} ({type(part).__name__}) has is_binary="
+                f"{vars(part)['is_binary']!r}, which it does not read; only a BinaryConv2d has "
+                "binary weights"
+            )

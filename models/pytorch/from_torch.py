@@ -31,6 +31,7 @@ from ..importing.entry import Layout, Sample, Standardisation, Transform, read_s
 from ..importing.values import Value
 from ..networks.network import InputCoding, Network
 from . import operations
+from .binary_conv import require_known_modes
 from .tracing import BATCH, Graph, evaluate, evaluated, in_double, place, run, trace
 from .units import steps_of
 
@@ -100,6 +101,7 @@ def from_torch(
             "into the module with load_weights of models/pytorch/checkpoint.py"
         )
     steps_of(model)  # refuses parts that disagree
+    require_known_modes(model)
     is_tensor = isinstance(example, torch.Tensor)
     with evaluated(model):
         sample = read_sample(

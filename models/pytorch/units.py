@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -346,15 +344,3 @@ def steps_of(module: nn.Module) -> int:
                 "set_steps(module, n) makes them equal"
             )
     return parts[0][1].n_steps if parts else 1
-
-
-@contextmanager
-def one_step(module: nn.Module) -> Iterator[None]:
-    """Have everything inside `module` take a single time step, and its own steps afterwards."""
-    before = [(part, part.n_steps) for part in module.modules() if isinstance(part, Stepping)]
-    set_steps(module, 1)
-    try:
-        yield
-    finally:
-        for part, n_steps in before:
-            part.n_steps = n_steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 import pandas as pd
+from ann2brian.models.conversion.as_trained import as_trained
 from ann2brian.models.schemes.albsnn import SCHEME
 from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
 from ann2brian.studies.albsnn import conditions as albsnn_conditions
@@ -37,7 +38,10 @@ def conditions(
             named_by={"n_steps": options.n_steps},
         )
         for subject in [*(other for other in subjects if other is not shown), shown]
-        for options in sorted(set(asked), key=lambda options: options.n_steps)
+        for options in sorted(
+            {as_trained(options, subject.network) for options in asked},
+            key=lambda options: options.n_steps,
+        )
     ]
 
 

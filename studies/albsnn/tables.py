@@ -16,9 +16,9 @@ from ann2brian.studies.frame.network_under_test import Subject
 def columns(run: Run) -> dict[str, Any]:
     """Storage, and whether the logits are those of the trained network."""
     subject, n_steps = run.case.subject, run.case.options.n_steps
-    is_same = (run.recording.scores[:, 0] == subject.logits).all(axis=1)
+    is_same = (run.recording.scores[:, -1] == subject.logits).all(axis=1)
     return {
-        "equal_logits": float(is_same.mean()) if n_steps == 1 else np.nan,
+        "equal_logits": float(is_same.mean()) if n_steps == subject.network.n_steps else np.nan,
         **network_storage(subject.network, n_steps),
     }
 
@@ -26,20 +26,24 @@ def columns(run: Run) -> dict[str, Any]:
 def tables(run: Run) -> dict[str, pd.DataFrame]:
     """Storage, events, firing and the last estimates of each weighted layer."""
     case, recording = run.case, run.recording
-    subject, spiking = case.subject, case.conversion.spiking
+    subject, conversion = case.subject, case.conversion
+    counts = {
+        layer.name: own for layer, own in zip(recording.layers, recording.spike_counts, strict=True)
+    }
     events = {
-        projection.target: recording.synaptic_events[projection.name] / recording.n_images
-        for projection in spiking.projections
+        name: sum((counts[p.source] * p.fan_out).sum() for p in own) / recording.n_images
+        for name, own in conversion.projections.items()
+        if own
     }
     rates = {
         layer.name: counts.sum() / recording.n_images / layer.n_units / case.options.n_steps
         for layer, counts in zip(recording.layers, recording.spike_counts, strict=True)
     }
     table = layer_storage(subject.network)
-    target = table["layer"].map(case.conversion.driven)
+    target = table["layer"].map(conversion.driven)
     table["n_file_bytes"] = table["layer"].map(_file_bytes(subject))
     table["operations_per_image"] = table["n_weights"] * table["layer"].map(_positions(subject))
-    table["events_per_image"] = target.map(events)
+    table["events_per_image"] = table["layer"].map(events)
     table["spikes_per_neuron_step"] = target.map(rates)
     table = table.join(albsnn_conditions.last_estimates(history(subject)), on="layer")
     return {"layers": table}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import _thread
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from ann2brian.models.conversion.scheme import ConversionWarning
 from tqdm import tqdm
 
 
@@ -35,6 +37,25 @@ def refusals() -> Iterator[None]:
         raise SystemExit(130) from None
     finally:
         sys.unraisablehook = hook
+
+
+@contextmanager
+def notes() -> Iterator[None]:
+    """Print what conversions warn of, each line once."""
+    said: set[str] = set()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", category=ConversionWarning)
+        others = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if not issubclass(category, ConversionWarning):
+                others(message, category, *rest)
+            elif str(message) not in said:
+                said.add(str(message))
+                print(f"note: {message}")
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def _repeat_interrupt(hook: Callable[[Any], object], unraisable: Any) -> None:

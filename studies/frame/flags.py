@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ann2brian.models.conversion.as_trained import as_trained
 from ann2brian.models.conversion.options import Option, Options, options_of
+from ann2brian.models.networks.network import Network
 from ann2brian.models.places import RESULTS
 
 CALIBRATION = 512  # training images
@@ -182,12 +184,26 @@ def options_asked(kind: type[Options], arguments: argparse.Namespace) -> list[An
     values: dict[str, list[Any]] = {}
     for option in options_of(kind):
         value = getattr(arguments, place_of(option), None)
-        if value is not None:
+        if value not in (None, [None]):
             values[option.name] = value if isinstance(value, list) else [value]
     return [
         kind(**dict(zip(values, chosen, strict=True)))
         for chosen in itertools.product(*values.values())
     ]
+
+
+def tell_as_trained(
+    arguments: argparse.Namespace, kind: type[Options], networks: Sequence[Network]
+) -> None:
+    """Put into the flags, in place, what is left to the networks and is the same in all of them."""
+    told = [as_trained(kind(), network) for network in networks]
+    for option in options_of(kind):
+        values = {getattr(options, option.name) for options in told}
+        place = place_of(option)
+        is_left = getattr(arguments, place, 0) in (None, [None])
+        if option.otherwise is not None and is_left and len(values) == 1:
+            is_sweep = isinstance(getattr(arguments, place), list)
+            setattr(arguments, place, [*values] if is_sweep else values.pop())
 
 
 def reduce(arguments: argparse.Namespace, most: Mapping[str, int]) -> None:
@@ -196,7 +212,7 @@ def reduce(arguments: argparse.Namespace, most: Mapping[str, int]) -> None:
     for name, bound in {"calibration": QUICK_CALIBRATION, **most}.items():
         value = getattr(arguments, name, None)
         if isinstance(value, list):
-            setattr(arguments, name, [min(v, bound) for v in value])
+            setattr(arguments, name, [v if v is None else min(v, bound) for v in value])
         elif value is not None:
             setattr(arguments, name, min(value, bound))
 

@@ -181,7 +181,7 @@ def run(study: Study, argv: Sequence[str] | None = None, about: str | None = Non
         If the input is bad; the printed line names flag or file, and value.
     """
     arguments = study.parser(about).parse_args(argv)
-    with console.refusals():
+    with console.refusals(), console.notes():
         return _run(study, arguments)
 
 
@@ -189,6 +189,10 @@ def _run(study: Study, arguments: Arguments) -> Path:
     if arguments.quick:
         flags.reduce(arguments, study.quick)
     subjects = _subjects(study, arguments)
+    networks = [subject.network for subject in subjects]
+    flags.tell_as_trained(arguments, study.scheme.options, networks)
+    if arguments.quick:
+        flags.reduce(arguments, study.quick)  # what the networks told, too
     asked = flags.options_asked(study.scheme.options, arguments)
     cases = study.conditions(subjects, asked, arguments)
     require_distinct(cases)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import pandas as pd
+from ann2brian.models.conversion.as_trained import as_trained
 from ann2brian.models.conversion.options import options_of
 from ann2brian.models.schemes.noise import SCHEME
 from ann2brian.models.schemes.noise.options import NoiseOptions
@@ -36,7 +38,7 @@ def conditions(
             "conversion beside others. Name a network of --scheme noise"
         )
     if arguments.study:
-        _refuse_variants(arguments)
+        _refuse_variants(arguments, as_trained(NoiseOptions(), spiking[0].network))
     shown = shown_of(spiking, noise_conditions.DEFAULT)
     cases = []
     for subject in [*(other for other in subjects if other is not shown), shown]:
@@ -45,21 +47,28 @@ def conditions(
                 QUICK_STEPS if arguments.quick else noise_conditions.RATE_STEPS
             )
         elif arguments.study:
-            found = noise_conditions.study(asked[0], subject.setting, has_variants=subject is shown)
+            base = asked[0]
+            if base.n_steps is None:  # the networks differ, a study compares the same steps
+                base = replace(base, n_steps=NoiseOptions.declared("n_steps").otherwise)
+            base = as_trained(base, subject.network)
+            found = noise_conditions.study(base, subject.setting, has_variants=subject is shown)
             if subject is shown:  # its plain condition comes last
                 found = [*found[1:], found[0]]
         else:
-            found = noise_conditions.labelled(dict.fromkeys(asked))
+            told = (as_trained(options, subject.network) for options in asked)
+            found = noise_conditions.labelled(dict.fromkeys(told))
         cases += [Case(subject=subject, options=c.options, label=c.label) for c in found]
     return cases
 
 
-def _refuse_variants(arguments: argparse.Namespace) -> None:
-    """A study varies rule, leak, reset, start and mean itself."""
+def _refuse_variants(arguments: argparse.Namespace, told: NoiseOptions) -> None:
+    """A study varies rule, leak, reset, start and mean itself; `told` is as trained."""
     for option in options_of(NoiseOptions):
         value = getattr(arguments, place_of(option))
-        default = [option.default] if option.name in STUDY.sweeps else option.default
-        if option.name not in ("n_steps", "dt_ms", "weight_bits") and value != default:
+        usual = (option.default, getattr(told, option.name))
+        if option.name in STUDY.sweeps:
+            (value,) = value if len(value) == 1 else (value,)
+        if option.name not in ("n_steps", "dt_ms", "weight_bits") and value not in usual:
             raise ValueError(
                 f"--{option.flag}: --study varies the rules and their options itself; leave out "
                 "one of the two"

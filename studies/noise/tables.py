@@ -38,7 +38,9 @@ def trained_scores(case: Case, recording: Recording) -> np.ndarray:
 
 def columns(run: Run) -> dict[str, Any]:
     """Rule, the noise of the training, and how exact the conversion is."""
-    subject, first = run.case.subject, run.recording.scores[:, 0]
+    subject, scores = run.case.subject, run.recording.scores
+    steps = subject.network.n_steps  # whose mean the trained network's logits are
+    first = scores[:, min(steps, scores.shape[1]) - 1]
     noisy = [layer for layer in subject.network.layers if isinstance(layer, Spike)]
     return {
         "rule": run.case.options.rule if is_noise(run.case) else "rate",
@@ -91,7 +93,9 @@ def tables(run: Run) -> dict[str, pd.DataFrame]:
             left = trains.end_potentials[name].ravel() / (spiking.unit_volt * 1e3)
             if options.has_floor:
                 left = np.maximum(left, 0.0)
-            left = options.leak * left  # what the noise stands for: what the next step gets
+            left = (
+                conversion.by_layer[name].leak * left
+            )  # what the noise stands for: what the next step gets
             layer = subject.network.layer(name)
             assert isinstance(layer, Spike)
             assumed = {"mu": layer.mean / layer.threshold, "sigma": layer.sigma / layer.threshold}

@@ -47,7 +47,9 @@ def test_options_are_shown_as_they_are_declared(study):
     fields = dataclasses.fields(study.scheme.options)
     assert [own[0] for own in cells] == [f"`{field.name}`" for field in fields]
     for own, field in zip(cells, fields, strict=True):
-        assert own[2] == ("as trained" if field.default is None else f"`{field.default}`")
+        otherwise = field.metadata["otherwise"]
+        left = "as trained" if otherwise is None else f"as trained, else {otherwise}"
+        assert own[2] == (left if field.default is None else f"`{field.default}`")
         assert all(choice in own[3] for choice in field.metadata["choices"])
         assert own[4] == field.metadata["help"]
     flags = {flag for a in study.parser()._actions for flag in a.option_strings}

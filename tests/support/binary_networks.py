@@ -1,7 +1,10 @@
 """Small random networks with real and binary layers, and a forward pass of theirs in steps."""
 
+from dataclasses import replace
+
 import numpy as np
 from ann2brian.models.networks.layers import (
+    Add,
     AvgPool2D,
     BatchNorm,
     BinaryConv2D,
@@ -111,3 +114,44 @@ def step_by_step(network, images, n_steps, leak, reset):
         {name: np.stack(fired, axis=1) for name, fired in spikes.items()},
         {name: v.reshape(len(images), -1) for name, v in potentials.items()},
     )
+
+
+def residual(pattern="bbrb", seed=0):
+    """Branches that are added, on a grid: every place where an addition may stand.
+
+    The letters of the pattern are the kinds of conv2 (in a block whose shortcut is the image's
+    spikes), conv3 and short3 (strided, batch normalisation on both branches and on their sum, and
+    an average pooling before the weights of one), conv4 (after a sum of spikes; the image reaches
+    its units a second time) and conv5, the head.
+    """
+    rng = np.random.default_rng(seed)
+    layers = (
+        convolution(rng, "r", "conv1", "input", (3, 3), 2, 6, padding=(1, 1)),
+        norm(rng, "norm1", "conv1", 6),
+        Spike("act1", ("norm1",)),
+        convolution(rng, pattern[0], "conv2", "act1", (3, 3), 6, 6, padding=(1, 1)),
+        norm(rng, "norm2", "conv2", 6),
+        Add("sum2", ("norm2", "act1")),
+        Spike("act2", ("sum2",)),
+        convolution(rng, pattern[1], "conv3", "act2", (3, 3), 6, 8, padding=(1, 1), stride=(2, 2)),
+        norm(rng, "norm3", "conv3", 8),
+        AvgPool2D("pool3", ("act2",), (2, 2), (2, 2)),
+        convolution(rng, pattern[1], "short3", "pool3", (1, 1), 6, 8),
+        norm(rng, "normed3", "short3", 8),
+        Add("sum3", ("norm3", "normed3")),
+        # Coarse, so that offsets stay on the conversion's grid.
+        replace(norm(rng, "both3", "sum3", 8), gamma=rng.choice([-0.5, 0.5, 0.75], 8)),
+        Spike("act3", ("both3",)),
+        convolution(rng, "b", "conv6", "act3", (3, 3), 8, 8, padding=(1, 1)),
+        Spike("act6", ("conv6",)),
+        Add("spikes", ("act3", "act6")),
+        convolution(rng, pattern[2], "conv4", "spikes", (3, 3), 8, 9, padding=(1, 1)),
+        norm(rng, "norm4", "conv4", 9),
+        convolution(rng, "r", "again", "input", (2, 2), 2, 9, stride=(2, 2)),
+        Add("sum4", ("norm4", "again")),
+        Spike("act4", ("sum4",)),
+        convolution(rng, pattern[3], "conv5", "act4", (1, 1), 9, 5),
+        norm(rng, "norm5", "conv5", 5),
+        GlobalAvgPool("gap", ("norm5",)),
+    )
+    return Network(f"residual {pattern}", dyadic_coding((8, 6, 2)), layers, CLASSES)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from ...arrays import Array
 from ...conversion.as_trained import as_trained, of_layer, warn_of_other_dynamics
 from ...conversion.builder import build, named_apart, require_spiking
-from ...conversion.scheme import Conversion
+from ...conversion.scheme import Conversion, ConversionWarning
 from ...conversion.synapses import Weighted, weighted
 from ...conversion.timing import direct_timing
 from ...dyadic import round_to
@@ -179,19 +179,26 @@ def _noise(layer: Spike, options: NoiseOptions) -> tuple[float, float]:
 def _warn_of_no_mean(
     network: Network, options: NoiseOptions, by_layer: Mapping[str, NoiseOptions]
 ) -> None:
-    """Say that one step of training at mean 0 has not met what several steps carry."""
-    is_new_to_it = network.n_steps == 1 and options.mean is None and options.rule != "memoryless"
+    """Say that one step of training at mean 0 has not met what several steps carry.
+
+    The mean of the noise stands for the potential that a unit carries from step to step, which
+    with soft reset lies between rest and threshold; the units start at it, too.
+    """
+    if network.n_steps > 1 or options.mean is not None or options.rule == "memoryless":
+        return
     without = [
-        layer.name
+        layer
         for layer in network.layers
         if isinstance(layer, Spike) and layer.mean == 0 and by_layer[layer.name].n_steps != 1
     ]
-    if is_new_to_it and without:
+    if without:
+        known = "" if without[0].n_steps else " (as far as the file tells)"
         warnings.warn(
-            f"network {network.name!r}: {', '.join(without)} had mean 0 in training, so one step "
-            "has not met what a step leaves on the membrane, half a threshold on average: "
-            "accuracy falls with the steps. Train with NoisySpike(mean=0.5) or with several "
-            'steps, or run rule="memoryless" or n_steps=1',
+            f"network {network.name!r}: {', '.join(layer.name for layer in without)} had mean 0 "
+            f"in the one step of the training{known}, which has not met what a step leaves on the "
+            "membrane, half a threshold on average: accuracy falls with the steps. Train with "
+            'NoisySpike(mean=0.5) or with several steps, or run rule="memoryless" or n_steps=1',
+            ConversionWarning,
             stacklevel=3,
         )
 

@@ -21,6 +21,7 @@ class Tea(Options):
     kind: str = option("green", "Leaves.", choices=("green", "black"))
     has_milk: bool = option(False, "After the tea.", flag="milk")
     name: str = option("mine", "On the cup.")
+    spoons: int | None = option(None, "In the cup.", least=0, otherwise=2)
 
 
 def test_values_in_range_are_taken():
@@ -56,10 +57,14 @@ def test_what_is_derived():
     declared = options_of(Tea)
     assert [d.name for d in declared] == list(Tea.__dataclass_fields__)
     assert {d.name: d.default for d in declared} == vars(Tea())
-    flags = ["cups", "leaves", "minutes", "sugar", "degrees", "kind", "milk", "name"]
+    flags = ["cups", "leaves", "minutes", "sugar", "degrees", "kind", "milk", "name", "spoons"]
     assert [d.flag.removeprefix("n-") for d in declared] == flags
-    assert [d.kind for d in declared] == [int, int, float, float, float, str, bool, str]
-    assert [d.is_optional for d in declared] == [d.name == "degrees" for d in declared]
+    assert [d.kind for d in declared] == [int, int, float, float, float, str, bool, str, int]
+    optional = ("degrees", "spoons")
+    assert [d.is_optional for d in declared] == [d.name in optional for d in declared]
+    assert [Tea.declared(name).otherwise for name in ("n_cups", *optional)] == [None, None, 2]
+    usual = [Tea.declared(name).usual for name in ("n_cups", "minutes", *optional)]
+    assert usual == ["2", "3", "as trained", "as trained, else 2"]
     assert Tea.declared("kind").choices == ("green", "black")
 
 
@@ -69,6 +74,8 @@ def test_docstring_shows_every_option():
     for d in options_of(Tea):
         assert f"\n    {d.name} : {d.kind.__name__}" in Tea.__doc__
         text = " ".join(Tea.__doc__.split())
-        assert f"{d.help} {d.range.capitalize()}; {d.default!r} by default." in text
+        default = d.default if d.otherwise is None else d.usual
+        shown = default if isinstance(default, str) and d.default is None else repr(default)
+        assert f"{d.help} {d.range.capitalize()}; {shown} by default." in text
     assert "degrees : float, optional" in Tea.__doc__
     assert max(map(len, Tea.__doc__.splitlines())) <= 92

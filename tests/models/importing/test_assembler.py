@@ -91,28 +91,26 @@ def conv_of(x, kernel, bias, stride, padding, channels_last):
     return out if channels_last else np.moveaxis(out, 3, 1)
 
 
-MOVES = st.sampled_from(
-    ["flip", "slice", "stride", "repeat", "pad", "permute", "crop", "pick", "twice", "shuffle"]
-)
-LAYERS = st.sampled_from(["conv", "norm", "relu", "sigmoid", "avg", "leaky", "add", "mul"])
+MOVES = ["flip", "slice", "stride", "repeat", "pad", "permute", "crop", "pick", "twice", "shuffle"]
+LAYERS = ["conv", "norm", "relu", "sigmoid", "avg", "leaky", "add", "mul"]
 
 
-@settings(max_examples=80, deadline=None)
-@given(data=st.data(), channels_last=st.booleans(), seed=st.integers(0, 2**32 - 1))
-def test_moves_and_layers_in_any_order(data, channels_last, seed):
+@settings(max_examples=200, deadline=None)
+@given(channels_last=st.booleans(), seed=st.integers(0, 2**32 - 1))
+def test_moves_and_layers_in_any_order(channels_last, seed):
     """Maps whose axes are flipped, sliced, padded and so on between layers, against NumPy."""
     p = Program((4, 5, 6), channels_last, seed=seed)
     rng, assembler = p.rng, p.assembler
-    for _ in range(data.draw(st.integers(1, 5))):
-        name = data.draw(st.one_of(MOVES, LAYERS))
-        axis = data.draw(st.integers(0, 2))
+    for _ in range(rng.integers(1, 7)):
+        name = rng.choice(MOVES + LAYERS)
+        axis = int(rng.integers(3))
         size = p.array.shape[1 + axis]
         channel = 2 if channels_last else 0
         n_channels = p.array.shape[1 + channel]
         if name == "flip":
             p.move(lambda x, axis=axis: np.flip(x, axis))
         elif name == "slice":
-            first = data.draw(st.integers(0, size - 1))
+            first = int(rng.integers(size))
             p.move(lambda x, axis=axis, first=first: x.take(range(first, x.shape[axis]), axis))
         elif name == "stride":
             p.move(lambda x, axis=axis: x.take(range(0, x.shape[axis], 2), axis))
@@ -135,7 +133,7 @@ def test_moves_and_layers_in_any_order(data, channels_last, seed):
         elif name in ("pad", "crop"):
             low, high = (0, 2) if name == "pad" else (-1, 1)
             widths = [
-                tuple(data.draw(st.integers(low if n > 2 else 0, high)) for _ in "ab")
+                tuple(int(k) for k in rng.integers(low if n > 2 else 0, high + 1, 2))
                 for n in p.array.shape[1:]
             ]
             p.value = assembler.pad(p.value, widths)

@@ -19,6 +19,7 @@ from ann2brian.models.networks.layers import (
     QuantisedReLU,
     Resample2D,
     Spike,
+    scale_and_shift,
 )
 from ann2brian.models.networks.network import InputCoding, Network
 from ann2brian.models.networks.rewriting import (
@@ -38,6 +39,7 @@ REWRITE = (
     products_by_squares,
 )
 PARAMETERS = {"clip": (-0.5, 1.0), "elu": (0.7,), "softplus": (2.0,)}
+KINDS = ("conv", "norm", "norm", "pool", "pool", "pool", "act", "act", "leaky", "mul", "binary")
 SHAPE = (7, 6, 3)
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -92,22 +94,24 @@ def images(network, seed=0, n=4):
 def same(before, after, seed=0):
     """The logits agree to rounding."""
     x = images(before, seed)
-    np.testing.assert_allclose(after.forward(x), before.forward(x), atol=1e-10)
+    expected = before.forward(x)
+    scale = max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(after.forward(x), expected, atol=1e-10 * scale)
 
 
 def kinds(network, *wanted):
     return [layer for layer in network.layers if isinstance(layer, wanted)]
 
 
-@settings(max_examples=60, deadline=None)
-@given(data=st.data(), seed=SEEDS)
-def test_random_networks_stay_the_same(data, seed):
+@settings(max_examples=200, deadline=None)
+@given(seed=SEEDS)
+def test_random_networks_stay_the_same(seed):
     """Layers of all kinds in any order, with branches, under every function and all together."""
     rng = np.random.default_rng(seed)
     layers, ends = [], ["input"]
-    for i in range(data.draw(st.integers(1, 7))):
-        name, source = f"l{i}", data.draw(st.sampled_from(ends[-2:]))
-        kind = data.draw(st.sampled_from(["conv", "norm", "pool", "act", "leaky", "mul", "binary"]))
+    for i in range(rng.integers(2, 9)):
+        name, source = f"l{i}", rng.choice(ends[-2:])
+        kind = rng.choice(KINDS)
         if kind == "conv":
             layer = conv(rng, name, source)
         elif kind == "binary":
@@ -115,19 +119,20 @@ def test_random_networks_stay_the_same(data, seed):
             scale = rng.uniform(0.1, 0.3, 3)
             layer = BinaryConv2D(name, (source,), signs, scale, (1, 1), (1, 1))
         elif kind == "norm":
-            layer = norm(rng, name, source, signs=data.draw(st.sampled_from([1.0, -1.0, None])))
+            layer = norm(rng, name, source, signs=rng.choice([1.0, -1.0]))
         elif kind == "pool":
             layer = MaxPool2D(name, (source,), (3, 3), (1, 1), (1, 1))
         elif kind == "leaky":
             layer = LeakyReLU(name, (source,), rng.normal(size=3))
         elif kind == "mul":
-            layer = Multiply(name, (source, data.draw(st.sampled_from(ends[-2:]))))
+            layer = Multiply(name, (source, rng.choice(ends[-2:])))
         else:
-            function = data.draw(st.sampled_from(sorted(set(ACTIVATIONS) - {"square"})))
+            function = str(rng.choice(sorted(set(ACTIVATIONS) - {"square"})))
             layer = Activation(name, (source,), function, PARAMETERS.get(function, ()))
         layers.append(layer)
-        layers.append(Activation(f"b{i}", (name,), "tanh"))  # bounded, so that errors are
-        ends.append(f"b{i}" if data.draw(st.booleans()) else name)
+        if kind in ("conv", "binary", "mul"):  # values stay small
+            layers.append(scale_and_shift(f"b{i}", name, np.full(3, 0.2)))
+        ends.append(layers[-1].name if rng.random() < 0.5 else name)
     used = {source for layer in layers for source in layer.inputs}
     loose = [layer.name for layer in layers if layer.name not in used]
     if len(loose) > 1:

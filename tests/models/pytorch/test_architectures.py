@@ -223,6 +223,10 @@ def four(like):
     return torch.tensor([0.25, -0.5, 1.0, 2.0], dtype=like.dtype)
 
 
+def tokens(x):
+    return x.flatten(2).mT @ four(x).outer(four(x))
+
+
 def in_place(x):
     y = x.relu_()
     y[:, :1] += 1  # and x with it
@@ -249,6 +253,9 @@ FUNCTIONS = {
     "resized": lambda x: F.interpolate(F.interpolate(x, (9, 4), mode="bilinear"), size=(6, 6)),
     "zeros": lambda x: torch.cat([x[:, :3], x.new_zeros(len(x), 1, 6, 6)], 1) + torch.zeros_like(x),
     "averages": lambda x: x - x.mean((2, 3), True) + x.sum(2, True) + x.mean(1, True),
+    "tokens": lambda x: x + tokens(x).relu().mean(1)[..., None, None],
+    "flat mean": lambda x: x * x.flatten(2).mean(-1).view(len(x), -1, 1, 1),
+    "some means": lambda x: x * x[:, :, 1:4, ::2].flip(1).flatten(2).mean(-1)[..., None, None],
     "maxima": lambda x: x + F.adaptive_max_pool2d(x, 1) + x.amax((2, 3), keepdim=True),
     "ceil": lambda x: F.pad(F.avg_pool2d(x, 4, 3, ceil_mode=True), (0, 4, 4, 0)),
     "divisor": lambda x: F.avg_pool2d(x, 3, 1, 1, divisor_override=2),

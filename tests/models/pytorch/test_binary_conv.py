@@ -267,3 +267,65 @@ def test_bad_options_are_refused(options, message):
     """Errors that name the option and the value."""
     with pytest.raises(ValueError, match=message):
         BinaryConv2d(1, 2, 3, **options)
+
+
+# ---- the mode is an attribute ----
+
+
+def test_the_mode_is_set_like_any_attribute():
+    """True, False and tensors of them: weights of the forward pass, and the state that is saved."""
+    conv = layer(False)
+    mode = conv.is_binary
+    x = double(np.random.default_rng(0).normal(size=(2, 4, 5, 6)))
+    for value in (True, False, torch.tensor(True), np.bool_(False), np.bool_(True)):
+        conv.is_binary = value
+        assert conv.is_binary is mode and bool(mode) == bool(value)  # the same buffer
+        expected = conv.as_binary() if value else conv.weight
+        found = conv(x).detach()
+        np.testing.assert_allclose(found, by_hand(expected.detach().numpy(), x), atol=1e-12)
+    assert bool(conv.state_dict()["is_binary"])
+    assert [name for name, _ in conv.named_parameters()] == ["weight"]
+    assert bool(BinaryConv2d(2, 3, 1, is_binary=True).is_binary)
+
+
+def test_the_mode_is_loaded_with_the_weights():
+    """A real layer that takes over the state of a binary one, and is real again."""
+    binary, real = layer(True), layer(False)
+    with torch.no_grad():
+        binary.weight.mul_(0.5)
+    real.load_state_dict(binary.state_dict())
+    x = double(np.random.default_rng(0).normal(size=(2, 4, 5, 6)))
+    np.testing.assert_array_equal(real(x).detach(), binary(x).detach())
+    real.is_binary = False
+    assert not np.allclose(real(x).detach(), binary(x).detach())
+
+
+@pytest.mark.parametrize("value", [1, 0.5, "yes", None, torch.tensor([True]), [True, False]])
+def test_other_modes_are_refused(value):
+    """Numbers, words and several values against the error that names them; the mode stays."""
+    conv = layer(True)
+    with pytest.raises(TypeError, match="is_binary is True or False, got"):
+        conv.is_binary = value
+    assert bool(conv.is_binary)
+
+
+def test_a_layer_made_binary_trains():
+    """Latent weights and loss in an ordinary loop after the mode was set."""
+    conv = layer(False)
+    conv.is_binary = True
+    x = double(np.random.default_rng(0).normal(size=(16, 4, 5, 6)))
+    wanted = conv(x).detach().flip(1)
+    optimiser = torch.optim.Adam(conv.parameters(), 0.05)
+    losses = []
+    for _ in range(20):
+        loss = (conv(x) - wanted).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_padding_with_anything_but_zeros_is_refused():
+    with pytest.raises(ValueError, match="padding_mode must be one of zeros, got 'circular'"):
+        BinaryConv2d(2, 3, 3, padding=1, padding_mode="circular")

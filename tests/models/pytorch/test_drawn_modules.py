@@ -24,6 +24,7 @@ def check(drawn, found):
     except ValueError as error:
         assert str(error).startswith("module "), error
         event("refused")
+        print("REFUSED", error)
         found.append(False)
         return
     found.append(True)
@@ -53,6 +54,7 @@ def check_many(n):
 
     run()
     assert len(found) >= n
+    print("CONVERTED", np.mean(found))
     assert np.mean(found) > 0.8  # refusals are the exception
     return found
 

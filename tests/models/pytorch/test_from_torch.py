@@ -304,6 +304,14 @@ def test_time_steps_travel_with_the_network():
     assert not np.allclose(*found)
 
 
+def test_a_mode_that_no_layer_reads_is_refused():
+    """`is_binary` set on an ordinary convolution against the message that names it."""
+    module = nn.Sequential(nn.Conv2d(4, 5, 3), nn.Tanh(), head(100))
+    module[0].is_binary = True
+    with pytest.raises(ValueError, match=r"module 0 \(Conv2d\) has is_binary=True, which it does"):
+        from_torch(module, input=CODING)
+
+
 def test_steps_that_disagree_are_refused():
     """Two numbers of steps in one module against the message that names both."""
     module = nn.Sequential(NoisySpike(n_steps=2), head(168), MeanOverSteps(3))

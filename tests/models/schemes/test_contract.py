@@ -179,12 +179,15 @@ def test_options_are_declared_and_described(scheme):
 
 @OF_EACH
 def test_conversion_has_the_one_form(scheme):
-    """By the registry or by the scheme itself: what runs, and the options as asked for."""
+    """By the registry or by the scheme itself: what runs, and the options, all of them told."""
     network = network_for(scheme)
     options = small(scheme)
     conversion = ab.convert(network, options, images_for(network, 3))
     assert isinstance(conversion, Conversion)
-    assert conversion.options == options
+    for declared in options_of(scheme.options):
+        asked = getattr(options, declared.name)
+        told = declared.otherwise if asked is None else asked
+        assert getattr(conversion.options, declared.name) == told
     assert (conversion.spiking.scheme, conversion.spiking.name) == (scheme.name, network.name)
     assert type(ab.convert(network, scheme.options(), images_for(network, 3))) is type(conversion)
 

@@ -587,32 +587,30 @@ S, END = Spike("s", ("c",)), (conv("d", "s"), GlobalAvgPool("g", ("d",)))
             (QuantisedReLU("q", ("c",), 0.5, 4), conv("d", "q"), GlobalAvgPool("g", ("d",))),
             "QuantisedReLU 'q' does not spike",
         ),
-        ((S, Add("sum", ("c", "s")), conv("d", "sum"), *END[1:]), "Add 'sum' adds two branches"),
-        ((Spike("s", ("c",), 1.0, 0.5), *END), "Spike 's' was trained with noise of mean 0.5"),
         (
-            (S, Spike("s2", ("s",)), conv("d", "s2"), *END[1:]),
-            "between 's' and 's2' there must be one convolution or dense layer, there are: none",
+            (S, Add("sum", ("c", "s")), conv("d", "sum"), *END[1:]),
+            "between 'input' and 'readout' there must be one .* there are: c, d",
         ),
+        (
+            (S, conv("d", "s"), Add("sum", ("d", "s")), GlobalAvgPool("g", ("sum",))),
+            "sum adds branches of different gains for the scores, .* put a spiking layer after",
+        ),
+        (
+            (S, bn("n", "s"), conv("d", "n"), *END[1:]),
+            "BatchNorm 'n' comes before the weights of 'd', .* after the convolution",
+        ),
+        ((Spike("s", ("c",), 1.0, 0.5), *END), "Spike 's' was trained with noise of mean 0.5"),
         (
             (conv("e", "c"), Spike("s", ("e",)), *END),
             "between 'input' and 's' there must be one .* there are: c, e",
         ),
-        ((S, GlobalAvgPool("g", ("s",))), "between 's' and 'readout' there must be .* are: none"),
         (
             (S, conv("d", "s"), conv("e", "d", kind="r"), GlobalAvgPool("g", ("e",))),
             "between 's' and 'readout' there must be one .* there are: d, e",
         ),
         (
             (S, AvgPool2D("p", ("s",)), bn("n", "p"), conv("d", "n"), *END[1:]),
-            "BatchNorm 'n' follows 'p', not a convolution",
-        ),
-        (
-            (GlobalAvgPool("p", ("c",)), bn("n", "p"), Spike("s", ("n",)), *END),
-            "BatchNorm 'n' follows 'p', not a convolution",
-        ),
-        (
-            (AvgPool2D("p", ("c",), (2, 2), (2, 2), (1, 1)), Spike("s", ("p",)), *END),
-            "AvgPool2D 'p' pads after the weights, .* pool without padding",
+            "BatchNorm 'n' comes before the weights of 'd'",
         ),
         ((MaxPool2D("p", ("c",), (4, 4)),), "'p' pools 'c', which does not spike"),
         ((GlobalAvgPool("g", ("c",)),), "has no activation"),
@@ -634,5 +632,5 @@ def test_norm_of_pixels_is_refused():
         S,
         *END,
     )
-    with pytest.raises(ValueError, match="BatchNorm 'n' follows 'input', not a convolution"):
+    with pytest.raises(ValueError, match="BatchNorm 'n' comes before the weights of 'c'"):
         convert(Network("odd", coding((6, 6, 1)), layers, "ab"))
