@@ -1,7 +1,15 @@
 """What all tests share: a guard against tests that leave Brian2 changed, and a marker."""
 
+import fcntl
+import gc
+import os
+from pathlib import Path
+
 import pytest
 from brian2 import defaultclock, get_device, prefs
+
+# The compiler of Cython code need not write down what only a debugger reads.
+os.environ.setdefault("CFLAGS", "-g0")
 
 
 def brian2_state():
@@ -21,6 +29,35 @@ def brian2_is_left_as_found():
     after = brian2_state()
     changed = [name for name in before if after[name] != before[name]]
     assert not changed, f"the test changed Brian2's {', '.join(changed)}"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def what_is_loaded_is_not_searched_for_garbage():
+    """Brian2 collects garbage before every run, which takes the longer the more is loaded."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory):
+    """What only the first of pytest's processes that asks for it makes, in a folder for all.
+
+    Called with a name and a function that gets an empty folder and returns a path in it.
+    """
+    everybody = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        everybody = everybody.parent
+
+    def made(name, make):
+        place = everybody / f"{name}.made"
+        with (everybody / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not place.exists():
+                folder = tmp_path_factory.mktemp(name)
+                place.write_text(str(make(folder)))
+        return Path(place.read_text())
+
+    return made
 
 
 def pytest_collection_modifyitems(items):

@@ -38,6 +38,8 @@ def recorded_layers(network: SpikingNetwork, record: bool | Sequence[str]) -> tu
     names = [population.name for population in network.populations]
     if isinstance(record, str):
         raise ValueError(f"record takes a list of layers, got the string {record!r}")
+    if not isinstance(record, bool | Sequence | np.ndarray):
+        raise TypeError(f"record takes True, False or a list of layers, got {record!r}")
     if record is True:
         return tuple(range(len(names)))
     if not record:
@@ -52,6 +54,10 @@ def checked_injections(
     network: SpikingNetwork, injections: Sequence[Injection], n_images: int
 ) -> tuple[Injection, ...]:
     """Injections, refused unless each goes into a variable of its own that nothing else sets."""
+    if not isinstance(injections, Sequence) or not all(
+        isinstance(injection, Injection) for injection in injections
+    ):
+        raise TypeError(f"inject takes a list of Injection, got {injections!r}")
     places = [(injection.target, injection.variable) for injection in injections]
     if len(set(places)) < len(places):
         raise ValueError("inject: two injections into one variable of one layer")

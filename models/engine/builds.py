@@ -21,7 +21,7 @@ from pathlib import Path
 from ..places import cache_folder
 
 COMPLETE = "complete"
-PRECOMPILED = "common.h"
+PRECOMPILED = "standard.h"
 MOST_BUILDS = 32  # kept; the ones unused for longest go first
 RULES = "precompiled.mk"
 DATA = "static_arrays"  # of a program, beside its sources
@@ -124,8 +124,8 @@ def compile_program(folder: Path) -> None:
     Does nothing in a complete one.
 
     Reading the standard headers is most of the compile time of a small source file, so they are
-    precompiled, once for all files. `make` is started here and not by Brian2, whose way of doing
-    it takes Ctrl-C for a compiler error and hides what the compiler says.
+    precompiled, once for all programs. `make` is started here and not by Brian2, whose way of
+    doing it takes Ctrl-C for a compiler error and hides what the compiler says.
 
     Raises
     ------
@@ -134,17 +134,17 @@ def compile_program(folder: Path) -> None:
     """
     if (folder / COMPLETE).exists():
         return
-    includes = [f"#include <{name}>" for name in _STANDARD_HEADERS]
-    (folder / PRECOMPILED).write_text("\n".join(['#include "objects.h"', *includes, ""]))
+    header = _header(folder) / PRECOMPILED
     (folder / RULES).write_text(
         "include makefile\n\n"
         "HEADER_FLAGS := $(CXXFLAGS)\n"  # not what the objects add; macOS's make has no `private`
-        f".INTERMEDIATE: {PRECOMPILED}.gch\n"  # 48 MB; removed when all is compiled
-        f"$(OBJS): CXXFLAGS += -include {PRECOMPILED}\n"
-        f"$(OBJS): {PRECOMPILED}.gch\n\n"
-        f"{PRECOMPILED}.gch: {PRECOMPILED} objects.h synapses_classes.h makefile\n"
-        "\t$(CXX) $(HEADER_FLAGS) -x c++-header $< -o $@\n"
+        f"$(OBJS): CXXFLAGS += -include {header}\n"
+        f"$(OBJS): {header}.gch\n\n"
+        f"{header}.gch:\n"
+        f"\t$(CXX) $(HEADER_FLAGS) -x c++-header {header} -o $@.$$$$ && mv $@.$$$$ $@\n"
     )
+    # What depends on what: everything is made, so that the compiler need not find out first.
+    (folder / "make.deps").touch()
     done = subprocess.run(
         ["make", f"-j{usable_cores()}", "-f", RULES],
         cwd=folder,
@@ -159,16 +159,34 @@ def compile_program(folder: Path) -> None:
 
 
 _STANDARD_HEADERS = (
-    "brianlib/common_math.h",
-    "brianlib/stdint_compat.h",
-    "cmath",
-    "ctime",
-    "iostream",
-    "fstream",
-    "climits",
-    "vector",
-    "algorithm",
+    *("algorithm", "climits", "cmath", "csignal", "cstdint", "cstring", "ctime", "fstream"),
+    *("iostream", "limits", "map", "random", "set", "string", "tuple", "utility", "vector"),
 )
+
+
+def _header(folder: Path) -> Path:
+    """Folder of the standard headers, precompiled as the program in `folder` needs them.
+
+    A compiler that finds the file made by another one, or with other flags, reads the headers
+    themselves.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
+    flags = [
+        flag
+        for line in (folder / "makefile").read_text().splitlines()
+        if line.startswith(("OPTIMISATIONS", "CXXFLAGS"))
+        for flag in line.split()
+        if not flag.startswith("-I")
+    ]
+    text = "".join(f"#include <{name}>\n" for name in _STANDARD_HEADERS)
+    key = hashlib.sha256(repr((version.stdout, flags, text)).encode()).hexdigest()[:16]
+    place = cache_folder() / "headers" / key
+    place.mkdir(parents=True, exist_ok=True)
+    unfinished = place / f"{PRECOMPILED}.{os.getpid()}"
+    unfinished.write_text(text)
+    unfinished.replace(place / PRECOMPILED)
+    return place
 
 
 def _remove_data(folder: Path) -> None:

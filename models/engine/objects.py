@@ -107,12 +107,13 @@ class Objects:
         connection : str
             As for :meth:`delay`.
         delay : brian2.Quantity
-            A time, or one for each source neuron; the run rounds it to whole steps.
+            A time in whole steps, or one for each source neuron.
 
         Raises
         ------
         ValueError
-            If there is no such connection, or a delay is not a time of at least 0.
+            If there is no such connection, or a delay is not a time of at least 0, or no whole
+            number of steps, which Brian2 would round.
         """
         n_neurons = self.delay(connection).size
         if not have_same_dimensions(delay, second):
@@ -128,6 +129,13 @@ class Objects:
             )
         if not (np.isfinite(seconds) & (seconds >= 0)).all():
             raise ValueError(f"{connection}: a delay is a time of at least 0 s")
+        step = float(self.readout.dt / second)
+        parts = seconds.ravel()[np.abs(seconds / step - np.round(seconds / step)).ravel() > 1e-6]
+        if parts.size:
+            raise ValueError(
+                f"{connection}: a delay is a whole number of steps of {1e3 * step:g} ms, got "
+                f"{1e3 * parts[0]:g} ms"
+            )
         for kind, route in self._routes(connection):
             chosen = self.layout.axons[self._group(kind)].routes == route
             values = self._by_copy(self.delays_s[kind][chosen], route)

@@ -104,7 +104,8 @@ def simulate(
         If an argument is out of range, or a type of neurons has equations that Brian2 cannot run;
         the message names argument, or type and line.
     TypeError
-        If `network` is neither a spiking network nor a conversion.
+        If `network` is neither a spiking network nor a conversion, or `record`, `inject` or
+        `change` is of a kind that nothing can be done with.
     RuntimeError
         If the compiler is missing or a program fails.
     """
@@ -133,6 +134,10 @@ def simulate(
             f"traces show one image at a time in one program run: batch=1, jobs=1 and at most "
             f"{IMAGES_PER_RUN} images, got batch={batch}, jobs={jobs} and {len(images)} images"
         )
+    if change is not None and not callable(change):
+        raise TypeError(f"change takes a function of the Brian2 objects, got {change!r}")
+    recorded = recorded_layers(network, record)
+    injected = checked_injections(network, inject, len(images))
     require_exact(network.needed_bits)
     outcomes: list[Outcome] = []
     with own_brian2("numpy"):
@@ -144,9 +149,9 @@ def simulate(
             layout=lay_out(network, batch, period),
             period=period,
             depth=depth,
-            record=recorded_layers(network, record),
+            record=recorded,
             traced=traced,
-            injected=checked_injections(network, inject, len(images)),
+            injected=injected,
             seed=seed,
             change=change,
         )

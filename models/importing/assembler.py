@@ -88,6 +88,7 @@ class Assembler:
         self.notes: list[str] = []
         self.shapes: dict[str, Shape] = {INPUT: shape}
         self._counts: dict[str, int] = {}
+        self._channels_last = False  # as the framework sees the input
         self._moving: dict[tuple[object, ...], str] = {}  # what was put in to move entries
 
     def input(self, channels_last: bool, n_axes: int) -> Value:
@@ -96,6 +97,7 @@ class Assembler:
         Rows and columns of one channel are a sequence of rows; a map as a vector is in the order
         of the framework's axes.
         """
+        self._channels_last = channels_last
         rows, columns, channels = self.shapes[INPUT]
         index = from_map(positions(self.shapes[INPUT]), 3, channels_last)
         if n_axes == 1:
@@ -607,13 +609,16 @@ class Assembler:
         return self._orientation_of_all([(source, index)])
 
     def _orientation_of_all(self, values: Sequence[tuple[str, Integers]]) -> bool:
-        """Likewise for values that stand side by side."""
-        for channels_last in (False, True):
-            maps = [(to_map(index, channels_last), self.shapes[name]) for name, index in values]
-            if all(
-                own.shape[:2] == (1, 1) or selection(own, shape) is not None for own, shape in maps
-            ):
-                return channels_last
+        """Likewise for values that stand side by side; if both ways go, that of the input."""
+        ways = (self._channels_last, not self._channels_last)
+        for may_flatten in (False, True):
+            for channels_last in ways:
+                maps = ((to_map(index, channels_last), self.shapes[name]) for name, index in values)
+                if all(
+                    selection(own, shape) is not None or (may_flatten and own.shape[:2] == (1, 1))
+                    for own, shape in maps
+                ):
+                    return channels_last
         shapes = " and ".join(f"{index.shape} of {name!r}" for name, index in values)
         raise ValueError(
             f"tensors {shapes} take their entries in an order that no layer here makes"

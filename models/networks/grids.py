@@ -77,11 +77,6 @@ def to_dyadic(network: Network) -> Network:
     Network
         In each layer, kernel and bias are multiples of one power of two, `KERNEL_BITS` bits below
         the one that holds the largest weight; so are mean and deviation of noise.
-
-    Raises
-    ------
-    ValueError
-        See `Network.fold_batch_norm`.
     """
     layers: list[Layer] = []
     for layer in network.fold_batch_norm().layers:

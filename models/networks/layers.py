@@ -311,6 +311,22 @@ class Conv2D(Layer):
         return out
 
 
+def scale_and_shift(
+    name: str, source: str, scale: np.ndarray, shift: np.ndarray | None = None
+) -> Conv2D:
+    """Product of each channel with a number, plus a number, as a convolution of size 1x1.
+
+    Parameters
+    ----------
+    name, source : str
+        Of the layer, and of its input.
+    scale, shift : ndarray, shape (C,)
+        By channel; no shift by default.
+    """
+    shift = np.zeros(scale.size) if shift is None else shift
+    return Conv2D(name, (source,), scale.reshape(1, 1, 1, -1), shift, groups=scale.size)
+
+
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BinaryConv2D(Layer):
     """Convolution without bias whose weights are signs times one scale a channel.

@@ -17,7 +17,17 @@ from functools import cached_property
 
 import numpy as np
 
-from .layers import INPUT, BatchNorm, BinaryConv2D, Conv2D, Dense, Layer, Shape, frozen_array
+from .layers import (
+    INPUT,
+    BatchNorm,
+    BinaryConv2D,
+    Conv2D,
+    Dense,
+    Layer,
+    Shape,
+    frozen_array,
+    scale_and_shift,
+)
 
 CHECKED = 256  # images whose values are checked at once
 
@@ -365,19 +375,14 @@ class Network:
     def fold_batch_norm(self) -> Network:
         """Return the same function without batch normalisation and with real weights only.
 
-        Each BatchNorm is merged into the Conv2D or Dense right before it, which keeps its name.
-        A BinaryConv2D becomes a Conv2D.
+        A BatchNorm is merged into the Conv2D or Dense right before it, which keeps its name,
+        unless that feeds another layer too. Anywhere else it becomes a Conv2D of size 1x1 with a
+        group for each channel. A BinaryConv2D becomes a Conv2D.
 
         Returns
         -------
         Network
             Without BatchNorm layers; same logits up to rounding.
-
-        Raises
-        ------
-        ValueError
-            If a BatchNorm follows something else, or the layer before it also feeds another
-            layer; the message names both.
         """
         users: dict[str, list[str]] = {}
         for layer in self.layers:
@@ -393,17 +398,10 @@ class Network:
                 folded[layer.name] = dataclasses.replace(layer, inputs=inputs)
                 continue
             before = folded.get(inputs[0])
-            if not isinstance(before, Conv2D | Dense):
-                what = before.label if before is not None else f"{INPUT!r}"
-                raise ValueError(
-                    f"network {self.name!r}: {layer.label} cannot be folded: it follows {what}, "
-                    "not a Conv2D or Dense"
-                )
-            if len(users[layer.inputs[0]]) > 1:
-                raise ValueError(
-                    f"network {self.name!r}: {layer.label} cannot be folded: {before.label} also "
-                    f"feeds {', '.join(n for n in users[layer.inputs[0]] if n != layer.name)}"
-                )
+            shift = layer.beta - layer.mean * layer.scale
+            if not isinstance(before, Conv2D | Dense) or len(users[layer.inputs[0]]) > 1:
+                folded[layer.name] = scale_and_shift(layer.name, inputs[0], layer.scale, shift)
+                continue
             folded[before.name] = dataclasses.replace(
                 before,
                 kernel=before.kernel * layer.scale,  # the output channel is the last axis

@@ -193,7 +193,7 @@ def _run(study: Study, arguments: Arguments) -> Path:
     cases = study.conditions(subjects, asked, arguments)
     require_distinct(cases)
     for case in cases:
-        assert case.conversion  # what cannot be converted is refused before anything runs
+        _ = case.conversion  # what cannot be converted is refused before anything runs
     config = _configuration(study, arguments, cases)
     conditions = f"{len(cases)} condition{'s' if len(cases) > 1 else ''}"
     print(f"{len(subjects[0].images)} test images, {conditions}")

@@ -83,6 +83,7 @@ def test_each_neuron_may_have_its_own_delay(case):
         ("act1->inner", 1 * mV, "act1->inner: a delay is a time"),
         ("act1->inner", 3, "act1->inner: a delay has a unit, 2\\*ms say, got 3"),
         ("act1->inner", -1 * ms, "act1->inner: a delay is a time of at least 0 s"),
+        ("act1->inner", 0.3 * ms, "a delay is a whole number of steps of 1 ms, got 0.3 ms"),
         ("act1->inner", [1, 2] * ms, r"act1->inner: \(2,\) delays, where one or \d+ are needed"),
     ],
 )

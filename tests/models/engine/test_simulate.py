@@ -242,6 +242,22 @@ def test_traces_show_drive_less_inhibition(case):
     assert trace[1, 1] == pytest.approx((value - 8) * unit_mv, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ({"record": 3}, "record takes True, False or a list of layers, got 3"),
+        ({"inject": 3}, "inject takes a list of Injection, got 3"),
+        ({"inject": [np.zeros(2)]}, r"inject takes a list of Injection, got \[array"),
+        ({"change": 3}, "change takes a function of the Brian2 objects, got 3"),
+    ],
+    ids=str,
+)
+def test_arguments_of_another_kind_are_refused(case, argument, said):
+    """Values that cannot be meant against the message."""
+    with pytest.raises(TypeError, match=said):
+        simulate(case[0], case[1][:1], target="numpy", **argument)
+
+
 def test_traces_take_one_image_at_a_time(case):
     """Traces of several images against those of each alone; several copies or runs are refused."""
     spiking, images, _ = case

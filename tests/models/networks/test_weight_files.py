@@ -1,22 +1,28 @@
 """Weight files: what is read back against what was written, and every kind of damage."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from ann2brian.models.networks import weight_files as storage
 from ann2brian.models.networks.layers import (
+    LAYER_TYPES,
     Activation,
     Add,
     AvgPool2D,
     BatchNorm,
     BinaryConv2D,
+    Concat,
     Conv2D,
     Dense,
     Flatten,
     GlobalAvgPool,
+    LeakyReLU,
     MaxPool2D,
+    Multiply,
     QuantisedReLU,
+    Resample2D,
     Spike,
 )
 from ann2brian.models.networks.network import InputCoding, Network
@@ -50,7 +56,13 @@ def network():
             BatchNorm("n", ("c",), weights(4), weights(4), weights(4), weights(4) ** 2, 1e-3),
             Activation("a", ("n",), "gelu"),
             Add("s", ("c", "a")),
-            MaxPool2D("m", ("s",), (3, 3), (1, 1), (1, 1)),
+            LeakyReLU("l", ("s",), weights(4)),
+            Concat("e", ("l", "s")),
+            Activation("t", ("e",), "clip", (-0.1, 0.7)),  # no float32 numbers either
+            Multiply("x", ("t", "e")),
+            Resample2D("r", ("x",), weights(4, 4), weights(6, 6)),
+            Conv2D("c1", ("r",), weights(1, 2, 8, 4), weights(4), (1, 1), (0, 0, 1, 2), 1, (2, 3)),
+            MaxPool2D("m", ("c1",), (3, 3), (1, 1), (1, 1)),
             QuantisedReLU("q", ("m",), 0.1, 6),
             AvgPool2D("p", ("q",), (2, 2), (2, 2)),
             Spike("k", ("p",), 1.5, 1.3, 0.1),  # 1.3 and 0.1 are no float32 numbers
@@ -73,6 +85,7 @@ def file(network, tmp_path):
 
 def test_round_trip(network, file):
     """All fields of the loaded network against the saved one, and the logits, exactly."""
+    assert {type(layer) for layer in network.layers} == set(LAYER_TYPES.values())
     loaded = load_network(file)
     assert (loaded.name, loaded.classes) == (network.name, network.classes)
     assert loaded.shapes == network.shapes
@@ -228,8 +241,9 @@ def test_failed_save_keeps_the_old_file(network, file, monkeypatch):
     assert list(file.parent.iterdir()) == [file]
 
 
-def test_every_flipped_bit_is_found(file):
+def test_every_flipped_bit_is_found(tmp_path):
     """Copies with one flipped bit, at every byte, against the error that names the file."""
+    file = save_network(binary_network((3, 1, 3, 5)), tmp_path / "net.safetensors", INFO)
     content = file.read_bytes()
     rng = np.random.default_rng(1)
     for position in range(len(content)):
@@ -276,6 +290,25 @@ def rewrite(file, change):
     save_file(tensors, file, metadata={"ann2brian": json.dumps(document)})
 
 
+def test_files_from_before_uneven_padding(network, file):
+    """Paddings as pairs, no dilation and no parameters are the same network."""
+    even = replace(network.layer("c1"), padding=(0, 1), dilation=(1, 1))
+    network = replace(network, layers=tuple(even if x.name == "c1" else x for x in network.layers))
+    save_network(network, file)
+
+    def older(structure):
+        for layer in structure["layers"]:
+            layer.pop("dilation", None)
+            if not layer.get("parameters"):
+                layer.pop("parameters", None)
+            if "padding" in layer:
+                layer["padding"] = layer["padding"][::2]
+
+    rewrite(file, older)
+    images = np.random.default_rng(0).uniform(-1.5, 1.5, (4, 8, 6, 2))
+    np.testing.assert_array_equal(load_network(file).forward(images), network.forward(images))
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -283,6 +316,9 @@ def rewrite(file, change):
         (lambda s: s.update(classes=["one"]), "1 classes need"),
         (lambda s: s["layers"][0].update(kind="Conv9D"), "Conv9D"),
         (lambda s: s["layers"][0].update(colour="red"), "colour"),
+        (lambda s: s["layers"][0].update(padding=[1, 2, 3]), "'c': padding must be two or four"),
+        (lambda s: s["layers"][0].update(dilation=[0, 1]), "'c': dilation must be two whole"),
+        (lambda s: s["layers"][2].update(function="elu"), "'a': parameters of elu must be"),
         (lambda s: s["layers"][-1].update(name="e"), "e.kernel"),
     ],
 )

@@ -35,7 +35,7 @@ SCHEMES = list(ab.SCHEMES.values())
 OF_EACH = pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
 ONE_SIZE = (2, 2), (2, 2), (1, 0)  # pooling neurons of one type, so that less is compiled
 SMALL = {"n_steps": 5, "neurons_per_gate": 4, "gamma": 3, "normalisation": "percentile"}
-N_IMAGES = 17
+N_IMAGES = 7
 
 
 def small(scheme, **changed):

@@ -110,18 +110,18 @@ def table(folder, name):
 
 
 @pytest.fixture(scope="module")
-def plain(files, tmp_path_factory):
+def plain(files, once):
     """One network, one and two steps."""
-    out = tmp_path_factory.mktemp("plain")
-    return study(out, "--network", files["digits-albsnn"], "--steps", 2, 1)
+    flags = ("--network", files["digits-albsnn"], "--steps", 2, 1)
+    return once("albsnn-plain", lambda out: study(out, *flags))
 
 
 @pytest.fixture(scope="module")
-def whole(files, tmp_path_factory):
+def whole(files, once):
     """A whole study with both networks."""
-    out = tmp_path_factory.mktemp("whole")
     names = (files["digits-albsnn"], files["digits-gap-real"])
-    return study(out, "--study", "--steps", 1, 2, "--network", *names, figures=True)
+    flags = ("--study", "--steps", 1, 2, "--network", *names)
+    return once("albsnn-whole", lambda out: study(out, *flags, figures=True))
 
 
 @pytest.fixture(scope="module")

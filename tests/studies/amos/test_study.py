@@ -57,9 +57,9 @@ def out(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def quick(out):
+def quick(once):
     """Result of the quick run that all tests look at."""
-    return study(out)
+    return once("amos-quick", study)
 
 
 # ---- what is written ----

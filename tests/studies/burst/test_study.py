@@ -117,9 +117,9 @@ def out(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def quick(out):
+def quick(once):
     """Result of the quick run that most tests look at."""
-    return study(out)
+    return once("burst-quick", study)
 
 
 @pytest.fixture(scope="module")
@@ -128,17 +128,19 @@ def expected(quick):
 
 
 @pytest.fixture(scope="module")
-def alternating(out):
+def alternating(once):
     """The same with steps kept apart in the other way, another rhythm and another limit."""
     flags = ["--timing", "alternating", "--gamma", 3, "--intra-burst-ms", 1.5]
-    return study(out, *flags, "--guard-ms", 3, "--delay-ms", 1.5, "--baseline-steps", 3)
+    flags += ["--guard-ms", 3, "--delay-ms", 1.5, "--baseline-steps", 3]
+    return once("burst-alternating", lambda out: study(out, *flags))
 
 
 @pytest.fixture(scope="module")
-def rules(out):
+def rules(once):
     """The three pooling rules, with so low a scale that neurons fall behind."""
     flags = ["--gamma", 2, "--normalisation", "percentile", "--percentile", 90, "--initial", 0]
-    return study(out, *flags, "--pooling", *POOLINGS, "--baseline-steps", 0)
+    flags += ["--pooling", *POOLINGS, "--baseline-steps", 0]
+    return once("burst-rules", lambda out: study(out, *flags))
 
 
 # ---- what is written ----

@@ -52,15 +52,16 @@ def table(folder, name):
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    return study(tmp_path_factory.mktemp("plain"))
+def plain(once):
+    return once("noise-plain", study)
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(once):
     """A whole study: an analogue network, the negative control, and the noise-trained network."""
     networks = ("digits-relu", "digits-noise-control", "digits-noise")
-    return study(tmp_path_factory.mktemp("whole"), "--study", "--network", *networks, figures=True)
+    flags = ("--study", "--network", *networks)
+    return once("noise-whole", lambda out: study(out, *flags, figures=True))
 
 
 @pytest.fixture(scope="module")

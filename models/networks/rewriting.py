@@ -1,0 +1,303 @@
+"""From a network to an equivalent one that a scheme can hold.
+
+Each function returns a network with the same logits up to rounding, in which one kind of layer is
+expressed by others; without that kind, the layers are the same. What takes the place of a layer
+ends with a layer of its name. `Network.fold_batch_norm` is of this family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+from .layers import (
+    Activation,
+    Add,
+    BatchNorm,
+    Layer,
+    LeakyReLU,
+    MaxPool2D,
+    Multiply,
+    QuantisedReLU,
+    Resample2D,
+    Shape,
+    scale_and_shift,
+)
+from .network import Network
+
+MONOTONE = ("relu", "sigmoid", "tanh", "clip", "hardsigmoid", "elu", "softplus")
+Namer = Callable[[str], str]  # from what a new layer does to a name that no other layer has
+
+
+def pool_after_activation(network: Network) -> Network:
+    """Max pooling after the activation that follows it, as pooling of spikes needs it.
+
+    A function that never falls commutes with the maximum. Spiking units stay where they are:
+    over several steps they depend on more than the present potential.
+
+    Parameters
+    ----------
+    network : Network
+        With MaxPool2D whose only user is such an activation, or a batch normalisation without
+        negative factors.
+
+    Returns
+    -------
+    Network
+        With the two in the other order and under their names.
+    """
+    layers = list(network.layers)
+    while (found := _first_to_swap(layers)) is not None:
+        pool, after = found
+        swapped: list[Layer] = []
+        for layer in layers:
+            if layer is pool:
+                swapped.append(replace(after, inputs=pool.inputs))
+            elif layer is after:
+                swapped.append(replace(pool, inputs=(after.name,)))
+            else:
+                inputs = (pool.name if name == after.name else name for name in layer.inputs)
+                swapped.append(replace(layer, inputs=tuple(inputs)))
+        layers = swapped
+    return replace(network, layers=tuple(layers))
+
+
+def _first_to_swap(layers: Sequence[Layer]) -> tuple[Layer, Layer] | None:
+    """A max pooling and the one layer that uses it, if the two may change places."""
+    for pool in layers:
+        if isinstance(pool, MaxPool2D):
+            users = [layer for layer in layers if pool.name in layer.inputs]
+            if len(users) == 1 and _never_falls(users[0]):
+                return pool, users[0]
+    return None
+
+
+def _never_falls(layer: Layer) -> bool:
+    """Whether a layer is a function of each unit alone that does not decrease."""
+    if isinstance(layer, Activation):
+        return layer.function in MONOTONE
+    if isinstance(layer, LeakyReLU):
+        return bool((layer.slope >= 0).all())
+    if isinstance(layer, BatchNorm):
+        return bool((layer.scale >= 0).all())
+    return isinstance(layer, QuantisedReLU)
+
+
+def with_relu_only(network: Network) -> Network:
+    """Piecewise linear activations as sums of ReLUs.
+
+    clip(x, low, high) = low + relu(x - low) - relu(x - high), hardsigmoid(x) = relu(x / 6 + 1 / 2)
+    - relu(x / 6 - 1 / 2), and LeakyReLU(x) = relu(x) - slope * relu(-x).
+
+    Parameters
+    ----------
+    network : Network
+        Any.
+
+    Returns
+    -------
+    Network
+        Without clip, hardsigmoid and LeakyReLU.
+    """
+
+    def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
+        if isinstance(layer, LeakyReLU):
+            return _relu_sum(layer, shape, named, [(1.0, 0.0, 1.0), (-1.0, 0.0, -layer.slope)])
+        if isinstance(layer, Activation) and layer.function == "clip":
+            low, high = layer.parameters
+            return _relu_sum(layer, shape, named, [(1.0, -low, 1.0), (1.0, -high, -1.0)], low)
+        if isinstance(layer, Activation) and layer.function == "hardsigmoid":
+            return _relu_sum(layer, shape, named, [(1 / 6, 0.5, 1.0), (1 / 6, -0.5, -1.0)])
+        return [layer]
+
+    return _expanded(network, expand)
+
+
+def _relu_sum(
+    layer: Layer,
+    shape: Shape,
+    named: Namer,
+    terms: Sequence[tuple[float, float, float | Array]],
+    constant: float = 0.0,
+) -> list[Layer]:
+    """The sum over terms (a, b, w) of w * relu(a * x + b), and a constant with the last one."""
+    ones = np.ones(shape[2])
+    layers: list[Layer] = []
+    ends = []
+    for number, (scale, shift, weight) in enumerate(terms, start=1):
+        (end,) = layer.inputs
+        if (scale, shift) != (1.0, 0.0):
+            layers.append(scale_and_shift(named("shifted"), end, scale * ones, shift * ones))
+            end = layers[-1].name
+        layers.append(Activation(named("relu"), (end,), "relu"))
+        if number == len(terms):
+            end = layers[-1].name
+            layers.append(scale_and_shift(named("scaled"), end, weight * ones, constant * ones))
+        ends.append(layers[-1].name)
+    return [*layers, Add(layer.name, tuple(ends))]
+
+
+def max_by_pairs(network: Network) -> Network:
+    """Max pooling as a tournament, in which max(a, b) = a + relu(b - a).
+
+    First along rows, then along columns; a window of k places needs k - 1 ReLUs along an axis, in
+    log2(k) rounds, rounded up. Places in the padding are replaced by the nearest one of the window
+    that is on the map, so that they never win.
+
+    Parameters
+    ----------
+    network : Network
+        Any.
+
+    Returns
+    -------
+    Network
+        Without MaxPool2D.
+    """
+
+    def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
+        if not isinstance(layer, MaxPool2D):
+            return [layer]
+        (source,) = layer.inputs
+        layers: list[Layer] = []
+        after = layer.output_shape(shape)
+        for axis, other in ((0, shape[1]), (1, after[0])):
+            start = np.arange(after[axis]) * layer.stride[axis] - layer.padding[2 * axis]
+            first = np.maximum(start, 0)
+            last = np.minimum(start + layer.size[axis], shape[axis]) - 1
+            places = [np.clip(start + i, first, last) for i in range(layer.size[axis])]
+            line = _Line(axis, other, layers, named)
+            source = line.largest(source, [np.eye(shape[axis])[own] for own in places])
+        if not layers:  # windows of one place
+            layers = [Resample2D("x", (source,), np.eye(shape[0]), np.eye(shape[1]))]
+        return [*layers[:-1], replace(layers[-1], name=layer.name)]
+
+    return _expanded(network, expand)
+
+
+class _Picked(NamedTuple):
+    """One entry of each window: a layer, and a matrix that picks the entries along the axis."""
+
+    source: str
+    matrix: Array
+
+
+class _Line:
+    """Writes the layers of a tournament along one axis.
+
+    Parameters
+    ----------
+    axis : int
+        0 for rows, 1 for columns.
+    other : int
+        Extent of the other axis.
+    layers : list of Layer
+        Where the layers are put.
+    named : callable
+        Gives names.
+    """
+
+    def __init__(self, axis: int, other: int, layers: list[Layer], named: Namer) -> None:
+        self.axis = axis
+        self.other = other
+        self.layers = layers
+        self.named = named
+
+    def largest(self, source: str, places: Sequence[Array]) -> str:
+        """The layer that holds the largest of `places`, matrices along the axis of `source`."""
+        rivals = [_Picked(source, matrix) for matrix in places]
+        while len(rivals) > 1:
+            left = rivals[len(rivals) // 2 * 2 :]
+            pairs = list(zip(rivals[::2], rivals[1::2], strict=False))
+            # What is taken from the same layers is one map, window behind window.
+            winners: list[_Picked] = []
+            for sources in dict.fromkeys((a.source, b.source) for a, b in pairs):
+                own = [(a.matrix, b.matrix) for a, b in pairs if (a.source, b.source) == sources]
+                a, b = (np.concatenate(matrices) for matrices in zip(*own, strict=True))
+                winner = self._larger(_Picked(sources[0], a), _Picked(sources[1], b))
+                parts = np.split(np.eye(len(a)), len(own))
+                winners += [_Picked(winner, part) for part in parts]
+            rivals = winners + left
+        return self._picked(rivals[0])
+
+    def _larger(self, a: _Picked, b: _Picked) -> str:
+        """The layer that holds a + relu(b - a)."""
+        if a.source == b.source:
+            difference = self._picked(_Picked(a.source, b.matrix - a.matrix))
+        else:
+            parts = self._picked(b), self._picked(_Picked(a.source, -a.matrix))
+            difference = self._put(Add(self.named("lead"), parts))
+        gain = self._put(Activation(self.named("relu"), (difference,), "relu"))
+        return self._put(Add(self.named("larger"), (self._picked(a), gain)))
+
+    def _picked(self, entry: _Picked) -> str:
+        matrix = entry.matrix
+        if matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix))):
+            return entry.source
+        rows, columns = (matrix, np.eye(self.other))[:: -1 if self.axis else 1]
+        return self._put(Resample2D(self.named("pick"), (entry.source,), rows, columns))
+
+    def _put(self, layer: Layer) -> str:
+        self.layers.append(layer)
+        return layer.name
+
+
+def products_by_squares(network: Network) -> Network:
+    """Products of two layers by squares: a * b = ((a + b)^2 - (a - b)^2) / 4.
+
+    Parameters
+    ----------
+    network : Network
+        Any.
+
+    Returns
+    -------
+    Network
+        Without Multiply, with activations ``"square"``.
+    """
+
+    def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
+        if not isinstance(layer, Multiply):
+            return [layer]
+        a, b = layer.inputs
+        if a == b:
+            return [Activation(layer.name, (a,), "square")]
+        ones = np.ones(shape[2])
+        minus = scale_and_shift(named("minus"), b, -ones)
+        layers: list[Layer] = [minus]
+        quarters = []
+        for partner, sign in ((b, 1.0), (minus.name, -1.0)):
+            total = Add(named("sum"), (a, partner))
+            square = Activation(named("square"), (total.name,), "square")
+            quarter = scale_and_shift(named("quarter"), square.name, sign / 4 * ones)
+            layers += [total, square, quarter]
+            quarters.append(quarter.name)
+        return [*layers, Add(layer.name, tuple(quarters))]
+
+    return _expanded(network, expand)
+
+
+def _expanded(
+    network: Network, expand: Callable[[Layer, Shape, Namer], Sequence[Layer]]
+) -> Network:
+    """The network with each layer replaced by those that `expand` makes of it.
+
+    `expand` gets the layer, the shape of its first input, and a function that gives names.
+    """
+    taken = {layer.name for layer in network.layers}
+    layers: list[Layer] = []
+    for layer in network.layers:
+
+        def named(what: str, of: str = layer.name) -> str:
+            number = 1
+            while (name := f"{of}_{what}{number}") in taken:
+                number += 1
+            taken.add(name)
+            return name
+
+        layers += expand(layer, network.shapes[layer.inputs[0]], named)
+    return replace(network, layers=tuple(layers))
