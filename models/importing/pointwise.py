@@ -71,7 +71,8 @@ def recognised(values: Array) -> Function | None:
     with np.errstate(all="ignore"):
         for candidate, wanted in _families(values):
             if np.isfinite(wanted).all() and _is_same(values, wanted):
-                return candidate
+                name, parameters, before, after = candidate
+                return Function(name, tuple(map(float, parameters)), float(before), float(after))
     return None
 
 
@@ -79,8 +80,8 @@ def _families(values: Array) -> Iterator[tuple[Function, Array]]:
     """Functions with parameters, each with those that its values at a few places ask for."""
     x = GRID
 
-    def at(place: float) -> float:
-        return float(values[np.argmin(np.abs(x - place))])
+    def at(place: float) -> np.float64:  # whose division by zero raises nothing
+        return np.float64(values[np.argmin(np.abs(x - place))])
 
     low, high, middle = at(-_FAR), at(_FAR), at(0)
     if low < high:
@@ -102,10 +103,10 @@ def _families(values: Array) -> Iterator[tuple[Function, Array]]:
         yield Function("silu", (), beta, 1 / beta), x * expit(beta * x)
 
 
-def _plain(number: float) -> float:
+def _plain(number: np.float64) -> np.float64:
     """The short number that rounding hides, if there is one."""
-    short = float(f"{number:.4g}")
-    return short if abs(short - number) <= 3e-6 * abs(number) else float(number)
+    short = np.float64(f"{number:.4g}")
+    return short if abs(short - number) <= 3e-6 * abs(number) else number
 
 
 def _is_same(values: Array, wanted: Array) -> bool:
