@@ -1,10 +1,12 @@
 """A trained network with nothing but gates and linear layers, and where its gates come from.
 
 What has no gate of its own becomes a circuit of gates (:mod:`models.networks.rewriting`): clipped
-and leaky ReLUs a sum of ReLUs, max pooling a tournament of max(a, b) = a + relu(b - a), and a product
-of two layers a difference of squares. All of it is feed-forward, so that each neuron still spikes at
-most once. None of it is in the paper, whose networks have no max pooling; its authors give products
-a gate with two inputs.
+and leaky ReLUs a sum of ReLUs, max pooling a tournament of max(a, b) = a + relu(b - a), and a
+product of two layers a difference of squares. All of it is feed-forward, so that each neuron still
+spikes at most once.
+
+DIFFERS: the authors' products are gates of their own, of 40 neurons (published: their logs); other
+circuits are not known from them.
 """
 
 from __future__ import annotations

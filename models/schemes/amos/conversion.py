@@ -202,8 +202,9 @@ def _sizes(spiking: SpikingNetwork, circuit: Circuits) -> tuple[LayerSize, ...]:
         name = INPUT if origin is None else origin.name
         of_layer.setdefault(name, []).append(population)
         if origin is not None:
-            is_named = isinstance(origin, Activation)
-            kinds[name] = origin.function if is_named else type(origin).__name__
+            kinds[name] = (
+                origin.function if isinstance(origin, Activation) else type(origin).__name__
+            )
     return tuple(
         LayerSize(
             name=name,

@@ -75,8 +75,8 @@ class LayerSize:
     n_gates : int
         Gates; more than units where the layer became a circuit of gates.
     size : AmosSize
-        Their neurons, and the sub-layers from the first to the last of them. Layers that work at the
-        same time share sub-layers, so that the depth may be less than the sum.
+        Their neurons, and the sub-layers from the first to the last of them. Layers that work at
+        the same time share sub-layers, so that the depth may be less than the sum.
     """
 
     name: str
@@ -97,7 +97,7 @@ def size_report(sizes: Sequence[LayerSize]) -> str:
     -------
     str
     """
-    rows = [("layer", "of", "gates", "neurons", "sub-layers")]
+    rows: list[tuple[str, ...]] = [("layer", "of", "gates", "neurons", "sub-layers")]
     for one in sizes:
         numbers = (one.n_gates, one.size.n_neurons, one.size.n_sublayers)
         rows.append((one.name, one.kind, *(f"{number:,}" for number in numbers)))
