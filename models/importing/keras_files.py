@@ -264,7 +264,7 @@ def as_damage() -> Iterator[None]:
     """
     try:
         yield
-    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ArithmeticError) as error:
         raise ValueError(
             f"its structure is not that of a Keras model ({type(error).__name__}: {error}); save "
             "the model again with model.save('net.keras')"

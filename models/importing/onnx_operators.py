@@ -115,7 +115,7 @@ class OnnxReader:
         self._done: set[int] = set()  # those that went into an earlier one's
         self._depth = 0  # of branches
         self._batch = max(graph.batch, 1)
-        self._rules: dict[str, Callable[[Node, Any], Value]] = {
+        self._rules: dict[str, Callable[[Node, Any], Any]] = {
             "Conv": self._conv,
             "Gemm": self._gemm,
             "MatMul": self._mat_mul,
@@ -227,7 +227,10 @@ class OnnxReader:
             end = self._ends.get(id(node), node)
             self._keep(end, end.outputs[0], value)
 
-    def _keep(self, node: Node, name: str, value: Value) -> None:
+    def _keep(self, node: Node, name: str, value: Any) -> None:
+        if isinstance(value, np.ndarray):
+            self._known[name] = value
+            return
         self._known[name] = _Term(node, (), value)
         self._show(node, name, value)
 
@@ -259,10 +262,7 @@ class OnnxReader:
         made = [self._value(x) if isinstance(x, _Term) else x for x in found]
         self._depth -= 1
         for name, value in zip(node.outputs, made, strict=True):
-            if isinstance(value, Value):
-                self._keep(node, name, value)
-            else:
-                self._known[name] = value
+            self._keep(node, name, value)
 
     # Chains of element-by-element nodes
 
@@ -347,6 +347,11 @@ class OnnxReader:
 
         return self._assembler.reindexed(self._value(term), on_one)
 
+    def _taken(self, term: Any, operate: Callable[[np.ndarray], np.ndarray]) -> Any:
+        """Some entries of a value; none at all are an empty constant."""
+        shape = operate(np.empty((1, *self._value(term).shape))).shape
+        return np.empty(shape) if 0 in shape else self._laid_out(term, operate)
+
     def _reshape(self, node: Node, inputs: Any) -> Value:
         shape = self._shape_of(_whole(inputs[1], "shape"))
         old = (1, *self._value(inputs[0]).shape)
@@ -399,7 +404,7 @@ class OnnxReader:
             raise ValueError(f"moves the batch axis (perm={list(axes)})")
         return self._laid_out(inputs[0], lambda x: x.transpose(axes))
 
-    def _slice(self, _node: Node, inputs: Any) -> Value:
+    def _slice(self, _node: Node, inputs: Any) -> Any:
         rank = len(self._value(inputs[0]).shape) + 1
         starts, ends = _whole(inputs[1], "starts"), _whole(inputs[2], "ends")
         given = [*inputs[3:], None, None]
@@ -408,7 +413,7 @@ class OnnxReader:
         parts = [slice(None)] * rank
         for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
             parts[_axis(axis, rank)] = slice(start, end, step)
-        return self._laid_out(inputs[0], lambda x: x[tuple(parts)])
+        return self._taken(inputs[0], lambda x: x[tuple(parts)])
 
     def _split(self, node: Node, inputs: Any) -> None:
         value = self._value(inputs[0])
@@ -425,7 +430,7 @@ class OnnxReader:
         ends = np.cumsum(sizes)
         for name, start, end in zip(node.outputs, [0, *ends[:-1]], ends, strict=True):
             places = np.arange(start, end)
-            part = self._laid_out(inputs[0], partial(np.take, indices=places, axis=axis))
+            part = self._taken(inputs[0], partial(np.take, indices=places, axis=axis))
             self._keep(node, name, part)
 
     def _gather(self, node: Node, inputs: Any) -> Value:
@@ -474,7 +479,7 @@ class OnnxReader:
         return self._laid_out(inputs[0], gathered)
 
     def _concat(self, node: Node, inputs: Any) -> Value:
-        values = [self._value(x) for x in inputs]
+        values = [self._value(x) for x in inputs if isinstance(x, _Term) or x.size]
         axis = _axis(node.attributes["axis"], len(values[0].shape) + 1)
         if axis == 0:
             raise ValueError("joins images, not their channels")
@@ -915,7 +920,9 @@ class _Place:
             return
         if isinstance(error, ValueError):
             named = ValueError(f"{self._node.place}: {error}")
-        elif isinstance(error, KeyError | TypeError | IndexError | AttributeError):
+        elif isinstance(
+            error, KeyError | TypeError | IndexError | AttributeError | ArithmeticError
+        ):
             # A damaged node lacks what its operator needs.
             named = ValueError(f"{self._node.place}: is not a valid node ({error!r}); export again")
         else:

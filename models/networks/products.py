@@ -15,7 +15,7 @@ MOST_ROWS = 256  # of one product; more are not faster
 IN_CACHE = 2**18  # numbers of a block, 2 MiB
 
 
-def product(rows: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+def product(rows: np.ndarray, kernel: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
     """Matrix product in blocks of equally many rows.
 
     Parameters
@@ -24,6 +24,8 @@ def product(rows: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         Any number of rows.
     kernel : ndarray, shape (n_in, n_out)
         The same for all.
+    out : ndarray, shape (n, n_out), optional
+        Contiguous; where to write the result.
 
     Returns
     -------
@@ -37,9 +39,10 @@ def product(rows: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """
     n, (n_in, n_out) = len(rows), kernel.shape
     at_once = min(ONE_THREAD // (n_in * n_out), MOST_ROWS) // 8 * 8
+    if out is None:
+        out = np.empty((n, n_out))
     if not at_once:
-        return rows @ kernel
-    out = np.empty((n, n_out))
+        return np.matmul(rows, kernel, out=out)
     whole = n // at_once * at_once
     blocks = rows[:whole].reshape(-1, at_once, n_in)
     np.matmul(blocks, kernel, out=out[:whole].reshape(-1, at_once, n_out))
@@ -75,10 +78,14 @@ def convolution(views: np.ndarray, kernel: np.ndarray, groups: int) -> np.ndarra
     views = views.transpose(0, 1, 2, 4, 5, 3)
     for part in _parts(n, rows, columns * size):
         for group in range(groups):
-            window = views[part][..., group * n_in : (group + 1) * n_in]
+            patches = views[part][..., group * n_in : (group + 1) * n_in].reshape(-1, size)
             to = slice(group * made, (group + 1) * made)
-            sums = product(window.reshape(-1, size), kernel[..., to].reshape(size, made))
-            out[part][..., to] = sums.reshape(*window.shape[:3], made)
+            weights = kernel[..., to].reshape(size, made)
+            found = out[part]  # contiguous, since blocks are whole images or rows of one
+            if groups == 1:
+                product(patches, weights, found.reshape(-1, made))
+            else:
+                found[..., to] = product(patches, weights).reshape(*found.shape[:3], made)
     return out
 
 

@@ -19,6 +19,7 @@ import numpy as np
 try:
     import torch
     from torch import fx, nn
+    from torch.nn.parameter import is_lazy
 except ImportError as error:
     raise ImportError(
         "PyTorch is needed to train or convert networks (not to simulate them); install it with: "
@@ -95,11 +96,7 @@ def from_torch(
         from the module's.
     """
     model = getattr(model, "_orig_mod", model)  # of torch.compile
-    if not isinstance(model, nn.Module) or isinstance(model, torch.jit.ScriptModule):
-        raise TypeError(
-            f"from_torch takes an nn.Module, got {type(model).__name__}; weights from a file go "
-            "into the module with load_weights of models/pytorch/checkpoint.py"
-        )
+    _require_readable(model)
     steps_of(model)  # refuses parts that disagree
     require_known_modes(model)
     is_tensor = isinstance(example, torch.Tensor)
@@ -121,6 +118,24 @@ def from_torch(
     for note in reader.to.notes:
         warnings.warn(note, stacklevel=2)
     return network
+
+
+def _require_readable(model: object) -> None:
+    """Refuse what is no module with weights as real numbers."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"from_torch takes an nn.Module, got {type(model).__name__}; weights from a file go "
+            "into the module with load_weights of models/pytorch/checkpoint.py"
+        )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise TypeError("from_torch takes an nn.Module: give the one this TorchScript is made of")
+    for path, part in model.named_modules():
+        where = f"module {path or '(top)'} ({type(part).__name__})"
+        if ".quantized" in type(part).__module__:
+            raise ValueError(f"{where} is quantised: give the module before its quantisation")
+        for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False)):
+            if is_lazy(tensor) or tensor.is_meta:
+                raise ValueError(f"{where} has no weights yet: load them, or run it once")
 
 
 class _Reader:

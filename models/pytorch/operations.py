@@ -106,13 +106,20 @@ def array(tensor: Any, what: str) -> Array:
     Raises
     ------
     ValueError
-        If it is computed from the image.
+        If it is computed from the image, or holds NaN or inf.
     """
     if isinstance(tensor, Value):
         raise ValueError(f"its {what} is computed from the image, which has no spiking form here")
     if isinstance(tensor, torch.Tensor):
         tensor = tensor.detach().cpu().double().numpy()
-    return np.asarray(tensor, dtype=np.float64)
+    found: Array = np.asarray(tensor, dtype=np.float64)
+    bad = np.argwhere(~np.isfinite(found))
+    if len(bad):
+        raise ValueError(
+            f"its {what}{bad[0].tolist()} is {found[tuple(bad[0])]} ({len(bad)} of {found.size} "
+            "values are not finite); the training has diverged or the weights are damaged"
+        )
+    return found
 
 
 def relayout(to: Assembler, value: Value, operate: Callable[[torch.Tensor], Any]) -> Any:
@@ -659,7 +666,7 @@ def relu6(to: Assembler, x: Value) -> Value:
 @rule("clamp")
 def clamp(to: Assembler, x: Value, min: Any = None, max: Any = None) -> Value:
     """Limits, on one side or both."""
-    low, high = (None if end is None else float(array(end, "limit")) for end in (min, max))
+    low, high = (_limit(end) for end in (min, max))
     if low is not None and high is not None:
         return to.activation(x, "clip", (low, high))
     if low is not None:
@@ -669,6 +676,13 @@ def clamp(to: Assembler, x: Value, min: Any = None, max: Any = None) -> Value:
         raise ValueError("has no limit")
     below = to.activation(_scale_shift(to, x, -1.0, high), "relu")
     return _scale_shift(to, below, -1.0, high)
+
+
+def _limit(end: Any) -> float | None:
+    """A limit as a number; None for none and for an infinite one."""
+    if end is None or (isinstance(end, float) and math.isinf(end)):
+        return None
+    return float(array(end, "limit"))
 
 
 @rule("hardtanh")

@@ -103,9 +103,8 @@ def _convolution(unit: BinaryConv2d) -> Forward:
         w, padding = unit.weight, unit.padding
         if not is_binary:
             return unit._conv_forward(x, w, None)
-        if isinstance(padding, str) or unit.padding_mode != "zeros":
-            mode = "constant" if unit.padding_mode == "zeros" else unit.padding_mode
-            x, padding = F.pad(x, unit._reversed_padding_repeated_twice, mode=mode), (0, 0)
+        if isinstance(padding, str):
+            x, padding = F.pad(x, unit._reversed_padding_repeated_twice), (0, 0)
         signs = torch.where(w >= 0, 1.0, -1.0).to(w.dtype)
         scale = unit.fixed_scale
         if not is_scale_fixed:

@@ -172,6 +172,7 @@ def wide_network():
         AmosOptions(),
         BurstOptions(),
         BurstOptions(normalisation="percentile", percentile=60.0, channel_wise=True),
+        BurstOptions(own_limits=True, n_steps=2),
     ],
 )
 def test_memory_does_not_grow_with_the_images(options, monkeypatch):
@@ -228,7 +229,7 @@ def test_refused_values():
     images = images_for(network, 3)
     with (
         np.errstate(over="ignore", invalid="ignore"),
-        pytest.raises(ValueError, match=r"network 'pooled': .* in 'out' that are not finite"),
+        pytest.raises(ValueError, match=r"'pooled': .* in 'out' that are not finite"),
     ):
         read(network, images, {"out": [Outside(0.0, 1.0)]})
     images[2, 1, 0, 1] = 16

@@ -58,6 +58,10 @@ CHAINS = {
     ],
     "same upper": [step("Conv", "", weights(3, 2, 3, 3), auto_pad="SAME_UPPER", strides=[2, 2])],
     "same lower": [step("Conv", "", weights(3, 2, 2, 4), auto_pad="SAME_LOWER", strides=[2, 2])],
+    "same, spread": [
+        step("Conv", "", weights(2, 2, 2, 3), auto_pad=how, dilations=[3, 2], kernel_shape=[2, 3])
+        for how in ("SAME_UPPER", "SAME_LOWER")
+    ],
     "valid": [step("Conv", "", weights(3, 2, 2, 4), auto_pad="VALID")],
     "norm": [
         step("BatchNormalization", "", weights(2), weights(2), weights(2), weights(2) ** 2 + 0.2)

@@ -313,7 +313,7 @@ def test_a_layer_made_binary_trains():
     """Latent weights and loss in an ordinary loop after the mode was set."""
     conv = layer(False)
     conv.is_binary = True
-    x = double(np.random.default_rng(0).normal(size=(16, 4, 5, 6)))
+    x = double(np.random.default_rng(0).normal(size=(4, 4, 5, 6)))
     wanted = conv(x).detach().flip(1)
     optimiser = torch.optim.Adam(conv.parameters(), 0.05)
     losses = []

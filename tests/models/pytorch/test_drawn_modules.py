@@ -24,7 +24,6 @@ def check(drawn, found):
     except ValueError as error:
         assert str(error).startswith("module "), error
         event("refused")
-        print("REFUSED", error)
         found.append(False)
         return
     found.append(True)
@@ -54,9 +53,7 @@ def check_many(n):
 
     run()
     assert len(found) >= n
-    print("CONVERTED", np.mean(found))
-    assert np.mean(found) > 0.8  # refusals are the exception
-    return found
+    assert np.mean(found) > 0.9  # refusals are the exception
 
 
 def test_drawn_modules_equal_torch():

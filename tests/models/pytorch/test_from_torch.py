@@ -440,7 +440,7 @@ NORMALISES = "normalises each image by itself; train with BatchNorm"
         ([nn.MaxPool2d(2, return_indices=True), Calls(lambda x: x[1] * 1.0)], r"second result"),
         ([Calls(lambda x: (x > 0).float())], r"gt: is not supported"),
         ([spoilt(NoisySpike())], r"\(NoisySpike\), spike: .*: sigma must be >= 0, got -0.5"),
-        ([NoisySpike(mean=math.nan)], r"\(NoisySpike\), spike: Spike '.*': mean must be finite, "),
+        ([NoisySpike(mean=math.nan)], r"\(NoisySpike\), spike: its mean\[\] is nan"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_converted(module, message):
@@ -481,14 +481,31 @@ def test_what_is_no_module(thing):
         from_torch(thing, input=CODING)
 
 
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: torch.jit.script(head(168)), "this TorchScript is made of"),
+        (lambda: torch.ao.quantization.quantize_dynamic(head(168)), r"1 \(Linear\) is quantised"),
+        (lambda: head(168).to("meta"), r"module 1 \(Linear\) has no weights yet"),
+        (lambda: nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), r"1 \(LazyLinear\) has no weights"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")  # PyTorch's, that some of these are outdated
+def test_what_has_no_weights_to_read(make, message):
+    """TorchScript, quantised, meta and lazy modules against the message."""
+    with pytest.raises((TypeError, ValueError), match=message):
+        from_torch(make(), input=CODING)
+
+
 def test_nan_weights_are_refused():
-    """A module with a NaN weight against the message that names the layer."""
-    module = head(168)
+    """A NaN weight, and a NaN statistic, against the message that names the layer."""
+    module = nn.Sequential(nn.BatchNorm2d(4), *head(168))
     with torch.no_grad():
-        module[1].weight[2, 5] = torch.nan
-    with pytest.raises(
-        ValueError, match=r"module 1 \(Linear\), linear: Dense 'dense1': kernel.*is nan"
-    ):
+        module[2].weight[2, 5] = torch.nan
+    with pytest.raises(ValueError, match=r"module 2 \(Linear\), linear: its weight\[2, 5\] is nan"):
+        from_torch(module, input=CODING)
+    module[0].running_var[1] = torch.inf
+    with pytest.raises(ValueError, match=r"module 0 \(BatchNorm2d\), .*its variance\[1\] is inf"):
         from_torch(module, input=CODING)
 
 
