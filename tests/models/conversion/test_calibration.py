@@ -58,7 +58,7 @@ def drawn(draw):
 
 @pytest.mark.parametrize("most_kept", [3, 2**18])
 @given(drawn(), st.floats(0, 1))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_elements_of_the_sorted_values(most_kept, batches, place):
     """Every rank, also of each channel, against np.sort; ties, negative and extreme values."""
     with pytest.MonkeyPatch.context() as patch:
@@ -79,7 +79,7 @@ def test_elements_of_the_sorted_values(most_kept, batches, place):
 
 @pytest.mark.parametrize("most_kept", [3, 2**18])
 @given(drawn(), st.sampled_from([0, 0.1, 1, 10, 25, 50, 70, 90, 99, 99.9, 99.99, 100]))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_percentiles(most_kept, batches, percent):
     """Bit for bit NumPy's percentile, and how many values are above it."""
     with pytest.MonkeyPatch.context() as patch, np.errstate(over="ignore", invalid="ignore"):
