@@ -15,10 +15,6 @@ from tests.support.with_files import keras_or_skip
 keras = keras_or_skip()
 h5py = pytest.importorskip("h5py")
 L = keras.layers
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-]
-
 
 def images(*shape, n=3):
     """A few raw images of bytes."""

@@ -476,7 +476,33 @@ def test_weights_beside_the_file(tmp_path):
     np.testing.assert_array_equal(network.forward(images(6, 7, 2)), wanted)
 
 
+def test_weights_that_stand_among_the_inputs(tmp_path):
+    """As files of old exporters have them."""
+    built = model(onnx, MAP, step("Conv", "", weights(3, 2, 2, 2)))
+    for tensor in built.graph.initializer:
+        built.graph.input.append(
+            onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        )
+    agrees(built, MAP, tmp_path)
+
+
 # The check on entry
+
+
+def test_a_standardisation_that_is_not_the_transforms(tmp_path):
+    """Images and a transform say what the model sees."""
+    built = model(onnx, MAP, step("Conv", "", weights(3, 2, 2, 2)))
+    onnx.save(built, tmp_path / "net.onnx")
+    x = images(6, 7, 2)
+    stated = {"mean": (0.1, 0.2), "std": 0.3, "maximum": 255}
+
+    def transform(image):
+        return ((image / 255 - [0.1, 0.2]) / 0.3).transpose(2, 0, 1)
+
+    network = from_onnx(tmp_path / "net.onnx", x, transform=transform, **stated)
+    np.testing.assert_allclose(network.input.standardise(x)[0], transform(x[0]).transpose(1, 2, 0))
+    with pytest.raises(ValueError, match=r"net.onnx: transform= gives"):
+        from_onnx(tmp_path / "net.onnx", x, transform=transform, maximum=255)
 
 
 @pytest.mark.parametrize("has_runtime", [True, False])
