@@ -8,6 +8,8 @@ import pytest
 from ann2brian.models.places import ROOT
 from nbclient import NotebookClient
 
+from tests.support.with_torch import torch_or_skip
+
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 MOST_CODE_CELLS = 15
@@ -29,6 +31,8 @@ def test_there_are_notebooks():
 @every_notebook
 def test_notebook_runs(path, tmp_path, monkeypatch):
     """Every cell runs without an exception; outputs stay in memory, settings in `tmp_path`."""
+    if any("import torch" in cell.source for cell in code_cells(path)):
+        torch_or_skip()
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]  # this checkout, whichever is installed
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))

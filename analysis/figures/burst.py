@@ -112,7 +112,11 @@ def settings(metrics: pd.DataFrame) -> dict[str, str]:
             parts.append(f"V(0) = {row.initial:g}")
         parts += [
             words
-            for column, words in (("channel_wise", "by channel"), ("own_limits", "own limits"))
+            for column, words in (
+                ("channel_wise", "by channel"),
+                ("own_limits", "own limits"),
+                ("bias_correction", "corrected"),
+            )
             if getattr(row, column, False)
         ]
         if row.pooling != "lipool":

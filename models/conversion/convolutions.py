@@ -21,6 +21,7 @@ from ..networks.layers import (
     GlobalAvgPool,
     Layer,
     Pair,
+    Resample2D,
     Shape,
     Sides,
 )
@@ -37,7 +38,7 @@ class TooLargeError(ValueError):
 class Windows(NamedTuple):
     """Windows along one axis of a map: taps `dilation` apart, windows `stride` apart.
 
-    `before` and `after` are the zeros at both ends of the map.
+    `before` and `after` are the zeros at both ends of the map; below 0, what is cut off there.
     """
 
     size: int = 1
@@ -107,14 +108,46 @@ def nested(first: Windows, second: Windows, extent: int) -> Nested | None:
     before = first.before + second.before * first.stride
     count = second.count(between)
     to_last = (count - 1) * stride
-    lead = min(max(-(-(before - to_last) // dilation), 0), before // dilation, size - 1)
+    lead = min(max(-(-(before - to_last) // dilation), 0), size - 1)
     before -= lead * dilation
-    seen = (extent - 1 + before) // dilation + 1
-    enough = -(-(extent + before - count * stride) // dilation) + 1  # or another window would fit
-    size = max(min(size - lead, max(seen, enough)), 1)
-    after = max(to_last + (size - 1) * dilation + 1 - before - extent, 0)
-    dilation = dilation if size > 1 else 1
-    return Nested(Windows(size, stride, before, after, dilation), step_first, step_second, lead)
+    size = max(min(size - lead, (extent - 1 + before) // dilation + 1), 1)
+    windows = fitted(size, stride, before, dilation if size > 1 else 1, extent, count)
+    return Nested(windows, step_first, step_second, lead)
+
+
+def fitted(size: int, stride: int, before: int, dilation: int, extent: int, count: int) -> Windows:
+    """Windows of which there are `count` in a map of `extent` places."""
+    windows = Windows(size, stride, before, 0, dilation)
+    missing = (count - 1) * stride + windows.span - before - extent
+    is_enough = missing <= 0 and windows.count(extent) == count
+    return windows if is_enough else windows._replace(after=missing)
+
+
+def windows_and_weights(matrix: Array) -> tuple[Windows, Array] | None:
+    """A matrix as windows with the same weights in all of them; None if it is none.
+
+    Parameters
+    ----------
+    matrix : ndarray, shape (n_windows, n_places)
+        Weights from each place to each window.
+    """
+    count, extent = matrix.shape
+    used = [np.flatnonzero(row) for row in matrix]
+    ends = np.array([(row[0], row[-1]) for row in used if row.size])
+    strides = {1, *np.diff(ends, axis=0).ravel().tolist()} if len(ends) else set()
+    for stride in sorted(n for n in strides if n > 0):
+        # Place and weight of each tap in the window that starts at 0.
+        place = np.arange(extent) - stride * np.arange(count)[:, None]
+        taps = np.unique(place[matrix != 0])
+        dilation = int(np.gcd.reduce(np.diff(taps))) if taps.size > 1 else 1
+        size = int(taps[-1] - taps[0]) // dilation + 1
+        weights = np.array([matrix[place == tap][0] for tap in taps])
+        wanted = np.zeros_like(matrix)
+        for tap, weight in zip(taps, weights, strict=True):
+            wanted[place == tap] = weight
+        if taps.size == size and np.array_equal(wanted, matrix):
+            return fitted(size, stride, -int(taps[0]), dilation, extent, count), weights
+    return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +285,15 @@ def pointwise(kernel: Array, groups: int = 1) -> Convolution:
 def identity(channels: int) -> Convolution:
     """The convolution that changes nothing."""
     return pointwise(np.ones((1, channels)), channels)
+
+
+def resampling(layer: Resample2D, channels: int) -> Convolution | None:
+    """Resampling as depthwise convolution, if every place is treated alike."""
+    rows, columns = windows_and_weights(layer.rows), windows_and_weights(layer.columns)
+    if rows is None or columns is None:
+        return None
+    kernel = np.multiply.outer(rows[1], columns[1])[..., None, None]
+    return Convolution(rows[0], columns[0], np.repeat(kernel, channels, axis=3), channels)
 
 
 def convolution_of(layer: Layer, shape: Shape) -> tuple[Convolution, float]:

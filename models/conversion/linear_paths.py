@@ -14,6 +14,7 @@ Layers are merged one after the other onto a normal form, average pooling and th
     pooling, then pooling           one window if they tile, else a kernel of ones on the first
     flattening, then dense          a kernel that covers the map
     concatenation                   the next kernel's own channels; at the end, the target's
+    resampling                      pooling or a depthwise kernel, if it treats all places alike
 
 Each rule is exact at the border: where the zeros around a map in between would have to be something
 else (3x3 padded, then 3x3 padded), none is used.
@@ -56,6 +57,7 @@ from .convolutions import (
     nested,
     product,
     require_size,
+    resampling,
     windows_of,
 )
 
@@ -285,6 +287,13 @@ class _Kernel:
             return self._flattened()
         if isinstance(layer, Concat):
             return replace(self, first=self.first + start, total=total)
+        if isinstance(layer, Resample2D):
+            picked = resampling(layer, self.total)
+            if picked is None:
+                return None
+            return (
+                self._pooled(picked, 1.0) if (picked.kernel == 1).all() else self._convolved(picked)
+            )
         if not isinstance(layer, CONVOLUTIONS):
             return None
         added, divisor = convolution_of(layer, (*self.own_shape[:2], self.total))
@@ -318,7 +327,7 @@ class _Kernel:
         )
 
     def _pooled(self, added: Convolution, divisor: float) -> _Kernel | None:
-        """Average pooling, as a sum over windows that a 1x1 convolution lets through."""
+        """Pooling, as a sum over windows that a 1x1 convolution lets through."""
         divisor *= self.divisor
         if self.convolution is None or self.convolution.is_pointwise:
             pool = self._pools(added)
@@ -330,19 +339,16 @@ class _Kernel:
     def _pools(self, added: Convolution) -> tuple[Windows, Windows] | None:
         """Pooling after pooling as one, if every place is then in as many windows as before."""
         if self.pool is None:
-            return added.rows, added.columns
+            return _undilated(added.rows, added.columns)
         pools = []
         for own, more, extent in zip(
             self.pool, (added.rows, added.columns), self.source_shape[:2], strict=True
         ):
             both = nested(own, more, extent)
-            if both is None or (both.windows.size, both.windows.dilation) != (
-                own.size * more.size,
-                1,
-            ):
+            if both is None or both.windows.size != own.size * more.size:
                 return None
             pools.append(both.windows)
-        return pools[0], pools[1]
+        return _undilated(pools[0], pools[1])
 
     def _convolved(self, added: Convolution) -> _Kernel | None:
         """A convolution; it sees its own channels of what is concatenated."""
@@ -447,7 +453,7 @@ class _Matrix:
         if isinstance(layer, Concat):
             return replace(self, matrix=_placed(self.matrix, shape[2], start, total))
         if isinstance(layer, Resample2D):
-            step = _resampling(layer, shape[2])
+            step = _resampling_matrix(layer, shape[2])
         else:
             convolution, divisor = convolution_of(layer, shape)
             step = convolution.matrix(shape) / divisor
@@ -475,6 +481,11 @@ class _Matrix:
 
 
 _Form = _Kernel | _Matrix
+
+
+def _undilated(rows: Windows, columns: Windows) -> tuple[Windows, Windows] | None:
+    """Windows without gaps, as pooling has them."""
+    return (rows, columns) if rows.dilation == columns.dilation == 1 else None
 
 
 def _then(form: _Form, layer: Layer, number: int, shapes: dict[str, Shape]) -> _Form:
@@ -506,7 +517,7 @@ def _summed(forms: list[_Form]) -> list[_Form]:
     return kept
 
 
-def _resampling(layer: Resample2D, channels: int) -> csr_array:
+def _resampling_matrix(layer: Resample2D, channels: int) -> csr_array:
     """Matrix of resampling a map, source units to target units."""
     rows, columns = csr_array(layer.rows.T), csr_array(layer.columns.T)
     require_size(rows.nnz * columns.nnz * channels)

@@ -67,6 +67,7 @@ def weighted(
     scale: Array,
     delays: Delays,
     weight_bits: int,
+    constants: Mapping[str, Array] | None = None,
 ) -> Weighted:
     """Weights and biases of the value of `node`.
 
@@ -88,6 +89,8 @@ def weighted(
         Axonal delays from a source to a target.
     weight_bits : int
         Bits of a weight, sign included.
+    constants : mapping of str to ndarray, shape (channels,), optional
+        By population: what is added to the value that its spikes stand for; 0 by default.
 
     Raises
     ------
@@ -108,7 +111,9 @@ def weighted(
             "activation; the read-out takes spikes only"
         )
     resting: dict[str, Array | float] = {
-        layer.name: 0.0 for layer in network.layers if isinstance(layer, spiking)
+        layer.name: (constants or {}).get(layer.name, 0.0)
+        for layer in network.layers
+        if isinstance(layer, spiking)
     }
     resting[INPUT] = network.input.offset
     bias = bias_map(network, node, resting) / scale

@@ -124,6 +124,7 @@ inline int32_t convolve(const Route &r, double *target, Kernel kernel, int64_t s
     // Row ky leads to an output row if down - ky * dilation is a multiple of the stride. Without
     // dilation that holds for one ky in each stride, with it every ky is tried.
     const int32_t down = py + r.pad_h, right = px + r.pad_w;
+    if (down < 0 || right < 0) return 0;                // cut off from the map
     const bool packed_h = r.dilation_h == 1, packed_w = r.dilation_w == 1;
     for (int32_t ky = packed_h ? down - r.stride_h * quotient(down, r.stride_h) : 0;
          ky < r.kernel_h; ky += packed_h ? r.stride_h : 1) {

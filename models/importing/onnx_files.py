@@ -490,15 +490,15 @@ def _attribute(onnx: Any, attribute: Any) -> Any:
 
 
 def _pad_by_number(onnx: Any, node: Any) -> None:
-    """Write `same` padding of a dilated convolution in numbers; onnxruntime lacks the word for it."""
+    """Write `same` padding of a dilated convolution in numbers, as onnxruntime wants it."""
     options = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     how, sizes, spread = (options.get(k) for k in ("auto_pad", "kernel_shape", "dilations"))
     is_same = node.op_type == "Conv" and how in (b"SAME_UPPER", b"SAME_LOWER")
     if not is_same or not sizes or not spread or set(options.get("strides", [1])) != {1}:
         return
     totals = [(size - 1) * step for size, step in zip(sizes, spread, strict=True)]
-    halves = [[total // 2 for total in totals], [-(-total // 2) for total in totals]]
-    pads = sum(halves if how == b"SAME_UPPER" else halves[::-1], [])
+    less, more = [total // 2 for total in totals], [-(-total // 2) for total in totals]
+    pads = [*less, *more] if how == b"SAME_UPPER" else [*more, *less]
     kept = [a for a in node.attribute if a.name not in ("auto_pad", "pads")]
     del node.attribute[:]
     node.attribute.extend([*kept, onnx.helper.make_attribute("pads", pads)])
@@ -512,7 +512,10 @@ def _runtime(model: Any) -> Any:
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     return onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        model.SerializeToString(),
+        options,
+        providers=["CPUExecutionProvider"],
+        enable_fallback=False,  # it would print
     ).run
 
 

@@ -14,9 +14,10 @@ from scipy.special import erf, expit
 
 from ..arrays import Array
 
-# Both sides of every kink, the curved middle, and far out where functions have become straight.
+# The curved middle, and far out: where functions have become straight, and where limits may stand.
 _FAR = 60.0
-GRID: Array = np.concatenate([np.linspace(-9, 9, 361), [-_FAR, -33.3, -17.1, 17.1, 33.3, _FAR]])
+_OUT = np.array([17.1, 33.3, _FAR, 120.0, 250.0, 700.0, 3e3, 2e4, 1e6])
+GRID: Array = np.concatenate([-_OUT, np.linspace(-9, 9, 361), _OUT])
 _TOLERANCE = 1e-5  # float32 chains lose about 1e-6; gelu and its tanh form differ by 5e-4
 
 _FUNCTIONS: dict[str, Callable[[Array], Array]] = {
@@ -84,7 +85,7 @@ def _families(values: Array) -> Iterator[tuple[Function, Array]]:
         return np.float64(values[np.argmin(np.abs(x - place))])
 
     low, high, middle = at(-_FAR), at(_FAR), at(0)
-    if low < high:
+    if low < high and low == at(-33.3) and high == at(33.3):
         yield Function("clip", (low, high)), np.clip(x, low, high)
     slope = -low / _FAR
     if slope != 1:

@@ -37,7 +37,8 @@ def pool_after_activation(network: Network) -> Network:
     """Max pooling after the activation that follows it, as pooling of spikes needs it.
 
     A function that never falls commutes with the maximum. Spiking units stay where they are:
-    over several steps they depend on more than the present potential.
+    over several steps they depend on more than the present potential. Pooling that follows an
+    activation stays, too.
 
     Parameters
     ----------
@@ -68,8 +69,9 @@ def pool_after_activation(network: Network) -> Network:
 
 def _first_to_swap(layers: Sequence[Layer]) -> tuple[Layer, Layer] | None:
     """A max pooling and the one layer that uses it, if the two may change places."""
+    activations = {layer.name for layer in layers if isinstance(layer, Activation | QuantisedReLU)}
     for pool in layers:
-        if isinstance(pool, MaxPool2D):
+        if isinstance(pool, MaxPool2D) and pool.inputs[0] not in activations:
             users = [layer for layer in layers if pool.name in layer.inputs]
             if len(users) == 1 and _never_falls(users[0]):
                 return pool, users[0]
@@ -115,6 +117,28 @@ def with_relu_only(network: Network) -> Network:
         return [layer]
 
     return _expanded(network, expand)
+
+
+def relu_sums(before: Network, after: Network) -> list[tuple[str, ...]]:
+    """The ReLUs that `with_relu_only` has put into a network.
+
+    Parameters
+    ----------
+    before, after : Network
+        The network and what it became.
+
+    Returns
+    -------
+    list of tuple of str
+        By layer that became a sum: its ReLUs.
+    """
+    old = {layer.name for layer in before.layers}
+    sums: dict[str, list[str]] = {}
+    for layer in after.layers:
+        of, is_term, _ = layer.name.rpartition("_relu")
+        if is_term and layer.name not in old and isinstance(layer, Activation):
+            sums.setdefault(of, []).append(layer.name)
+    return [tuple(names) for names in sums.values()]
 
 
 def _relu_sum(

@@ -43,7 +43,8 @@ class Projection:
     pool, pool_stride : (int, int)
         Window summed before the convolution, (1, 1) and (1, 1) for none.
     pool_padding : (int, int, int, int)
-        Zeros around the source for the windows: top, bottom, left, right.
+        Zeros around the source for the windows: top, bottom, left, right; below 0, what is cut off
+        from the map.
     stride, dilation : (int, int)
         Of the convolution.
     padding : (int, int, int, int)
@@ -139,19 +140,18 @@ class Projection:
         ndarray, shape (n, n_target_units)
             In network units.
         """
-        values = values.reshape(len(values), *self.source_shape)
-        pooled = windows(values, self.pool, self.pool_stride, self.pool_padding, 0.0)
+        values = _padded(values.reshape(len(values), *self.source_shape), self.pool_padding)
+        pooled = windows(values, self.pool, self.pool_stride, (0, 0, 0, 0), 0.0)
         layer = Conv2D(
             name="projection",
             inputs=(self.source,),
             kernel=self.kernel,
             bias=np.zeros(self.kernel.shape[3]),
             stride=self.stride,
-            padding=self.padding,
             dilation=self.dilation,
             groups=self.groups,
         )
-        found = layer.apply(pooled.sum(axis=(4, 5)))
+        found = layer.apply(_padded(pooled.sum(axis=(4, 5)), self.padding))
         if found.shape[3] == self.target_shape[2]:
             return found.reshape(len(values), -1)
         total = np.zeros((*found.shape[:3], self.target_shape[2]))
@@ -170,6 +170,16 @@ class Projection:
         per_group = self.kernel.shape[3] // self.groups
         counts = rows[:, None, None] * columns[None, :, None] * per_group
         return np.broadcast_to(counts, self.source_shape).reshape(-1).astype(np.int64)
+
+
+def _padded(maps: Array, padding: Sides) -> Array:
+    """Maps, shape (n, height, width, channels), with zeros around, or less where it is below 0."""
+    if not any(padding):
+        return maps
+    around = [max(side, 0) for side in padding]
+    maps = np.pad(maps, ((0, 0), (around[0], around[1]), (around[2], around[3]), (0, 0)))
+    top, bottom, left, right = (max(-side, 0) for side in padding)
+    return maps[:, top : maps.shape[1] - bottom, left : maps.shape[2] - right]
 
 
 def _reach(p: Projection, axis: int) -> NDArray[np.int64]:

@@ -25,6 +25,7 @@ RATIOS = {
     "energy_ratio": "energy_nj",
 }
 BASELINE = {"normalisation": "maximum", "percentile": 100.0, "gamma": 1, "initial": 0.0}
+PLAIN = {"channel_wise": False, "bias_correction": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Condition:
         extras = [
             rule + (" by channel" if o.channel_wise else ""),
             f"gamma {o.gamma}" + (" own limits" if o.own_limits else ""),
-            f"V0 {o.initial:g}",
+            f"V0 {o.initial:g}" + (" corrected" if o.bias_correction else ""),
         ]
         if self.is_quantised:
             extras = ["scales as trained", "V0 0.5"]
@@ -78,7 +79,7 @@ def baseline_steps(n_steps: int) -> int:
 
 def baseline(base: BurstOptions, n_steps: int) -> Condition:
     """Plain integrate-and-fire conversion with the same weights, pooling and timing."""
-    return Condition(options=replace(base, n_steps=n_steps, channel_wise=False, **BASELINE))
+    return Condition(options=replace(base, n_steps=n_steps, **PLAIN, **BASELINE))
 
 
 def study(base: BurstOptions) -> list[Condition]:
@@ -102,9 +103,9 @@ def study(base: BurstOptions) -> list[Condition]:
         normalisation="percentile",
         percentile=99.0,
         initial=0.0,
-        channel_wise=False,
         own_limits=False,
         pooling="lipool",
+        **PLAIN,
     )
     long = {"n_steps": min(2 * base.n_steps, MOST_STEPS)}  # where little error is left
     short = {"n_steps": max(base.n_steps // 2, 1), "percentile": 90.0}

@@ -102,6 +102,7 @@ PUBLISHED = Published(
         "percentile",
         "channel_wise",
         "initial",
+        "bias_correction",
         "pooling",
     ),
 )

@@ -80,6 +80,7 @@ def _refuse_comparisons(network: Network, arguments: argparse.Namespace) -> None
         "--initial": arguments.initial != DEFAULTS.initial,
         "--channel-wise": arguments.channel_wise,
         "--own-limits": arguments.own_limits,
+        "--bias-correction": arguments.bias_correction,
     }
     for flag, is_given in given.items():
         if is_given:

@@ -67,7 +67,7 @@ def _layers(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:
     trains, conversion, subject = run.trains, run.case.conversion, run.case.subject
     spiking, options = conversion.spiking, run.case.options
     n_images = trains.n_images
-    network = subject.network.fold_batch_norm()
+    network = conversion.network
     activations = network.activations(subject.images[:n_images])
     unit_mv = spiking.unit_volt * 1e3
     phase_ms = trains.phase_steps * trains.dt_ms

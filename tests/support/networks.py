@@ -163,6 +163,10 @@ def of_kind(kind, seed=0):
             conv(rng, "lin", "act1", (3, 3), 4, 3, padding=(1, 1)),
             conv(rng, "mid", "lin", (3, 3), 3, 6, padding=(1, 1), stride=(2, 2)),
         ),
+        "cut": lambda: (
+            Resample2D("picked", ("act1",), np.eye(7)[2:6], np.eye(7)[1::2]),
+            conv(rng, "mid", "picked", (3, 2), 4, 6),
+        ),
         "residual": lambda: (
             conv(rng, "body1", "act1", (3, 3), 4, 4, padding=(1, 1)),
             Activation("inner", ("body1",), "relu"),
@@ -200,6 +204,7 @@ KINDS = (
     "pooled dense",
     "two linear layers",
     "no common kernel",
+    "cut",
     "residual",
     "residual with projection",
 )

@@ -13,7 +13,7 @@ Weights are normalised (published): W_l <- W_l lambda_(l-1) / lambda_l, b_l <- b
 that one spike a step stands for lambda_l. Which lambda the paper prints is not established; the
 rules in circulation are the options of :class:`BurstOptions`. Initial potential v_th / 2, division
 of lambda by Gamma, channel-wise lambda, limits of each layer's own and the exact conversion of
-networks with quantised activations go beyond the paper.
+networks with quantised activations go beyond the paper, and so does the correction of biases.
 
 Units: one network unit is the threshold, v_th = 2**-6 V = 15.625 mV above rest. A step of the
 simulation is the interval of two spikes in a burst. A phase is Gamma such intervals and a pause.
@@ -21,6 +21,7 @@ simulation is the interval of two spikes in a burst. A phase is Gamma such inter
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,8 +33,9 @@ from ...conversion.scheme import Conversion, required
 from ...conversion.synapses import Weighted, weighted
 from ...conversion.timing import Timing, onsets
 from ...dyadic import round_to
-from ...networks.layers import Activation, Layer, MaxPool2D, QuantisedReLU
+from ...networks.layers import INPUT, Activation, Layer, MaxPool2D, Multiply, QuantisedReLU
 from ...networks.network import Network
+from ...networks.rewriting import pool_after_activation, relu_sums, with_relu_only
 from ...spiking.network import READOUT
 from . import reference as burst_reference
 from .neurons import burst_neuron
@@ -42,6 +44,8 @@ from .scales import _limits, layer_scales, needed_limit
 
 SPIKING = (Activation, QuantisedReLU, MaxPool2D)  # layers whose units become neurons
 REFERENCE_BATCH = 4  # images; every step of every neuron is held, and a table of all spikes
+CORRECTED_ON = 128  # images; a mean over them and all places needs no more
+_INSTEAD = "Train with ReLU, or choose a scheme that has it, as AMOS does"
 START_STEP = 2.0**-16  # grid of the initial potential, in thresholds
 
 
@@ -59,6 +63,9 @@ class BurstConversion(Conversion):
         By population: lambda, the value in the trained network that one spike a step stands for.
     limits : dict of str to int
         By population: most spikes in a step.
+    network : Network
+        What was converted: the same function without batch normalisation, of ReLUs only. Its
+        spiking layers are the populations.
     weight_error : float
         Largest relative root-mean-square rounding error of a kernel.
     """
@@ -66,6 +73,7 @@ class BurstConversion(Conversion):
     options: BurstOptions
     scales: dict[str, Array]
     limits: dict[str, int]
+    network: Network
     weight_error: float
 
 
@@ -77,7 +85,9 @@ def convert(
     Parameters
     ----------
     network : Network
-        ReLU or quantised ReLU activations; average, global average and max pooling.
+        ReLU or quantised ReLU activations; clip (ReLU6, Hardtanh), LeakyReLU, PReLU and
+        hardsigmoid, which are sums of ReLUs; average, global average and max pooling, the latter
+        before or after an activation.
     options : BurstOptions, optional
         Defaults as stated there. Quantised activations bring their own scale, limit and initial
         potential, with which one step is exact.
@@ -94,10 +104,10 @@ def convert(
         If a layer cannot be converted; the message names it. If there are no training images.
     """
     options = BurstOptions.given(options)
-    network = network.fold_batch_norm()
-    _require_convertible(network)
+    trained, network = network, _with_relu_only(network)
     calibration = required(calibration)
-    scales = layer_scales(network, calibration, options)
+    sums = relu_sums(trained, network)
+    scales = layer_scales(network, calibration, options, sums)
     limits = _limits(network, options)
     conversion = _assemble(network, scales, limits, options)
     if options.own_limits:
@@ -108,6 +118,9 @@ def convert(
             elif isinstance(layer, MaxPool2D):
                 limits[layer.name] = limits[layer.inputs[0]]
         conversion = _assemble(network, scales, limits, options)
+    if options.bias_correction:
+        errors = mean_errors(conversion, calibration[:CORRECTED_ON])
+        conversion = _assemble(network, scales, limits, options, errors)
     return conversion
 
 
@@ -123,22 +136,100 @@ def _burst_sizes(conversion: BurstConversion, images: Array) -> dict[str, NDArra
     return sizes
 
 
-def _require_convertible(network: Network) -> None:
-    """Refuse, by name, what has no spiking counterpart in this scheme."""
+def mean_errors(conversion: BurstConversion, images: Array) -> dict[str, Array]:
+    """What the neurons answer to their input in all steps more than ReLU and maximum of it.
+
+    A neuron conserves: its mean input is (spikes + V at the end - V at the onset) / steps. What
+    it answers is more where input that came too early has been answered and then taken back, and
+    less where it is beyond the longest burst.
+
+    Parameters
+    ----------
+    conversion : BurstConversion
+        Runs by its reference.
+    images : ndarray, shape (n, height, width, channels)
+        Pixels.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (channels,)
+        By population: the mean over images and places, in units of the trained network. None of
+        quantised activations, which are as they were trained.
+    """
+    network = conversion.network
+    sums = {
+        layer.name: np.zeros(network.shapes[layer.name][2])
+        for layer in network.layers
+        if isinstance(layer, SPIKING) and not _is_quantised(network, layer)
+    }
+    for start in range(0, len(images), REFERENCE_BATCH):
+        run = burst_reference.run(conversion, images[start : start + REFERENCE_BATCH])
+        wanted: dict[str, Array] = {}  # spikes of all steps
+        for name in sums:
+            layer, shape = network.layer(name), network.shapes[name]
+            answered = run.counts[name].sum(axis=1, dtype=np.float64)
+            if isinstance(layer, MaxPool2D):
+                wanted[name] = layer.apply(wanted[layer.inputs[0]])
+            else:
+                onset = conversion.spiking.population(name).parameters["v_start"].reshape(-1)
+                drive = answered + run.potentials[name] - onset
+                wanted[name] = np.maximum(drive, 0).reshape(-1, *shape)
+            sums[name] += (answered.reshape(-1, *shape) - wanted[name]).sum(axis=(0, 1, 2))
+    errors = {}
+    for name, total in sums.items():
+        rows, columns, _ = network.shapes[name]
+        n_answers = len(images) * rows * columns * conversion.options.n_steps
+        errors[name] = total / n_answers * conversion.scales[name]
+    return errors
+
+
+def _is_quantised(network: Network, layer: Layer) -> bool:
+    while isinstance(layer, MaxPool2D):
+        layer = network.layer(layer.inputs[0])
+    return isinstance(layer, QuantisedReLU)
+
+
+def _with_relu_only(network: Network) -> Network:
+    """The same function of layers that burst neurons stand for; refuses, by name, what has none.
+
+    Max pooling goes behind the activation first, while batch normalisation is still a layer.
+    """
+    network = pool_after_activation(network).fold_batch_norm()
+    before, network = network, with_relu_only(network)
     for layer in network.layers:
         if isinstance(layer, Activation) and layer.function != "relu":
             raise ValueError(
                 f"network {network.name!r}: {layer.label} is {layer.function}; burst neurons stand "
-                "for ReLU only. Train with ReLU, or choose a scheme that has this activation"
+                "for ReLU only, and for ReLU6, Hardtanh, LeakyReLU, PReLU and hardsigmoid, which "
+                f"are sums of ReLUs. {_INSTEAD}"
             )
+        if isinstance(layer, Multiply):
+            raise ValueError(
+                f"network {network.name!r}: {layer.label} multiplies {' and '.join(layer.inputs)}; "
+                f"burst neurons only add what they receive. {_INSTEAD}"
+            )
+        if isinstance(layer, MaxPool2D) and layer.inputs[0] != INPUT:
+            source = before.layer(layer.inputs[0])
+            if network.layer(source.name) is not source:
+                raise ValueError(
+                    f"network {network.name!r}: {layer.label} pools {source.label}, which becomes "
+                    "a sum of ReLUs and does not spike itself; max pooling is of single neurons. "
+                    f"{_INSTEAD}"
+                )
     require_spiking(network, SPIKING, (Activation, QuantisedReLU))
+    return network
 
 
 def _assemble(
-    network: Network, scales: dict[str, Array], limits: dict[str, int], options: BurstOptions
+    network: Network,
+    scales: dict[str, Array],
+    limits: dict[str, int],
+    options: BurstOptions,
+    errors: Mapping[str, Array] | None = None,
 ) -> BurstConversion:
-    """The spiking network for given scales and limits."""
+    """The spiking network for given scales, limits and errors to be taken off."""
     timing = _timing(network, limits, options)
+    constants = {name: -error for name, error in (errors or {}).items()}
 
     def receive(node: str, target: str) -> Weighted:
         return weighted(
@@ -150,6 +241,7 @@ def _assemble(
             scale=scales.get(target, np.ones(1)),  # scores are in units of logits
             delays=timing.delays,
             weight_bits=options.weight_bits,
+            constants=constants,
         )
 
     def parameters(layer: Layer, received: Weighted) -> dict[str, NDArray]:
@@ -181,6 +273,7 @@ def _assemble(
         options=options,
         scales=scales,
         limits=limits,
+        network=network,
         weight_error=weight_error,
     )
 

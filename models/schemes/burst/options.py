@@ -42,6 +42,12 @@ class BurstOptions(Options):
         least=0,
         below=1,
     )
+    bias_correction: bool = option(
+        False,
+        "Take off, in the biases after each channel, what its neurons answer too much in n_steps, "
+        "the mean over the first 128 calibration images: for few steps, after the last of which "
+        "the scores are read.",
+    )
     pooling: str = option(
         "lipool",
         "Max pooling by lipool, lateral inhibition (exact); gated, spikes of the unit that leads "

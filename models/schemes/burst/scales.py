@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,6 +13,7 @@ from ...networks.layers import Activation, Layer, MaxPool2D, QuantisedReLU
 from ...networks.network import Network
 from .options import BurstOptions
 
+BESIDE = 64  # least scale of a ReLU in a sum: this fraction of the largest one there
 HELD_BACK = 1e-3  # fraction of a layer's calibration spikes that its own limit may delay
 
 
@@ -34,7 +37,12 @@ def needed_limit(sizes: NDArray[np.integer], held_back: float = HELD_BACK) -> in
     return max(1, int(np.argmax(beyond <= held_back * total)))
 
 
-def layer_scales(network: Network, calibration: Array, options: BurstOptions) -> dict[str, Array]:
+def layer_scales(
+    network: Network,
+    calibration: Array,
+    options: BurstOptions,
+    sums: Sequence[Sequence[str]] = (),
+) -> dict[str, Array]:
     """Lambda of every spiking layer, shape (channels,).
 
     Parameters
@@ -45,11 +53,14 @@ def layer_scales(network: Network, calibration: Array, options: BurstOptions) ->
         Training images.
     options : BurstOptions
         Names the rule.
+    sums : sequence of sequence of str
+        ReLUs whose sum was one activation. One that the images hardly drive is scaled by those
+        beside it: its scale matters to images that are not among them.
 
     Raises
     ------
     ValueError
-        If no image drives a layer above 0.
+        If no image drives a layer above 0 that is no such ReLU.
     """
     percentile = 100.0 if options.normalisation == "maximum" else options.percentile
     whole: dict[str, OrderStatistics] = {}
@@ -72,6 +83,10 @@ def layer_scales(network: Network, calibration: Array, options: BurstOptions) ->
         for name, one in whole.items()
     }
     read(network, calibration, readings, cut if options.normalisation == "compatibility" else None)
+    tops = {name: statistics.values[0] for name, statistics in whole.items()}
+    least: dict[str, float] = {}
+    for names in sums:
+        least |= dict.fromkeys(names, max(tops[name] for name in names) / BESIDE or 1.0)
     scales: dict[str, Array] = {}
     for layer in network.layers:
         n_channels = network.shapes[layer.name][2]
@@ -80,7 +95,8 @@ def layer_scales(network: Network, calibration: Array, options: BurstOptions) ->
         elif isinstance(layer, MaxPool2D):
             scales[layer.name] = scales[layer.inputs[0]]
         elif isinstance(layer, Activation):
-            (one,) = whole[layer.name].values
+            bottom = least.get(layer.name, 0.0)
+            one = max(tops[layer.name], bottom)
             if one <= 0:
                 raise ValueError(
                     f"layer {layer.name!r}: percentile {percentile:g} of its calibration outputs "
@@ -89,7 +105,7 @@ def layer_scales(network: Network, calibration: Array, options: BurstOptions) ->
                 )
             scale = np.full(n_channels, one)
             if options.channel_wise:
-                of_channel = by_channel[layer.name].values
+                of_channel = np.maximum(by_channel[layer.name].values, bottom)
                 scale = np.where(of_channel > 0, of_channel, scale)  # a channel never active
             if options.normalisation == "percentile/gamma":
                 scale = scale / options.gamma

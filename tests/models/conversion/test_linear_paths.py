@@ -119,10 +119,23 @@ def random_pool(chain, rng):
     chain.add(AvgPool2D, size, stride, padding)
 
 
+def banded(rng, n_out, n_in):
+    stride, first, size = rng.integers(1, 3), rng.integers(-2, 3), rng.integers(1, 3)
+    matrix = np.zeros((n_out, n_in))
+    for tap, weight in enumerate(rng.normal(size=size)):
+        for i in range(n_out):
+            if 0 <= (place := i * stride + first + tap) < n_in:
+                matrix[i, place] = weight
+    return matrix
+
+
 def random_resample(chain, rng):
     height, width, _ = chain.shape
     new = [int(n) for n in rng.integers(1, 6, 2)]
-    if rng.random() < 0.5:  # single places
+    kind = rng.integers(3)
+    if kind == 0:  # windows with the same weights in each, some of them beyond the map
+        rows, columns = banded(rng, new[0], height), banded(rng, new[1], width)
+    elif kind == 1:  # single places
         rows, columns = np.eye(height)[rng.integers(0, height, new[0])], np.eye(width)
         columns = columns[rng.integers(0, width, new[1])]
     else:
@@ -245,6 +258,38 @@ KERNELS = {  # layers on 8 x 8 x 4, and the shapes of the merged kernel and of i
     "batch norm between flattening and dense": (
         lambda c: c.add(Flatten).conv((1, 1), 256, groups=256).dense(3),
         (8, 8, 4, 3),
+        (1, 1),
+    ),
+}
+
+
+def picked(n, start, step):
+    return np.eye(n)[start::step]
+
+
+KERNELS |= {
+    "every other place, then padded 3x3": (  # a maximum by pairs, then a convolution
+        lambda c: c.add(Resample2D, picked(8, 0, 2), picked(8, 1, 2)).conv(
+            (3, 3), 5, padding=(1,) * 4
+        ),
+        (3, 3, 4, 5),
+        (1, 1),
+    ),
+    "cropped and enlarged by zeros": (
+        lambda c: c.add(Resample2D, picked(8, 2, 1)[:5], np.eye(11, 8, k=-2)),
+        (1, 1, 1, 4),
+        (1, 1),
+    ),
+    "every other place but the last, then padded 3x3": (
+        lambda c: c.add(Resample2D, picked(8, 0, 2)[:3], picked(8, 1, 2)[:3]).conv(
+            (3, 3), 5, padding=(1,) * 4
+        ),
+        (3, 3, 4, 5),
+        (1, 1),
+    ),
+    "differences of pairs": (
+        lambda c: c.add(Resample2D, picked(8, 1, 2) - picked(8, 0, 2), np.eye(8)),
+        (2, 1, 1, 4),
         (1, 1),
     ),
 }

@@ -25,7 +25,9 @@ NORMALISATIONS, POOLINGS, TIMINGS = (
 BASES = [
     BurstOptions(),
     BurstOptions(timing="alternating", n_steps=7, guard_ms=6.0, weight_bits=12),
-    BurstOptions(own_limits=True, channel_wise=True, initial=0.25, percentile=99.9),
+    BurstOptions(
+        own_limits=True, bias_correction=True, channel_wise=True, initial=0.25, percentile=99.9
+    ),
 ]
 
 
@@ -48,6 +50,7 @@ def test_label_tells_conversions_apart():
         "initial": (0.0, 0.5),
         "channel_wise": (False, True),
         "own_limits": (False, True),
+        "bias_correction": (False, True),
         "pooling": POOLINGS,
         "timing": TIMINGS,
         "percentile": (99.0, 99.99),
@@ -60,7 +63,7 @@ def test_label_tells_conversions_apart():
         assert seen.setdefault(label, options) == options
         assert Condition(options=replace(options, n_steps=3)).label == label
     n_rules = 2 * (len(NORMALISATIONS) - 1) + 1
-    assert len(seen) == n_rules * 2**4 * len(POOLINGS) * len(TIMINGS)
+    assert len(seen) == n_rules * 2**5 * len(POOLINGS) * len(TIMINGS)
 
 
 @pytest.mark.parametrize("base", BASES)
@@ -81,7 +84,7 @@ def test_contents_of_the_study(base):
         ("percentile", 99.0, 5, "lipool", 0.5),
         ("maximum", 99.0, 5, "lipool", 0.0),
     ]
-    assert not any(o.channel_wise or o.own_limits for o in found)
+    assert not any(o.channel_wise or o.own_limits or o.bias_correction for o in found)
     for name in ("timing", "intra_burst_ms", "guard_ms", "delay_ms", "weight_bits"):
         assert {getattr(o, name) for o in found} == {getattr(base, name)}
 

@@ -14,8 +14,13 @@ from ann2brian.models.networks.layers import (
     Activation,
     Add,
     AvgPool2D,
+    BatchNorm,
+    Conv2D,
     Flatten,
+    GlobalAvgPool,
+    LeakyReLU,
     MaxPool2D,
+    Multiply,
     QuantisedReLU,
 )
 from ann2brian.models.networks.network import Network, accuracy
@@ -396,11 +401,44 @@ def test_limits_of_their_own():
             lambda rng: (
                 conv(rng, "c", INPUT, (3, 3), 2, 4),
                 MaxPool2D("p", ("c",)),
-                Activation("a", ("p",), "relu"),
+                conv(rng, "d", "p", (1, 1), 4, 4),
+                Activation("a", ("d",), "relu"),
             ),
             "'p'.*'c'.*activation before",
         ),
-        (lambda rng: (MaxPool2D("p", (INPUT,)), Activation("a", ("p",), "relu")), "'p'.*'input'"),
+        (
+            lambda rng: (
+                conv(rng, "c", INPUT, (3, 3), 2, 4),
+                Activation("a", ("c",), "clip", (0.0, 6.0)),
+                MaxPool2D("p", ("a",)),
+            ),
+            "MaxPool2D 'p' pools Activation 'a', which becomes a sum of ReLUs.*AMOS",
+        ),
+        (
+            lambda rng: (
+                conv(rng, "c", INPUT, (3, 3), 2, 4),
+                LeakyReLU("a", ("c",), np.full(4, 0.1)),
+                MaxPool2D("p", ("a",)),
+            ),
+            "MaxPool2D 'p' pools LeakyReLU 'a', which becomes a sum of ReLUs.*AMOS",
+        ),
+        (
+            lambda rng: (
+                conv(rng, "c", INPUT, (3, 3), 2, 4),
+                Activation("a", ("c",), "relu"),
+                Activation("g", ("c",), "hardsigmoid"),
+                Multiply("m", ("a", "g")),
+            ),
+            "Multiply 'm' multiplies a and g; .*AMOS",
+        ),
+        (
+            lambda rng: (
+                MaxPool2D("p", (INPUT,)),
+                conv(rng, "c", "p", (3, 3), 2, 4),
+                Activation("a", ("c",), "relu"),
+            ),
+            "'p'.*'input'",
+        ),
         (lambda rng: (AvgPool2D("p", (INPUT,)),), "no activation"),
     ],
 )
@@ -408,13 +446,105 @@ def test_what_cannot_be_converted_is_refused_by_name(layers, match):
     """Layers without a counterpart: the message names layer and remedy."""
     rng = np.random.default_rng(0)
     found = layers(rng)
-    shape = (8, 8, 2)
+    shapes = {INPUT: (8, 8, 2)}
     for layer in found:
-        shape = layer.output_shape(shape)
-    head = (Flatten("f", (found[-1].name,)), dense(rng, "o", "f", int(np.prod(shape)), 5))
+        shapes[layer.name] = layer.output_shape(*(shapes[name] for name in layer.inputs))
+    size = int(np.prod(shapes[found[-1].name]))
+    head = (Flatten("f", (found[-1].name,)), dense(rng, "o", "f", size, 5))
     network = Network("odd", coding((8, 8, 2)), (*found, *head), CLASSES)
     with pytest.raises(ValueError, match=match):
         burst.convert(network, calibration=images_for(network, 2))
+
+
+def made_of_relus(seed=0):
+    """Activations that are sums of ReLUs, pooling before one, and batch norm where none folds."""
+    rng = np.random.default_rng(seed)
+
+    def norm(name, before):
+        return BatchNorm(name, (before,), *rng.uniform(0.5, 1.5, size=(4, 6)), 1e-5)
+
+    layers = (
+        conv(rng, "conv1", INPUT, (3, 3), 2, 6, padding=(1, 1)),
+        MaxPool2D("pool1", ("conv1",), (2, 2), (2, 2)),
+        norm("norm1", "pool1"),
+        Activation("act1", ("norm1",), "relu"),
+        norm("norm2", "act1"),
+        Activation("act2", ("norm2",), "clip", (0.0, 6.0)),
+        conv(rng, "conv2", "act2", (3, 3), 6, 6, padding=(1, 1)),
+        LeakyReLU("act3", ("conv2",), np.linspace(-0.2, 0.5, 6)),
+        Add("sum", ("act3", "act2")),
+        Activation("act4", ("sum",), "hardsigmoid"),
+        conv(rng, "conv3", "act4", (3, 3), 6, 6),
+        Activation("act5", ("conv3",), "clip", (-1.0, 0.1)),
+        GlobalAvgPool("gap", ("act5",)),
+        dense(rng, "out", "gap", 6, 5),
+    )
+    return Network("made of ReLUs", coding((9, 8, 2)), layers, CLASSES)
+
+
+def test_sums_of_relus_reach_the_logits_of_the_trained_network():
+    """Scores after many steps against the trained network's own layers: the error is of 1 / T."""
+    network = made_of_relus()
+    images = images_for(network, 6)
+    logits = network.forward(images)
+    options = BurstOptions(n_steps=512, percentile=100.0, weight_bits=24)
+    conversion = burst.convert(network, options, images)
+    left = np.abs(burst_reference.run(conversion, images).scores - logits[:, None]).max(axis=(0, 2))
+    assert left[511] < 2e-3 * np.ptp(logits)
+    assert left[511] < 0.1 * left[15]
+    populations = [population.name for population in conversion.spiking.populations]
+    assert populations[:4] == ["act1", "pool1", "act2_relu1", "act2_relu2"]
+    assert len(populations) == 2 + 2 * 4
+
+
+def test_inner_relu_that_no_image_drives_has_a_scale():
+    """ReLU6 of small values against the rule: 1/64 of the scale beside it; by channel, too."""
+    network = made_of_relus()
+    images = images_for(network, 6)
+    for channel_wise in (False, True):
+        options = BurstOptions(channel_wise=channel_wise)
+        scales = burst.convert(network, options, images).scales
+        assert (scales["act2_relu2"] == scales["act2_relu1"].max() / 64).all() or channel_wise
+        assert all((scale > 0).all() for scale in scales.values())
+    silent = replace(network.layer("conv2"), kernel=np.zeros((3, 3, 6, 6)), bias=np.zeros(6))
+    layers = tuple(silent if layer.name == "conv2" else layer for layer in network.layers)
+    scales = burst.convert(replace(network, layers=layers), BurstOptions(), images).scales
+    assert (scales["act3_relu1"] == 1 / 5).all()
+
+
+@pytest.mark.parametrize("is_pooled", [False, True])
+def test_corrected_biases_make_the_mean_scores_exact(is_pooled):
+    """One spiking layer: mean scores over the calibration images against the mean logits.
+
+    Its input is exact, and all its places count alike: the errors of its channels are all there is.
+    """
+    rng = np.random.default_rng(0)
+    pool = (MaxPool2D("pool", ("act",), (2, 2), (2, 2)),) if is_pooled else ()
+    layers = (
+        conv(rng, "conv", INPUT, (3, 3), 2, 6),
+        Activation("act", ("conv",), "relu"),
+        *pool,
+        Conv2D("mix", ("pool" if pool else "act",), rng.normal(size=(1, 1, 6, 6)), np.ones(6)),
+        GlobalAvgPool("gap", ("mix",)),
+        dense(rng, "out", "gap", 6, 5),
+    )
+    network = Network("one layer", coding((9, 8, 2)), layers, CLASSES)
+    images = images_for(network, 12)
+    logits = network.forward(images)
+    lost = {}
+    for is_corrected in (False, True):
+        options = BurstOptions(
+            n_steps=3, percentile=97.0, weight_bits=24, bias_correction=is_corrected
+        )
+        conversion = burst.convert(network, options, images)
+        scores = burst_reference.run(conversion, images).scores[:, -1]
+        lost[is_corrected] = np.abs(scores.mean(axis=0) - logits.mean(axis=0)).max()
+        errors = burst.mean_errors(conversion, images)
+    assert lost[True] < 1e-3 * lost[False]
+    wanted = network.activations(images)["act"] / conversion.scales["act"]
+    answered = np.clip(np.floor(3 * wanted + 0.5), 0, 3 * 5)
+    expected = (answered / 3 - wanted).mean(axis=(0, 1, 2)) * conversion.scales["act"]
+    assert np.allclose(errors["act"], expected, rtol=0, atol=1e-3 * conversion.scales["act"][0])
 
 
 def test_a_path_around_all_activations_is_refused():

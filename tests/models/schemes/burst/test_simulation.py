@@ -133,6 +133,7 @@ def test_both_timings_release_the_same_spikes_at_other_times():
     "options",
     [
         {"own_limits": True, "gamma": 6},
+        {"bias_correction": True, "channel_wise": True},
         {"channel_wise": True},
         {"guard_ms": 0.0, "delay_ms": 0.0},
         {"guard_ms": 6.0, "delay_ms": 6.0},
