@@ -11,9 +11,20 @@ circuits are not known from them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Container
+from dataclasses import dataclass, replace
 
-from ...networks.layers import Activation, Layer, MaxPool2D
+from ...networks.layers import (
+    Activation,
+    Add,
+    Concat,
+    Conv2D,
+    Dense,
+    Flatten,
+    Layer,
+    MaxPool2D,
+)
 from ...networks.network import Network
 from ...networks.rewriting import (
     max_by_pairs,
@@ -21,6 +32,8 @@ from ...networks.rewriting import (
     products_by_squares,
     with_relu_only,
 )
+
+MOST_UNROLLED = 2**22  # weights behind max pooling; above, its winners get gates of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +78,51 @@ def circuits(network: Network) -> Circuits:
     Circuits
     """
     pooled = with_relu_only(pool_after_activation(network).fold_batch_norm())
-    network_of_gates = products_by_squares(max_by_pairs(pooled))
+    coded = {
+        layer.name: source.name
+        for layer in pooled.layers
+        if isinstance(layer, MaxPool2D)
+        and isinstance(source := _pooled(pooled, layer.name), Activation)
+        and source.function == "relu"
+    }
+    collected = _collected(pooled, coded)
+    network_of_gates = products_by_squares(max_by_pairs(collected))
     origins = _origins(network, network_of_gates)
-    codes = {}
-    for name, origin in origins.items():
-        if isinstance(origin, MaxPool2D):
-            source = _pooled(pooled, origin.name)
-            if isinstance(source, Activation) and source.function == "relu":
-                codes[name] = source.name
+    codes = {name: coded[of.name] for name, of in origins.items() if of.name in coded}
     return Circuits(network_of_gates, origins, codes)
+
+
+def _collected(network: Network, pools: Container[str]) -> Network:
+    """A ReLU after max pooling of codes where the next weights are too many to unroll.
+
+    It changes no code and takes the winners together: without it, each round of the tournament has
+    a matrix of its own to the next layer, and no kernel is shared.
+    """
+    layers: list[Layer] = []
+    for layer in network.layers:
+        if layer.name in pools and _unrolled(network, layer.name) > MOST_UNROLLED:
+            places = f"{layer.name}_places"
+            while places in network.shapes:
+                places += "_"
+            layers.append(replace(layer, name=places))
+            layer = Activation(layer.name, (places,), "relu")
+        layers.append(layer)
+    return replace(network, layers=tuple(layers))
+
+
+def _unrolled(network: Network, name: str) -> int:
+    """Weights, without sharing, of the largest of the next convolutions and dense layers."""
+    largest = 0
+    for layer in network.layers:
+        if name in layer.inputs:
+            shape = network.shapes[layer.name]
+            if isinstance(layer, Conv2D):
+                largest = max(largest, math.prod(shape[:2]) * layer.kernel.size)
+            elif isinstance(layer, Dense):
+                largest = max(largest, layer.kernel.size)
+            elif isinstance(layer, Flatten | Add | Concat):
+                largest = max(largest, _unrolled(network, layer.name))
+    return largest
 
 
 def _origins(trained: Network, rewritten: Network) -> dict[str, Layer]:

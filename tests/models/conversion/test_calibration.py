@@ -11,6 +11,7 @@ from ann2brian.models.conversion import calibration
 from ann2brian.models.conversion.calibration import (
     BATCH,
     ChannelOrderStatistic,
+    Magnitude,
     OrderStatistics,
     Outside,
     Percentile,
@@ -270,3 +271,14 @@ def test_conversions_are_those_of_all_outputs_at_once(name, options):
     if isinstance(options, AmosOptions):
         digest.update(repr(sorted(conversion.out_of_range.items())).encode())
     assert digest.hexdigest()[:16] == STORED[name, options]
+
+
+def test_magnitude_is_the_largest_absolute_value():
+    """Over batches, of either sign, against NumPy."""
+    values = np.random.default_rng(0).normal(size=(3, 4, 2, 2, 3))
+    for sign in (1, -1):
+        reading = Magnitude()
+        for batch in sign * values:
+            reading.add(batch)
+        assert reading.end_pass()
+        assert reading.value == np.abs(values).max()

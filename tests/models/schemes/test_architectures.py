@@ -24,7 +24,7 @@ OPTIONS = {
     "amos": ab.AmosOptions(neurons_per_gate=4),
     "burst": ab.BurstOptions(n_steps=3),
 }
-REFUSED = {("burst", "se_net"), ("burst", "mobilenet_v2")}  # or not, but with the layer's name
+REFUSED = {("burst", "se_net")}  # a product of two layers
 SOFTMAX = "ignore:the softmax at the end is left out"
 
 

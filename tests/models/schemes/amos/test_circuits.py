@@ -21,7 +21,7 @@ from ann2brian.models.networks.layers import (
     Resample2D,
 )
 from ann2brian.models.networks.network import Network
-from ann2brian.models.schemes.amos import calibrated_gates
+from ann2brian.models.schemes.amos import calibrated_gates, circuits
 from ann2brian.models.schemes.amos import conversion as amos
 from ann2brian.models.schemes.amos import reference as amos_reference
 from ann2brian.models.schemes.amos.options import AmosOptions
@@ -202,13 +202,16 @@ WINDOWS = [
 ]
 
 
-@pytest.mark.parametrize("half_step", [False, True])
+@pytest.mark.parametrize(("half_step", "collects"), [(False, True), (False, False), (True, False)])
 @pytest.mark.parametrize("window", WINDOWS, ids=str)
-def test_max_pooling_of_codes_is_exact(window, half_step):
+def test_max_pooling_of_codes_is_exact(window, half_step, collects, monkeypatch):
     """Scores against max pooling, in NumPy, of the decoded ReLUs: not one step is lost.
 
-    Few calibration images and a low percentile, so that many ReLUs saturate.
+    Few calibration images and a low percentile, so that many ReLUs saturate. With and without gates
+    of the winners.
     """
+    if collects:
+        monkeypatch.setattr(circuits, "MOST_UNROLLED", 0)
     rng = np.random.default_rng(3)
     first = conv(rng, "conv", INPUT, (3, 3), 1, 3, padding=(1, 1))
     act, pool = Activation("act", ("conv",), "relu"), MaxPool2D("pool", ("act",), *window)
@@ -227,7 +230,8 @@ def test_max_pooling_of_codes_is_exact(window, half_step):
     np.testing.assert_allclose(run.scores[:, -1], wanted, rtol=0, atol=1e-10)
     rounds = sum(math.ceil(math.log2(extent)) for extent in window[0])
     costs = {one.name: one for one in conversion.sizes}
-    assert costs["pool"].size.n_sublayers == 5 * rounds
+    assert costs["pool"].size.n_sublayers == 5 * (rounds + collects)
+    assert ("pool" in conversion.gates) == collects
 
 
 def test_sizes_say_what_each_layer_became():
@@ -316,3 +320,21 @@ def test_gates_are_fitted_to_their_parameters():
         found = np.mean((gate(x) - wanted) ** 2)
         assert found == pytest.approx(report.mse, rel=0.1)
         assert math.sqrt(found) < 0.1 * np.ptp(wanted)
+
+
+def test_max_pooling_of_many_channels_keeps_the_next_kernel():
+    """A convolution of 19 million weights, unrolled, stays a kernel of 64 thousand."""
+    rng = np.random.default_rng(0)
+    layers = (
+        conv(rng, "conv1", INPUT, (1, 1), 1, 64),
+        Activation("act1", ("conv1",), "relu"),
+        MaxPool2D("pool", ("act1",), (2, 2), (2, 2)),
+        conv(rng, "conv2", "pool", (3, 3), 64, 128, padding=(1, 1)),
+        Activation("act2", ("conv2",), "relu"),
+        GlobalAvgPool("gap", ("act2",)),
+        dense(rng, "out", "gap", 128, 5),
+    )
+    network = Network("wide", coding((32, 32, 1)), layers, CLASSES)
+    conversion = amos.convert(network, AmosOptions(neurons_per_gate=4), images_for(network, 2))
+    (last,) = (p for p in conversion.spiking.projections if p.target == "act2")
+    assert (last.source, last.weights.size) == ("pool", 9 * 64 * 128)
