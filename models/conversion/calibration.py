@@ -213,6 +213,21 @@ class Outside(Reading):
         return True
 
 
+class Magnitude(Reading):
+    """The largest absolute value of the outputs of a layer."""
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def add(self, values: Array) -> None:
+        """See `Reading.add`."""
+        self.value = max(self.value, float(np.abs(values).max()))
+
+    def end_pass(self) -> bool:
+        """See `Reading.end_pass`."""
+        return True
+
+
 class _Largest:
     """Search for the k-th largest of finite values that come in batches.
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-ONE_THREAD = 2**19  # multiplications up to which OpenBLAS starts no further thread
+ONE_THREAD = 2**19 - 1  # multiplications up to which OpenBLAS starts no further thread
 MOST_ROWS = 256  # of one product; more are not faster
 IN_CACHE = 2**18  # numbers of a block, 2 MiB
 

@@ -10,7 +10,7 @@ from ann2brian.analysis.figures.amos import (
     staircase,
     travelling_raster,
 )
-from ann2brian.models.schemes.amos.gate_fits import fitted_gate
+from ann2brian.models.schemes.amos.gate_fits import fitted_gate, shipped_functions
 from ann2brian.models.schemes.amos.gates import alpha_for, relu_gate
 from ann2brian.studies.frame.figures import Result
 from ann2brian.studies.frame.spike_files import SPIKES, load_spikes
@@ -21,10 +21,12 @@ FITTED_STAIRCASES = (4, 6, 8)
 SHOWN_DRIVES = (-6.0, 6.0)  # of fitted gates: where their functions bend
 
 
-def amos_staircase(result: Result) -> Figure:
-    """Gates of several sizes against the functions they stand for."""
+def amos_staircase(result: Result) -> Figure | None:
+    """Gates of several sizes against their functions; None if all are fitted at conversion."""
     config = result.config
-    functions = config["gate"].split("+")
+    functions = [one for one in config["gate"].split("+") if one in ("relu", *shipped_functions())]
+    if not functions:
+        return None
     figure = Figure(figsize=(3.6 * len(functions), 3.0))
     for function, ax in zip(
         functions, figure.subplots(1, len(functions), squeeze=False)[0], strict=True

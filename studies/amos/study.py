@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from ann2brian.models.networks.layers import Activation
 from ann2brian.models.networks.network import Network
 from ann2brian.models.schemes.amos import SCHEME
+from ann2brian.models.schemes.amos.circuits import circuits
 from ann2brian.models.schemes.amos.options import AmosOptions
 from ann2brian.studies.amos.figures import FIGURES
 from ann2brian.studies.amos.published import PUBLISHED
@@ -50,7 +50,7 @@ def conditions(
 
 
 def _gate(network: Network, wanted: str | None) -> str:
-    found = sorted({a.function for a in network.layers if isinstance(a, Activation)})
+    found = sorted({gate.function for gate in circuits(network).activations})
     if wanted is not None and found != [wanted]:
         raise ValueError(f"--gate {wanted}: {network.name} has {' and '.join(found)} activations")
     return "+".join(found)

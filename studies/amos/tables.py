@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from ann2brian.analysis.statistics import gate_codes
-from ann2brian.models.networks.layers import INPUT
+from ann2brian.models.networks.layers import ACTIVATIONS, INPUT
 from ann2brian.studies.frame.measures import Run
+
+GATES = set(ACTIVATIONS) - {"clip", "hardsigmoid"}  # activations that are one gate each
 
 
 def columns(run: Run) -> dict[str, Any]:
@@ -31,24 +33,43 @@ def time_columns(run: Run) -> dict[str, Any]:
 
 
 def tables(run: Run) -> dict[str, pd.DataFrame]:
-    """Layers, and the probability of a spike by the position in the gate."""
-    return {"layers": _layers(run), "positions": gate_codes.firing_by_position(run.recording)}
+    """Layers, probability of a spike by the position in the gate, and what each layer became."""
+    return {
+        "layers": _layers(run),
+        "positions": gate_codes.firing_by_position(run.recording),
+        "sizes": _sizes(run),
+    }
+
+
+def _sizes(run: Run) -> pd.DataFrame:
+    """Per layer of the trained network: gates, neurons and sub-layers."""
+    return pd.DataFrame(
+        {
+            "trained_layer": one.name,
+            "kind": one.kind,
+            "n_gates": one.n_gates,
+            "n_neurons": one.size.n_neurons,
+            "n_sublayers": one.size.n_sublayers,
+        }
+        for one in run.case.conversion.sizes
+    )
 
 
 def _layers(run: Run) -> pd.DataFrame:
     """Per layer: counts, latencies, code words, and the error of the decoded activation."""
-    trains, subject = run.trains, run.case.subject
+    trains, conversion = run.trains, run.case.conversion
     assert trains.spikes is not None
     table = gate_codes.per_layer(run.recording)
     for other in (gate_codes.latencies(trains), gate_codes.code_words(trains)):
         table = table.merge(other.drop(columns="n_positions", errors="ignore"), on="layer")
-    trained = subject.network.activations(subject.images[: trains.n_images])
+    images = run.case.subject.images[: trains.n_images]
+    trained = conversion.network.activations(images)  # of the circuits' gates too
     errors: list[dict[str, Any]] = []
     for index, layer in enumerate(trains.layers):
         if layer.name == INPUT:
             errors.append({"layer": INPUT})
             continue
-        gate = run.case.conversion.gates[layer.name]
+        gate = conversion.gates[layer.name]
         decoded = gate_codes.decoded(
             trains.spikes, index, layer, trains.n_images, gate.outputs, gate.offset
         )
@@ -60,8 +81,15 @@ def _layers(run: Run) -> pd.DataFrame:
 
 
 def printed(row: Any, tables: dict[str, pd.DataFrame]) -> dict[str, str]:
-    """What matters of gates."""
+    """What matters of gates, and what layers cost that became circuits of gates."""
+    sizes = tables["sizes"]
+    made = sizes[~sizes["kind"].isin([INPUT, *GATES])]
+    costs = [
+        f"{one.trained_layer} {one.n_sublayers} slots, {one.n_neurons:,} neurons"
+        for one in made.itertuples()
+    ]
     return {
+        **({"circuits": "; ".join(costs)} if costs else {}),
         "spikes per neuron": f"{row.spikes_per_neuron:.3f} of {row.n_neurons} neurons",
         "latency": f"{row.latency_slots} slots",
         "throughput": f"{row.images_per_biological_s:.1f} images per biological second",

@@ -34,11 +34,15 @@ from ...spiking.inputs import Stimulus
 from ...spiking.network import READOUT, Population, Readout, SpikingNetwork
 from ...spiking.projections import WeightedProjection, round_kernels
 from .calibrated_gates import calibrated_gates, warn_of_unused_range
+from .circuits import Circuits, circuits
+from .gate_fits import FitReport
 from .gates import Gate, pixel_gate, signed_gate
 from .neurons import AMOS_NEURON
 from .options import AmosOptions
+from .size import AmosSize, LayerSize
 
 OUTPUT_BITS = 10  # output weights d_i of fitted gates are rounded to max|d| / 2^10
+DOMAIN_BITS = 16  # so are those of fitted gates to their range / 2^16, or finer
 GATE_BITS = 8  # thresholds and inhibition are rounded to an output unit / 2^8, or finer
 
 
@@ -55,15 +59,30 @@ class AmosConversion(Conversion):
     gates : dict of str to Gate
         By population: the gate as it runs, on the dyadic grid.
     out_of_range : dict of str to float
-        By population: fraction of calibration drives outside the range of the gate.
+        By population: fraction of calibration drives outside the range of the gate; 0 where that is
+        counted at the layer whose gate it shares.
     weight_error : float
         Largest relative root-mean-square rounding error of a kernel.
+    network : Network
+        The trained network as circuits of gates; its activations are the populations.
+    sizes : tuple of LayerSize
+        By layer of the trained network: what it became, see
+        :func:`models.schemes.amos.size.size_report`.
+    fits : dict of str to FitReport
+        By population whose gate was fitted to its drives: error of the fit on its range.
+    undriven : tuple of str
+        Populations within circuits that calibration did not drive above 0; they have the smallest
+        range.
     """
 
     options: AmosOptions
     gates: dict[str, Gate]
     out_of_range: dict[str, float]
     weight_error: float
+    network: Network
+    sizes: tuple[LayerSize, ...]
+    fits: dict[str, FitReport]
+    undriven: tuple[str, ...]
 
 
 def convert(
@@ -74,7 +93,7 @@ def convert(
     Parameters
     ----------
     network : Network
-        ReLU, SiLU, sigmoid, tanh or GELU activations; average pooling only.
+        Any but with quantised or spiking units.
     options : AmosOptions, optional
         Defaults as stated there.
     calibration : ndarray, shape (n, height, width, channels)
@@ -90,15 +109,16 @@ def convert(
         If a layer cannot be converted; the message names it. If there are no training images.
     """
     options = AmosOptions.given(options)
-    network = network.fold_batch_norm()
-    layers = [layer for layer in network.layers if isinstance(layer, Activation)]
-    path_sources(network, network.layers[-1].name)  # refuses, by name, what has no gate
+    circuit = circuits(network)
+    network = circuit.network
+    layers = circuit.activations
+    _require_gates(network)
     if not layers:
         raise ValueError(
             f"network {network.name!r} has no activation, so there is nothing to make gates of"
         )
     calibration = required(calibration)
-    layer_gates, out_of_range = calibrated_gates(network, layers, calibration, options)
+    calibrated = calibrated_gates(circuit, calibration, options)
     coding = network.input
     # DIFFERS: the input is coded as spikes too, with the standardisation in the first kernel.
     if coding.signed:
@@ -124,7 +144,9 @@ def convert(
         incoming, step, error = round_kernels(incoming, options.weight_bits)
         projections += incoming
         weight_error = max(weight_error, error)
-        gate, step = _gate_on_grid(layer_gates[layer.name], step)
+        code = circuit.codes.get(layer.name)
+        gate = gates[code] if code else calibrated.gates[layer.name]
+        gate, step = _gate_on_grid(gate, step)
         bias = round_to(bias_map(network, layer.inputs[0], resting), step)
         populations.append(
             _population(layer.name, network.shapes[layer.name], gate, onset, bias, step)
@@ -156,8 +178,44 @@ def convert(
         spiking=spiking,
         options=options,
         gates=gates,
-        out_of_range=out_of_range,
+        out_of_range=dict.fromkeys(circuit.codes, 0.0) | calibrated.out_of_range,
         weight_error=max(weight_error, error),
+        network=network,
+        sizes=_sizes(spiking, circuit),
+        fits=calibrated.fits,
+        undriven=calibrated.undriven,
+    )
+
+
+def _require_gates(network: Network) -> None:
+    """Refuse, by name, layers that are neither gates nor linear."""
+    for layer in network.layers:
+        path_sources(network, layer.name)
+
+
+def _sizes(spiking: SpikingNetwork, circuit: Circuits) -> tuple[LayerSize, ...]:
+    """Populations by layer of the trained network."""
+    of_layer: dict[str, list[Population]] = {}
+    kinds = {INPUT: INPUT}
+    for population in spiking.populations:
+        origin = circuit.origins.get(population.name)
+        name = INPUT if origin is None else origin.name
+        of_layer.setdefault(name, []).append(population)
+        if origin is not None:
+            kinds[name] = (
+                origin.function if isinstance(origin, Activation) else type(origin).__name__
+            )
+    return tuple(
+        LayerSize(
+            name=name,
+            kind=kinds[name],
+            n_gates=sum(population.n_units for population in own),
+            size=AmosSize(
+                n_neurons=sum(population.n_neurons for population in own),
+                n_sublayers=max(p.onset + p.n_positions for p in own) - min(p.onset for p in own),
+            ),
+        )
+        for name, own in of_layer.items()
     )
 
 
@@ -216,6 +274,8 @@ def _gate_on_grid(gate: Gate, step: float) -> tuple[Gate, float]:
             domain=(gate.domain[0] * scale, gate.domain[1] * scale),
             offset=gate.offset * scale,
         ), step
+    width = gate.domain[1] - gate.domain[0]
+    step = min(step, power_of_two_at_least(width) / 2**DOMAIN_BITS)
     return replace(
         gate,
         thresholds=round_to(gate.thresholds, step),

@@ -304,8 +304,7 @@ def fitted_gate(function: str, n_neurons: int, kind: str = "amos") -> Gate:
     Parameters
     ----------
     function : str
-        ``"silu"``, ``"gelu"``, ``"sigmoid"`` or ``"tanh"``; ReLU needs no fit, see
-        `models.schemes.amos.gates.relu_gate`.
+        One of `shipped_functions`; ReLU needs no fit, see `models.schemes.amos.gates.relu_gate`.
     n_neurons : int
         K.
     kind : str
@@ -323,7 +322,7 @@ def fitted_gate(function: str, n_neurons: int, kind: str = "amos") -> Gate:
     fits = _shipped()
     if (function, n_neurons, kind) in fits:
         return fits[function, n_neurons, kind].gate
-    functions = sorted({key[0] for key in fits})
+    functions = shipped_functions()
     if function not in functions:
         raise ValueError(f"no fitted gate for {function!r}; there are {', '.join(functions)}")
     if kind not in KINDS:
@@ -333,6 +332,11 @@ def fitted_gate(function: str, n_neurons: int, kind: str = "amos") -> Gate:
         f"no fitted {function} gate with {n_neurons} neurons; there are fits with "
         f"{', '.join(map(str, sizes))} neurons (others: models.schemes.amos.gate_fits.fit)"
     )
+
+
+def shipped_functions() -> list[str]:
+    """Activations that `fitted_gate` has gates for, in alphabetical order."""
+    return sorted({function for function, _, _ in _shipped()})
 
 
 def published_gate(name: str) -> Gate:

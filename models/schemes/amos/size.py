@@ -1,4 +1,4 @@
-"""Size of an AMOS conversion, counted from a description of the trained network.
+"""Size of an AMOS conversion, layer by layer, and as counted from a description of a network.
 
 A gate of K neurons adds K sub-layers to the depth, because its neurons decide one after the other
 (published: the authors' AMOS logs count like this). In the architectures here every layer of
@@ -60,6 +60,54 @@ class AmosSize:
 
     n_neurons: int
     n_sublayers: int
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSize:
+    """What one layer of a trained network became.
+
+    Parameters
+    ----------
+    name : str
+        Of the layer; ``"input"`` for the neurons that code the image.
+    kind : str
+        Activation, or kind of layer.
+    n_gates : int
+        Gates; more than units where the layer became a circuit of gates.
+    size : AmosSize
+        Their neurons, and the sub-layers from the first to the last of them. Layers that work at
+        the same time share sub-layers, so that the depth may be less than the sum.
+    """
+
+    name: str
+    kind: str
+    n_gates: int
+    size: AmosSize
+
+
+def size_report(sizes: Sequence[LayerSize]) -> str:
+    """A table of what each layer became, a line each.
+
+    Parameters
+    ----------
+    sizes : sequence of LayerSize
+        As of :class:`models.schemes.amos.conversion.AmosConversion`.
+
+    Returns
+    -------
+    str
+    """
+    rows: list[tuple[str, ...]] = [("layer", "of", "gates", "neurons", "sub-layers")]
+    for one in sizes:
+        numbers = (one.n_gates, one.size.n_neurons, one.size.n_sublayers)
+        rows.append((one.name, one.kind, *(f"{number:,}" for number in numbers)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        texts = [text.ljust(n) for text, n in zip(row[:2], widths[:2], strict=True)]
+        texts += [text.rjust(n) for text, n in zip(row[2:], widths[2:], strict=True)]
+        lines.append("  ".join(texts))
+    return "\n".join(lines)
 
 
 def gate_counts(layers: Sequence[GateLayer]) -> dict[str, int]:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
-from ann2brian.models.networks.network import accuracy
+from ann2brian.models.networks.layers import Conv2D, Dense, Flatten, LeakyReLU, MaxPool2D
+from ann2brian.models.networks.network import Network, accuracy, input_coding
 from ann2brian.studies import run_amos
 from ann2brian.studies.amos.figures import amos_accuracy_against_k, amos_staircase
 from ann2brian.studies.frame import study as frame
@@ -177,3 +178,30 @@ def test_silu(out, inhibition):
     assert row["latency_slots"] == 5 + 12 + 12 + 1
     (ax,) = amos_staircase(Result(folder)).axes
     assert ax.get_legend_handles_labels()[1][0] == "silu"
+
+
+def test_circuits_of_gates_are_printed_and_shown(out, capsys):
+    """A network with max pooling and LeakyReLU: costs against hand counts, and all figures."""
+    rng = np.random.default_rng(0)
+    images, _ = datasets.load("digits", "train")
+    layers = (
+        Conv2D("conv", ("input",), rng.normal(0, 0.3, (3, 3, 1, 4)), np.zeros(4), (2, 2)),
+        LeakyReLU("act", ("conv",), np.full(4, 0.1)),
+        MaxPool2D("pool", ("act",), (3, 1), (1, 1)),
+        Flatten("flat", ("pool",)),
+        Dense("out", ("flat",), rng.normal(0, 0.3, (12, 10)), np.zeros(10)),
+    )
+    network = Network("circuits", input_coding(images, 16), layers, tuple("0123456789"))
+    path = out / "circuits.safetensors"
+    storage.save_network(network, path)
+    folder = study(out / "circuits", "--network", str(path), figures=True)
+    assert "circuits" in capsys.readouterr().out
+    sizes = table(folder, "sizes").set_index("trained_layer")
+    assert sizes.loc["act", ["n_gates", "n_neurons", "n_sublayers"]].tolist() == [72, 576, 8]
+    assert sizes.loc["pool", ["n_gates", "n_neurons", "n_sublayers"]].tolist() == [24, 192, 16]
+    row = metrics(folder)
+    assert row["gate"] == "relu"
+    assert row["max_spikes_per_neuron"] == 1
+    assert sizes["n_neurons"].sum() == row["n_neurons"]
+    errors = table(folder, "layers").set_index("layer")
+    assert set(errors.index) == {"input", "act_relu1", "act_relu2", "pool_relu1", "pool_relu2"}
