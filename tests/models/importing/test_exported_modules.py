@@ -15,6 +15,7 @@ pytest.importorskip("onnxscript", reason="onnxscript, which torch.onnx needs, is
 from ann2brian.models.importing.from_onnx import from_onnx
 from ann2brian.models.networks.network import InputCoding
 
+from tests.support import architectures
 from tests.support.drawn_modules import drawn_modules
 
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")  # once in a process
