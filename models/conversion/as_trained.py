@@ -44,6 +44,17 @@ def of_layer(options: Given, layer: Spike) -> Given:
         raise ValueError(f"{layer.label}, as it was trained: {error}") from None
 
 
+def without_network(options: Given) -> Given:
+    """Options with everything told, as for a network that says nothing of its training.
+
+    Parameters
+    ----------
+    options : Options
+        As asked for.
+    """
+    return of_layer(options, Spike("silent", ("input",)))
+
+
 def as_trained(options: Given, network: Network) -> Given:
     """Options of a whole network: with everything told that its layers agree in.
 

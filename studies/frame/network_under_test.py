@@ -129,6 +129,8 @@ def _taken_by(network: Network, images: ImageSet) -> NDArray:
         return network.check_images(images.shaped(network.input.shape))
     except ValueError as error:
         text = str(error)
+        if network.name not in text:
+            text = f"network {network.name!r}: {text}"
         raise ValueError(text if images.name in text else f"{images.name}: {text}") from None
 
 

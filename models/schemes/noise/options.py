@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...conversion.as_trained import without_network
 from ...conversion.options import (
     Options,
     documented,
@@ -70,10 +71,7 @@ class NoiseOptions(Options):
     def neuron(self) -> NeuronType:
         """The type of all neurons but those for pooling.
 
-        Raises
-        ------
-        ValueError
-            If leak or reset are left to the network.
+        Leak and reset that are left to the network are those of one that says nothing about them.
         """
         return self._neuron(is_noise_given=False)
 
@@ -83,15 +81,12 @@ class NoiseOptions(Options):
         return self._neuron(is_noise_given=True)
 
     def _neuron(self, is_noise_given: bool) -> NeuronType:
-        if self.leak is None or self.reset is None:
-            raise ValueError(
-                "leak and reset are left to the network, which says them layer by layer; its "
-                "neurons are in conversion.spiking.neurons"
-            )
+        own = without_network(self)
+        assert own.leak is not None and own.reset is not None
         return noisy_neuron(
             self.rule,
-            leak=self.leak,
-            reset=self.reset,
+            leak=own.leak,
+            reset=own.reset,
             has_floor=self.has_floor,
             is_start_drawn=self.start == "drawn",
             is_noise_given=is_noise_given,

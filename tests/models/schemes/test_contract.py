@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from ann2brian.models.conversion.options import options_of
 from ann2brian.models.conversion.scheme import Conversion
-from ann2brian.models.networks.layers import Activation, MaxPool2D
+from ann2brian.models.networks.layers import Activation, GlobalAvgPool, Spike
 from ann2brian.models.networks.network import Network
 from ann2brian.models.networks.weight_files import load_info, load_network, trained_networks
 from ann2brian.models.places import ROOT
@@ -215,11 +215,12 @@ def test_layers_that_cannot_be_converted_are_named(scheme):
     layers = (
         conv(rng, "conv", "input", (3, 3), 1, 2),
         Activation("bent", ("conv",), "gelu"),
-        MaxPool2D("largest", ("bent",), (4, 4), (4, 4)),
-        dense(rng, "out", "largest", 2, 5),
+        Spike("fires", ("bent",)),
+        GlobalAvgPool("mean", ("fires",)),
+        dense(rng, "out", "mean", 2, 5),
     )
     network = Network("odd", coding((6, 6, 1)), layers, tuple("abcde"))
-    with pytest.raises(ValueError, match=r"network 'odd': .* '(bent|largest)'"):
+    with pytest.raises(ValueError, match=r"network 'odd': .* '(bent|fires)'"):
         scheme.convert(network, small(scheme), images_for(network, 2))
 
 

@@ -19,7 +19,14 @@ from ann2brian.models.engine import builds
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
-from ann2brian.models.networks.layers import Activation, AvgPool2D, Conv2D, Dense, MaxPool2D
+from ann2brian.models.networks.layers import (
+    AvgPool2D,
+    Conv2D,
+    Dense,
+    GlobalAvgPool,
+    MaxPool2D,
+    QuantisedReLU,
+)
 from ann2brian.models.networks.network import Network
 from ann2brian.models.schemes.amos import conversion as amos
 from ann2brian.models.schemes.amos.gate_fits import fitted_gate
@@ -27,7 +34,7 @@ from ann2brian.models.schemes.amos.options import AmosOptions
 from ann2brian.studies import run_amos
 from ann2brian.studies.frame import result_folder as common
 
-from tests.support.networks import everything, images_for, of_kind
+from tests.support.networks import everything, images_for
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDY = [sys.executable, str(ROOT / "studies" / "run_amos.py")]
@@ -93,27 +100,6 @@ def test_shapes_that_do_not_fit(case):
         with_layer(replace(network.layer("dense1"), kernel=np.zeros((7, 12))))
 
 
-def with_max_pooling():
-    """A network as `of_kind` makes them, its average pooling replaced."""
-    network = of_kind("pooled")
-    layers = [
-        MaxPool2D(layer.name, layer.inputs, layer.size, layer.stride)
-        if layer.name == "pool"
-        else layer
-        for layer in network.layers
-    ]
-    assert any(isinstance(layer, MaxPool2D) for layer in layers)
-    return replace(network, layers=tuple(layers))
-
-
-def test_max_pooling_is_named(case):
-    """A layer without a spiking counterpart against the error with its name and the advice."""
-    network = with_max_pooling()
-    network.forward(images_for(network, 2))  # it is a network, only not one that can be converted
-    with pytest.raises(ValueError, match=r"MaxPool2D 'pool'.*other layers instead"):
-        amos.convert(network, calibration=images_for(network, 2))
-
-
 def test_quantised_activations_are_named_by_amos():
     """A network of quantised activations only, which has no gate at all."""
     network = storage.load_network(storage.trained("digits-qcfs"))
@@ -129,19 +115,19 @@ def test_quantised_activations_are_named_by_amos():
 
 
 def test_study_names_the_unsupported_layer(tmp_path, capsys):
-    """The study on a weight file with max pooling against the same error, in one line."""
+    """The study on a weight file with quantised units against the same error, in one line."""
     shipped = storage.load_network(storage.trained("digits-relu"))
     width = shipped.layers[-1].kernel.shape[1]
     layers = (
         Conv2D("conv", ("input",), np.ones((1, 1, 1, width)), np.zeros(width)),
-        Activation("act", ("conv",), "relu"),
-        MaxPool2D("biggest", ("act",), (8, 8), (8, 8)),
-        Dense("out", ("biggest",), np.eye(width), np.zeros(width)),
+        QuantisedReLU("act", ("conv",), 0.5, 4),
+        GlobalAvgPool("mean", ("act",)),
+        Dense("out", ("mean",), np.eye(width), np.zeros(width)),
     )
-    network = Network("pooled", shipped.input, layers, shipped.classes)
-    path = storage.save_network(network, tmp_path / "pooled.safetensors")
+    network = Network("quantised", shipped.input, layers, shipped.classes)
+    path = storage.save_network(network, tmp_path / "quantised.safetensors")
     said = refused(capsys, tmp_path / "out", "--network", str(path))
-    assert "MaxPool2D 'biggest'" in said and "other layers instead" in said
+    assert "QuantisedReLU 'act' cannot become" in said
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from tests.support.with_torch import torch_or_skip
 
 torch = torch_or_skip()
+from ann2brian.models.conversion.as_trained import without_network
 from ann2brian.models.dyadic import (
     MANTISSA_BITS,
     exact_bits,
@@ -1020,7 +1021,7 @@ def test_binary_recipes_are_those_of_the_table():
                 assert same == base
             else:
                 assert replace(recipe, binarisation=base.binarisation) == base
-    options = AlbsnnOptions()
+    options = without_network(AlbsnnOptions())
     assert (options.leak, options.reset, options.n_steps) == (LEAK, "hard", 1)
 
 
