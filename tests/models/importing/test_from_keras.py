@@ -16,6 +16,7 @@ keras = keras_or_skip()
 h5py = pytest.importorskip("h5py")
 L = keras.layers
 
+
 def images(*shape, n=3):
     """A few raw images of bytes."""
     return np.random.default_rng(1).integers(0, 256, (n, *shape), dtype=np.uint8)
