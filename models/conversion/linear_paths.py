@@ -288,12 +288,11 @@ class _Kernel:
         if isinstance(layer, Concat):
             return replace(self, first=self.first + start, total=total)
         if isinstance(layer, Resample2D):
-            picked = resampling(layer, self.total)
-            if picked is None:
+            added = resampling(layer, self.total)
+            if added is None:
                 return None
-            return (
-                self._pooled(picked, 1.0) if (picked.kernel == 1).all() else self._convolved(picked)
-            )
+            is_sum = bool((added.kernel == 1).all())
+            return self._pooled(added, 1.0) if is_sum else self._convolved(added)
         if not isinstance(layer, CONVOLUTIONS):
             return None
         added, divisor = convolution_of(layer, (*self.own_shape[:2], self.total))
@@ -301,9 +300,9 @@ class _Kernel:
             return self._pooled(added, divisor)
         return self._convolved(added)
 
-    def _flattened(self) -> _Kernel | None:
+    def _flattened(self) -> _Kernel:
         flat = self if self.total == self.own_shape[2] else self._whole()
-        return None if flat is None else replace(flat, factor=np.ones(int(np.prod(flat.own_shape))))
+        return replace(flat, factor=np.ones(int(np.prod(flat.own_shape))))
 
     def _flat_then(self, layer: Layer) -> _Kernel | None:
         """A layer after flattening: dense, or a factor of each unit, as batch normalisation is."""
@@ -353,7 +352,7 @@ class _Kernel:
     def _convolved(self, added: Convolution) -> _Kernel | None:
         """A convolution; it sees its own channels of what is concatenated."""
         first, total = 0, added.kernel.shape[3]
-        below: _Kernel | None = self
+        below = self
         if self.total != self.own_shape[2]:
             own = slice(self.first, self.first + self.own_shape[2])
             if added.groups == 1:
@@ -366,8 +365,6 @@ class _Kernel:
                 added = replace(added, kernel=added.kernel[..., made], groups=n_own)
             else:
                 below = self._whole()
-        if below is None:
-            return None
         if below.convolution is not None:
             merged = below.convolution.then(added, below.pooled_shape)
             if merged is None:
@@ -375,7 +372,7 @@ class _Kernel:
             added = merged
         return replace(below, convolution=added, first=first, total=total)
 
-    def _whole(self) -> _Kernel | None:
+    def _whole(self) -> _Kernel:
         """The same with the channels that are 0 in the kernel."""
         own = self.convolution or identity(self.own_shape[2])
         kernel = by_group(own.kernel, own.groups, 1)[0]

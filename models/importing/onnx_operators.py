@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import Array
 from .assembler import Assembler, Value
-from .onnx_files import Graph, Node
+from .onnx_files import MAX_BYTES, Graph, Node
 from .pointwise import GRID, Function, recognised
 from .resizing import resizing
 
@@ -114,6 +114,7 @@ class OnnxReader:
         self._ends: dict[int, Node] = {}  # the last of several nodes that are one layer
         self._done: set[int] = set()  # those that went into an earlier one's
         self._depth = 0  # of branches
+        self._folded = 0  # bytes
         self._batch = max(graph.batch, 1)
         self._rules: dict[str, Callable[[Node, Any], Any]] = {
             "Conv": self._conv,
@@ -247,6 +248,9 @@ class OnnxReader:
             made = [node.attributes["value"]]
         else:
             made = self._graph.folded(node, inputs)
+            self._folded += sum(np.asarray(array).nbytes for array in made)
+            if self._folded > MAX_BYTES:
+                raise ValueError(f"constants that are computed take more than {MAX_BYTES} bytes")
         self._known.update(zip(node.outputs, made, strict=False))
 
     def _if(self, node: Node, inputs: Sequence[Any]) -> None:

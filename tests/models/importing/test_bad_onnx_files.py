@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from ann2brian.models.importing import onnx_files
+from ann2brian.models.importing import onnx_files, onnx_operators
 from ann2brian.models.importing.from_onnx import from_onnx
 
 from tests.support.onnx_graphs import model, step, wrapped
@@ -177,6 +177,14 @@ def test_what_would_become_very_large(steps, tmp_path):
     """Refused before it is computed."""
     built = model(onnx, MAP, *steps, head=False)
     refused(saved(built, tmp_path), r"node \w+ \(\w+\): .*(more than|at most|cannot be told)")
+
+
+def test_many_constants_that_are_computed(tmp_path, monkeypatch):
+    """Each is small enough, and all together are not."""
+    monkeypatch.setattr(onnx_operators, "MAX_BYTES", 100_000)
+    steps = [step("ConstantOfShape", np.array([2, 4000]), name=f"c{i}") for i in range(9)]
+    path = saved(model(onnx, MAP, *steps, step("Relu", "x")), tmp_path)
+    refused(path, r"node constantofshape3 .*take more than 100000 bytes")
 
 
 def test_functions_that_stand_for_very_many_nodes(tmp_path):
