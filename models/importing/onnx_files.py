@@ -23,7 +23,6 @@ MAX_PARTS = 500_000  # messages in a file; a ResNet-152 has ten thousand
 MAX_DEPTH = 60  # of messages in messages
 MAX_NODES = 50_000  # after functions are put in place
 MAX_BYTES = 2**30  # of weights, and of a constant that is computed
-FLOATS = ("float32", "float64", "float16", "bfloat16")
 
 
 @dataclass(frozen=True)
