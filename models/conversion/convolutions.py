@@ -135,6 +135,8 @@ def windows_and_weights(matrix: Array) -> tuple[Windows, Array] | None:
     used = [np.flatnonzero(row) for row in matrix]
     ends = np.array([(row[0], row[-1]) for row in used if row.size])
     strides = {1, *np.diff(ends, axis=0).ravel().tolist()} if len(ends) else set()
+    if len(ends) == 1:  # the others see nothing but padding, at one stride or another
+        strides |= set(range(2, extent + 1))
     for stride in sorted(n for n in strides if n > 0):
         # Place and weight of each tap in the window that starts at 0.
         place = np.arange(extent) - stride * np.arange(count)[:, None]

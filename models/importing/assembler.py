@@ -327,20 +327,20 @@ class Assembler:
     def adaptive_max_pool(
         self, value: Value, size: tuple[int | None, int | None], *, channels_last: bool
     ) -> Value:
-        """Likewise the maximum; sizes must divide. (1, 1) is the maximum over the map."""
+        """Likewise the maximum. (1, 1) is the maximum over the map."""
         source = self._map(value, channels_last)
         extent = self.shapes[source][:2]
         rows, columns = (own or full for own, full in zip(size, extent, strict=True))
         if extent[0] % rows or extent[1] % columns:
-            raise ValueError(
-                f"adaptive max pooling of {extent} to {(rows, columns)}: the windows differ in "
-                "size; only sizes that divide are supported"
-            )
-        name = source
-        if (rows, columns) != extent:
-            window = (extent[0] // rows, extent[1] // columns)
-            name = self._append(MaxPool2D, "pool", source, size=window, stride=window)
-        return self._seen(name, value.index.ndim, channels_last)
+            down, height = windows.adaptive_picks(extent[0], rows)
+            along, width = windows.adaptive_picks(extent[1], columns)
+            source = self._append(Resample2D, "pick", source, rows=down, columns=along)
+        else:
+            height, width = extent[0] // rows, extent[1] // columns
+        if (height, width) != (1, 1):
+            window = (height, width)
+            source = self._append(MaxPool2D, "pool", source, size=window, stride=window)
+        return self._seen(source, value.index.ndim, channels_last)
 
     def mean(self, value: Value, axes: Sequence[int], keep_axes: bool = False) -> Value:
         """Mean over axes of the framework."""

@@ -70,7 +70,29 @@ def mean_weights(
 def adaptive_mean_weights(extent: int, windows: int) -> Array:
     """Likewise for `windows` windows that cover the axis: i * extent / windows rounded outwards."""
     weights = np.zeros((windows, extent))
-    for i, own in enumerate(weights):
-        start, stop = i * extent // windows, -(-(i + 1) * extent // windows)
+    for own, (start, stop) in zip(weights, _adaptive(extent, windows), strict=True):
         own[start:stop] = 1.0 / (stop - start)
     return weights
+
+
+def adaptive_picks(extent: int, windows: int) -> tuple[Array, int]:
+    """The places of those windows behind each other, and how many each has.
+
+    All windows become as large as the largest: the last place of a smaller one is repeated, which
+    changes no maximum.
+
+    Returns
+    -------
+    picks : ndarray, shape (windows * size, extent)
+        A one in each row.
+    size : int
+    """
+    bounds = _adaptive(extent, windows)
+    size = max(stop - start for start, stop in bounds)
+    places = [min(start + i, stop - 1) for start, stop in bounds for i in range(size)]
+    return np.eye(extent)[places], size
+
+
+def _adaptive(extent: int, windows: int) -> list[tuple[int, int]]:
+    """First place of each window, and the one behind its last, as PyTorch lays them."""
+    return [(i * extent // windows, -(-(i + 1) * extent // windows)) for i in range(windows)]

@@ -89,6 +89,44 @@ def _never_falls(layer: Layer) -> bool:
     return isinstance(layer, QuantisedReLU)
 
 
+def pick_before_activation(network: Network) -> Network:
+    """Places that max pooling picks from an activation are picked before it.
+
+    Windows of several sizes are such picks. A function of each unit alone commutes with them, and
+    pooling of spikes needs the units that spike.
+
+    Parameters
+    ----------
+    network : Network
+        With a Resample2D that only picks places, between an activation and MaxPool2D.
+
+    Returns
+    -------
+    Network
+        With an activation of the picked places, and without the first where nobody else uses it.
+    """
+    pools = {layer.inputs[0] for layer in network.layers if isinstance(layer, MaxPool2D)}
+
+    def expand(layer: Layer, _: Shape, named: Namer) -> list[Layer]:
+        if layer.name not in pools or not isinstance(layer, Resample2D) or not _picks(layer):
+            return [layer]
+        source = next((own for own in network.layers if own.name == layer.inputs[0]), None)
+        if not isinstance(source, Activation | QuantisedReLU):
+            return [layer]
+        picked = replace(layer, name=named("of"), inputs=source.inputs)
+        return [picked, replace(source, name=layer.name, inputs=(picked.name,))]
+
+    return _expanded(network, expand)
+
+
+def _picks(layer: Resample2D) -> bool:
+    """Whether each output place is one of the input's."""
+    return all(
+        ((matrix == 0) | (matrix == 1)).all() and (matrix.sum(axis=1) == 1).all()
+        for matrix in (layer.rows, layer.columns)
+    )
+
+
 def with_relu_only(network: Network) -> Network:
     """Piecewise linear activations as sums of ReLUs.
 
@@ -107,14 +145,37 @@ def with_relu_only(network: Network) -> Network:
     """
 
     def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
-        if isinstance(layer, LeakyReLU):
-            return _relu_sum(layer, shape, named, [(1.0, 0.0, 1.0), (-1.0, 0.0, -layer.slope)])
-        if isinstance(layer, Activation) and layer.function == "clip":
-            low, high = layer.parameters
-            return _relu_sum(layer, shape, named, [(1.0, -low, 1.0), (1.0, -high, -1.0)], low)
-        if isinstance(layer, Activation) and layer.function == "hardsigmoid":
-            return _relu_sum(layer, shape, named, [(1 / 6, 0.5, 1.0), (1 / 6, -0.5, -1.0)])
-        return [layer]
+        terms = _relu_terms(layer)
+        return [layer] if terms is None else _relu_sum(layer, layer.inputs, shape, named, terms)
+
+    return _expanded(network, expand)
+
+
+def pool_each_relu(network: Network) -> Network:
+    """Max pooling of a clipped activation as a sum of max poolings of ReLUs.
+
+    No ReLU of clip and hardsigmoid falls where another rises, so that all have their maximum at the
+    same place of a window. Of LeakyReLU, one falls: it stays.
+
+    Parameters
+    ----------
+    network : Network
+        With MaxPool2D that follows a clip or hardsigmoid.
+
+    Returns
+    -------
+    Network
+        With ReLUs that are pooled one by one, and without the activation where nobody else uses it.
+    """
+
+    def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
+        source = next((own for own in network.layers if own.name == layer.inputs[0]), None)
+        if source is None or isinstance(source, LeakyReLU) or not isinstance(layer, MaxPool2D):
+            return [layer]
+        terms = _relu_terms(source)
+        if terms is None:
+            return [layer]
+        return _relu_sum(layer, source.inputs, shape, named, terms, pool=layer)
 
     return _expanded(network, expand)
 
@@ -141,26 +202,49 @@ def relu_sums(before: Network, after: Network) -> list[tuple[str, ...]]:
     return [tuple(names) for names in sums.values()]
 
 
+class _Terms(NamedTuple):
+    """The sum over terms (a, b, w) of w * relu(a * x + b), and a constant."""
+
+    terms: Sequence[tuple[float, float, float | Array]]
+    constant: float = 0.0
+
+
+def _relu_terms(layer: Layer) -> _Terms | None:
+    """A piecewise linear activation as such a sum."""
+    if isinstance(layer, LeakyReLU):
+        return _Terms([(1.0, 0.0, 1.0), (-1.0, 0.0, -layer.slope)])
+    if isinstance(layer, Activation) and layer.function == "clip":
+        low, high = layer.parameters
+        return _Terms([(1.0, -low, 1.0), (1.0, -high, -1.0)], low)
+    if isinstance(layer, Activation) and layer.function == "hardsigmoid":
+        return _Terms([(1 / 6, 0.5, 1.0), (1 / 6, -0.5, -1.0)])
+    return None
+
+
 def _relu_sum(
     layer: Layer,
+    inputs: tuple[str, ...],
     shape: Shape,
     named: Namer,
-    terms: Sequence[tuple[float, float, float | Array]],
-    constant: float = 0.0,
+    wanted: _Terms,
+    pool: MaxPool2D | None = None,
 ) -> list[Layer]:
-    """The sum over terms (a, b, w) of w * relu(a * x + b), and a constant with the last one."""
+    """The sum of ReLUs of `inputs`, each pooled if there is a `pool`; the constant in the last."""
     ones = np.ones(shape[2])
     layers: list[Layer] = []
     ends = []
-    for number, (scale, shift, weight) in enumerate(terms, start=1):
-        (end,) = layer.inputs
+    for number, (scale, shift, weight) in enumerate(wanted.terms, start=1):
+        (end,) = inputs
         if (scale, shift) != (1.0, 0.0):
             layers.append(scale_and_shift(named("shifted"), end, scale * ones, shift * ones))
             end = layers[-1].name
         layers.append(Activation(named("relu"), (end,), "relu"))
-        if number == len(terms):
+        if pool is not None:
+            layers.append(replace(pool, name=named("pool"), inputs=(layers[-1].name,)))
+        if number == len(wanted.terms):
             end = layers[-1].name
-            layers.append(scale_and_shift(named("scaled"), end, weight * ones, constant * ones))
+            constant = wanted.constant * ones
+            layers.append(scale_and_shift(named("scaled"), end, weight * ones, constant))
         ends.append(layers[-1].name)
     return [*layers, Add(layer.name, tuple(ends))]
 
@@ -169,8 +253,9 @@ def max_by_pairs(network: Network) -> Network:
     """Max pooling as a tournament, in which max(a, b) = a + relu(b - a).
 
     First along rows, then along columns; a window of k places needs k - 1 ReLUs along an axis, in
-    log2(k) rounds, rounded up. Places in the padding are replaced by the nearest one of the window
-    that is on the map, so that they never win.
+    log2(k) rounds, rounded up. Places in the padding never win: behind a ReLU they are 0, so that
+    all windows are alike and share one kernel; elsewhere the nearest place of the window that is on
+    the map stands for them.
 
     Parameters
     ----------
@@ -182,6 +267,12 @@ def max_by_pairs(network: Network) -> Network:
     Network
         Without MaxPool2D.
     """
+    never_negative = {
+        layer.name
+        for layer in network.layers
+        if isinstance(layer, QuantisedReLU)
+        or (isinstance(layer, Activation) and layer.function == "relu")
+    }
 
     def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
         if not isinstance(layer, MaxPool2D):
@@ -193,9 +284,14 @@ def max_by_pairs(network: Network) -> Network:
             start = np.arange(after[axis]) * layer.stride[axis] - layer.padding[2 * axis]
             first = np.maximum(start, 0)
             last = np.minimum(start + layer.size[axis], shape[axis]) - 1
-            places = [np.clip(start + i, first, last) for i in range(layer.size[axis])]
+            picks = []
+            for place in (start + i for i in range(layer.size[axis])):
+                inside = np.clip(place, first, last)
+                picks.append(np.eye(shape[axis])[inside])
+                if layer.inputs[0] in never_negative:
+                    picks[-1][inside != place] = 0
             line = _Line(axis, other, layers, named)
-            source = line.largest(source, [np.eye(shape[axis])[own] for own in places])
+            source = line.largest(source, picks)
         if not layers:  # windows of one place
             layers = [Resample2D("x", (source,), np.eye(shape[0]), np.eye(shape[1]))]
         return [*layers[:-1], replace(layers[-1], name=layer.name)]
@@ -310,7 +406,8 @@ def _expanded(
 ) -> Network:
     """The network with each layer replaced by those that `expand` makes of it.
 
-    `expand` gets the layer, the shape of its first input, and a function that gives names.
+    `expand` gets the layer, the shape of its first input, and a function that gives names. A layer
+    that loses all its users is left out.
     """
     taken = {layer.name for layer in network.layers}
     layers: list[Layer] = []
@@ -324,4 +421,9 @@ def _expanded(
             return name
 
         layers += expand(layer, network.shapes[layer.inputs[0]], named)
-    return replace(network, layers=tuple(layers))
+    lost = _used(network.layers) - _used(layers)
+    return replace(network, layers=tuple(own for own in layers if own.name not in lost))
+
+
+def _used(layers: Sequence[Layer]) -> set[str]:
+    return {name for layer in layers for name in layer.inputs}

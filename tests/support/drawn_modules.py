@@ -125,11 +125,10 @@ def _pooling(draw, shape):
     name = draw(st.sampled_from(["max", "avg", "adaptive"]))
     if name == "adaptive":
         size = tuple(draw(st.integers(1, extent)) for extent in shape[1:])
-        if n_axes == 1:
-            return nn.AdaptiveAvgPool1d(size)
-        return draw(
-            st.sampled_from([nn.AdaptiveAvgPool2d(size), lambda x: F.adaptive_avg_pool2d(x, size)])
-        )
+        kind = draw(st.sampled_from(["avg", "max"]))
+        function = getattr(F, f"adaptive_{kind}_pool{n_axes}d")
+        module = getattr(nn, f"Adaptive{kind.title()}Pool{n_axes}d")
+        return draw(st.sampled_from([module(size), lambda x: function(x, size)]))
     size = draw(st.integers(2, 3))
     options = {
         "stride": draw(st.sampled_from([None, 1, 2, 3])),

@@ -105,6 +105,23 @@ def pooled_network(size=(3, 2), stride=(2, 2), padding=(1, 0), seed=0):
     return Network("pooled", coding((11, 10, 2)), layers, CLASSES)
 
 
+def unusual_pools(seed=0):
+    """Max pooling of clipped activations, and over windows of several sizes."""
+    rng = np.random.default_rng(seed)
+    layers = (
+        conv(rng, "conv1", "input", (3, 3), 2, 6, padding=(1, 1)),
+        Activation("act1", ("conv1",), "clip", (-0.5, 2.0)),
+        MaxPool2D("pool1", ("act1",), (3, 2), (2, 1), (1, 1, 0, 0)),
+        conv(rng, "conv2", "pool1", (3, 3), 6, 6, padding=(1, 1)),
+        Activation("act2", ("conv2",), "relu"),
+        Resample2D("pick", ("act2",), np.eye(5)[[0, 1, 1, 2, 3, 4]], np.eye(7)),
+        MaxPool2D("pool2", ("pick",), (2, 3), (2, 3)),
+        Flatten("flat", ("pool2",)),
+        dense(rng, "out", "flat", 3 * 2 * 6, 5),
+    )
+    return Network("unusual pools", coding((9, 8, 2)), layers, CLASSES)
+
+
 def noisy(network, mean=0.5, sigma=0.25):
     """The same network with spiking units in place of its activations."""
     layers = (

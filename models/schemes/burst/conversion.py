@@ -35,7 +35,13 @@ from ...conversion.timing import Timing, onsets
 from ...dyadic import round_to
 from ...networks.layers import INPUT, Activation, Layer, MaxPool2D, Multiply, QuantisedReLU
 from ...networks.network import Network
-from ...networks.rewriting import pool_after_activation, relu_sums, with_relu_only
+from ...networks.rewriting import (
+    pick_before_activation,
+    pool_after_activation,
+    pool_each_relu,
+    relu_sums,
+    with_relu_only,
+)
 from ...spiking.network import READOUT
 from . import reference as burst_reference
 from .neurons import burst_neuron
@@ -194,8 +200,9 @@ def _with_relu_only(network: Network) -> Network:
 
     Max pooling goes behind the activation first, while batch normalisation is still a layer.
     """
-    network = pool_after_activation(network).fold_batch_norm()
-    before, network = network, with_relu_only(network)
+    network = pick_before_activation(pool_after_activation(network)).fold_batch_norm()
+    before = pool_each_relu(network)
+    network = with_relu_only(before)
     for layer in network.layers:
         if isinstance(layer, Activation) and layer.function != "relu":
             raise ValueError(

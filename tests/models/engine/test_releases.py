@@ -92,6 +92,7 @@ def seen_by_synapses(name):
         prefs.codegen.target, prefs.codegen.runtime.cython.cache_dir = before
 
 
+@pytest.mark.slow  # the contract tests of the schemes, on Cython, rest on it
 def test_cython_synapses_know_their_source_as_i_pre():
     """``i_pre`` in Cython code against the indices."""
     assert seen_by_synapses("i_pre") == [10, 11, 12]

@@ -70,11 +70,11 @@ def test_any_period_gives_the_spikes_of_single_images(case, period):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("target", ["numpy", "cython"])
+@pytest.mark.parametrize("target", ["numpy", pytest.param("cython", marks=pytest.mark.slow)])
 def test_each_kind_of_layer_equals_reference(kind, target):
     """One kind of connection at a time, pipelined in copies, against the reference.
 
-    Cython runs the same C++ header as C++ standalone.
+    Cython runs the same C++ header as C++ standalone, and each scheme's contract test runs it.
     """
     network = of_kind(kind)
     images = images_for(network, 12)

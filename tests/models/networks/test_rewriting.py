@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from ann2brian.models.conversion.convolutions import resampling
 from ann2brian.models.networks.layers import (
     ACTIVATIONS,
     Activation,
@@ -24,7 +25,9 @@ from ann2brian.models.networks.layers import (
 from ann2brian.models.networks.network import InputCoding, Network
 from ann2brian.models.networks.rewriting import (
     max_by_pairs,
+    pick_before_activation,
     pool_after_activation,
+    pool_each_relu,
     products_by_squares,
     with_relu_only,
 )
@@ -169,6 +172,69 @@ def test_tournament_of_any_window(size, stride, data, seed):
     units = (size[0] - 1) * rows * SHAPE[1] + (size[1] - 1) * rows * columns
     assert sum(np.prod(shapes[layer.name]) for layer in relus) == units * channels
     assert depth(rewritten, "pool") == rounds
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data(), SEEDS)
+def test_padding_behind_a_relu_is_zero(data, seed):
+    """The values of the layer, and windows that all have the weights of one kernel."""
+    size = tuple(data.draw(st.integers(2, 3)) for _ in range(2))
+    stride = tuple(data.draw(st.integers(1, 3)) for _ in range(2))
+    sides = tuple(data.draw(st.integers(0, size[axis] - 1)) for axis in (0, 0, 1, 1))
+    network = network_of(
+        Activation("act", ("input",), "relu"), MaxPool2D("pool", ("act",), size, stride, sides)
+    )
+    rewritten = max_by_pairs(network)
+    x = images(network, seed) - 4
+    found, expected = rewritten.activations(x)["pool"], network.activations(x)["pool"]
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+    picks = kinds(rewritten, Resample2D)
+    assert picks and all(resampling(layer, 3) is not None for layer in picks)
+
+
+def test_picks_go_before_the_activation():
+    """ReLU, pick, pool become pick, ReLU, pool; a ReLU that somebody else uses stays as well."""
+    rows, columns = np.eye(7)[[0, 1, 2, 2, 3, 4, 5, 6, 6]], np.eye(6)[[0, 1, 1, 2, 3, 5]]
+    pooled = (
+        Activation("act", ("input",), "relu"),
+        Resample2D("pick", ("act",), rows, columns),
+        MaxPool2D("pool", ("pick",), (3, 2), (3, 2)),
+    )
+    network = network_of(*pooled)
+    found = pick_before_activation(network)
+    same(network, found)
+    assert [type(layer) for layer in found.layers[:3]] == [Resample2D, Activation, MaxPool2D]
+    assert found.layer("pool").inputs == ("pick",) and "act" not in found.shapes
+    both = network_of(*pooled, GlobalAvgPool("m", ("act",)), GlobalAvgPool("n", ("pool",)),
+                      Add("sum", ("m", "n")))  # fmt: skip
+    found = pick_before_activation(both)
+    same(both, found)
+    assert len(kinds(found, Activation)) == 2
+    mixing = network_of(pooled[0], Resample2D("pick", ("act",), rows / 2, columns), pooled[2])
+    assert pick_before_activation(mixing).layers == mixing.layers
+    spiking = network_of(Spike("act", ("input",)), *pooled[1:])
+    assert pick_before_activation(spiking).layers == spiking.layers
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        Activation("act", ("input",), "clip", (0.0, 2.0)),
+        Activation("act", ("input",), "clip", (-1.0, 1.0)),
+        Activation("act", ("input",), "hardsigmoid"),
+    ],
+)
+def test_relus_are_pooled_one_by_one(activation):
+    """The values of the pool, from pools of ReLUs only; LeakyReLU, whose terms differ, stays."""
+    pool = MaxPool2D("pool", ("act",), (2, 3), (2, 2), (1, 0, 1, 1))
+    network = network_of(activation, pool)
+    found = pool_each_relu(network)
+    same(network, found)
+    assert "act" not in found.shapes and len(kinds(found, MaxPool2D)) == 2
+    for layer in kinds(found, MaxPool2D):
+        assert found.layer(layer.inputs[0]).function == "relu"
+    leaky = network_of(LeakyReLU("act", ("input",), [0.2] * 3), pool)
+    assert pool_each_relu(leaky).layers == leaky.layers
 
 
 def depth(network, end):

@@ -99,6 +99,8 @@ def test_convolution_equals_torch(convolution, n_out):
         (nn.MaxPool2d(3, stride=2, padding=1), 4 * 4 * 3),
         (nn.AdaptiveAvgPool2d(1), 4),
         (nn.AdaptiveAvgPool2d((1, 1)), 4),
+        (nn.AdaptiveAvgPool2d((5, 4)), 4 * 5 * 4),
+        (nn.AdaptiveMaxPool2d((5, 4)), 4 * 5 * 4),
     ],
 )
 def test_pooling_equals_torch(pooling, n_out):
@@ -423,7 +425,6 @@ NORMALISES = "normalises each image by itself; train with BatchNorm"
         ([nn.Sequential(nn.Mish())], r"module 0\.0 \(Mish\), mish: is not supported; replace it"),
         ([nn.Softmax(1), nn.ReLU()], r"module 0 \(Softmax\), .*softmax.*end"),
         ([nn.MaxPool2d(2, dilation=2)], r"\(MaxPool2d\), .*dilation"),
-        ([nn.AdaptiveMaxPool2d(5)], r"\(AdaptiveMaxPool2d\), .*sizes"),
         ([Calls(lambda x: x - x.mean(0))], r"\(Calls\), mean: works along the batch axis"),
         ([Calls(lambda x: x.reshape(-1, 4, 6, 7).flip(0))], "flip: mixes the images"),
         ([Calls(lambda x: x / x.abs().amax())], "amax: goes over all axes"),

@@ -322,13 +322,15 @@ def test_gates_are_fitted_to_their_parameters():
         assert math.sqrt(found) < 0.1 * np.ptp(wanted)
 
 
-def test_max_pooling_of_many_channels_keeps_the_next_kernel():
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 1, 1, 1)])
+def test_max_pooling_of_many_channels_keeps_the_next_kernel(padding):
     """A convolution of 19 million weights, unrolled, stays a kernel of 64 thousand."""
+    size = 2 + max(padding)
     rng = np.random.default_rng(0)
     layers = (
         conv(rng, "conv1", INPUT, (1, 1), 1, 64),
         Activation("act1", ("conv1",), "relu"),
-        MaxPool2D("pool", ("act1",), (2, 2), (2, 2)),
+        MaxPool2D("pool", ("act1",), (size, size), (2, 2), padding),
         conv(rng, "conv2", "pool", (3, 3), 64, 128, padding=(1, 1)),
         Activation("act2", ("conv2",), "relu"),
         GlobalAvgPool("gap", ("act2",)),

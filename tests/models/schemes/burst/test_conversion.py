@@ -31,7 +31,15 @@ from ann2brian.models.schemes.burst.scales import layer_scales, needed_limit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.networks import CLASSES, coding, conv, dense, images_for, pooled_network
+from tests.support.networks import (
+    CLASSES,
+    coding,
+    conv,
+    dense,
+    images_for,
+    pooled_network,
+    unusual_pools,
+)
 
 GOLDEN = [  # section 3.3 of the specification: input, limit, spikes, potential at the end
     ("2.3 2.3 2.3 2.3 2.3", 1, [1, 1, 1, 1, 1], "6.5"),
@@ -409,14 +417,6 @@ def test_limits_of_their_own():
         (
             lambda rng: (
                 conv(rng, "c", INPUT, (3, 3), 2, 4),
-                Activation("a", ("c",), "clip", (0.0, 6.0)),
-                MaxPool2D("p", ("a",)),
-            ),
-            "MaxPool2D 'p' pools Activation 'a', which becomes a sum of ReLUs.*AMOS",
-        ),
-        (
-            lambda rng: (
-                conv(rng, "c", INPUT, (3, 3), 2, 4),
                 LeakyReLU("a", ("c",), np.full(4, 0.1)),
                 MaxPool2D("p", ("a",)),
             ),
@@ -495,6 +495,20 @@ def test_sums_of_relus_reach_the_logits_of_the_trained_network():
     populations = [population.name for population in conversion.spiking.populations]
     assert populations[:4] == ["act1", "pool1", "act2_relu1", "act2_relu2"]
     assert len(populations) == 2 + 2 * 4
+
+
+def test_unusual_pools_reach_the_logits_of_the_trained_network():
+    """As above, with nothing but single ReLUs that are pooled."""
+    network = unusual_pools()
+    images = images_for(network, 6)
+    logits = network.forward(images)
+    options = BurstOptions(n_steps=512, percentile=100.0, weight_bits=24)
+    conversion = burst.convert(network, options, images)
+    left = np.abs(burst_reference.run(conversion, images).scores - logits[:, None]).max(axis=(0, 2))
+    assert left[511] < 2e-3 * np.ptp(logits)
+    assert left[511] < 0.1 * left[15]
+    pools = [p.name for p in conversion.spiking.populations if "pool" in p.name]
+    assert pools == ["pool1_relu1", "pool1_pool1", "pool1_relu2", "pool1_pool2", "pool2"]
 
 
 def test_inner_relu_that_no_image_drives_has_a_scale():

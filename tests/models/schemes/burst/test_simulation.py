@@ -23,6 +23,7 @@ from tests.support.networks import (
     pooled_network,
     shipped,
     slow_unless,
+    unusual_pools,
 )
 
 SLOW = pytest.mark.slow
@@ -161,6 +162,15 @@ def test_average_pooling_residual_and_grouped_layers_equal_reference():
     conversion = convert(network, images)
     spiking = conversion.spiking
     run = simulate(spiking, images, target="numpy", record=True, batch=2)
+    assert_same(run, burst_reference.run(conversion, images))
+
+
+def test_unusual_pools_equal_reference():
+    """Pools of clipped activations and over windows of several sizes."""
+    network = unusual_pools()
+    images = images_for(network, 5)
+    conversion = convert(network, images)
+    run = simulate(conversion.spiking, images, target="numpy", record=True, batch=2)
     assert_same(run, burst_reference.run(conversion, images))
 
 
