@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from brian2 import (
+    BrianObject,
     Clock,
     Function,
     NeuronGroup,
@@ -26,10 +27,11 @@ from brian2 import (
 from brian2 import Network as BrianNetwork
 from numpy.typing import NDArray
 
-from ..arrays import Array
+from ..arrays import Integers
 from ..spiking.inputs import Injection, Stimulus
 from .delivery import State, brian2_functions
 from .job import Job, Part
+from .layout import Layout, Route
 from .neurons import neuron_group
 from .objects import Objects
 
@@ -67,8 +69,7 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
     tally = _tally(job, clocks)
     lateral = _lateral(job, clocks)
     state = _state(job, groups, copies, readout, tally, lateral)
-    functions = brian2_functions(layout, _data_of(state, target))
-    _keep_time(copies, functions)
+    _keep_time(layout, copies, _data_of(state, target))
     stimuli = tuple(
         _present(job, stimulus, number, part, groups, clocks)
         for number, stimulus in enumerate(network.stimuli)
@@ -77,12 +78,6 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
         _inject(job, injection, number, part, groups, clocks)
         for number, injection in enumerate(job.injected)
     )
-    delays_s: dict[str, Array] = {
-        kind.name: axons.delays.astype(np.float64) * network.dt_s
-        for kind, axons in zip(network.neurons, layout.axons, strict=True)
-        if axons.sources.size
-    }
-    axons = _axons(job, groups, delays_s, functions["deliver_spike"], clocks)
     scores = StateMonitor(
         readout, "score", record=True, when="start", order=-1, clock=clocks.phases, name="scores"
     )
@@ -94,10 +89,9 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
     traces = _traces(job, groups, clocks)
     ends = _ends(job, groups, clocks)
     parts = [*groups.values(), copies, readout, scores, tally, *lateral]
-    parts += [*axons.values(), *spikes.values(), *traces.values(), *ends.values()]
+    parts += [*spikes.values(), *traces.values(), *ends.values()]
     objects = Objects(
         neurons=groups,
-        axons=axons,
         readout=readout,
         copies=copies,
         tally=tally,
@@ -109,10 +103,11 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
         ends=ends,
         network=BrianNetwork(*parts),
         layout=layout,
-        delays_s=delays_s,
+        delays=[own.copy() for own in layout.delays],
     )
     if job.change is not None:
         job.change(objects)
+    objects.network.add(*_deliveries(job, objects, state, clocks, target))
     return objects
 
 
@@ -120,8 +115,8 @@ def _groups(job: Job, clocks: _Clocks) -> dict[str, NeuronGroup]:
     """Neurons of each type with their parameters."""
     network, n_copies = job.network, job.layout.n_copies
     groups = {}
-    for kind, size in zip(network.neurons, job.layout.group_sizes, strict=True):
-        neurons = neuron_group(kind, size, job.period_steps, clocks.steps, clocks.phases)
+    for kind, group in zip(network.neurons, job.layout.groups, strict=True):
+        neurons = neuron_group(kind, group.size, job.period_steps, clocks.steps, clocks.phases)
         mine = [p for p in network.populations if p.neurons == kind.name]
         for name in mine[0].parameters:
             values = np.concatenate([_per_copy(p.parameters[name], n_copies) for p in mine])
@@ -228,6 +223,9 @@ def _state(
     return State(
         targets=[*afferents, (readout, "score")],
         ages=[(group, "age") for group in groups.values()],
+        spikes=[(group, "_spikespace") for group in groups.values()],
+        fires=[(group, "fires") for group in groups.values()],
+        remembered=[],
         inhibition=chains,
         pending=[(group, "pending") for group in lateral],
         arrivals=[(tally, "arrived")],
@@ -253,43 +251,92 @@ def _data_of(state: State, target: str) -> State:
     )
 
 
-def _keep_time(copies: NeuronGroup, functions: Mapping[str, Function]) -> None:
+def _keep_time(layout: Layout, copies: NeuronGroup, data: State) -> None:
     """Let every copy set the ages of its neurons, and move drive along its chains."""
-    copies.namespace.update({k: f for k, f in functions.items() if k != "deliver_spike"})
+    names = ["set_ages", *(["travel"] if layout.sizes.chained else [])]
+    copies.namespace.update(brian2_functions(layout, data, names))
     copies.run_regularly("phase = set_ages(i, t_in_timesteps)", when="start", order=-1, name="ages")
-    if "travel" in functions:
+    if layout.sizes.chained:
         copies.run_regularly(
             "travelled = travel(i, t_in_timesteps)", when="before_synapses", name="travel"
         )
 
 
+def _deliveries(
+    job: Job, objects: Objects, state: State, clocks: _Clocks, target: str
+) -> list[BrianObject]:
+    """What finds the spikes of a step and takes them to their targets: by block, or by neuron."""
+    layout = job.layout
+    by_block = [
+        steps if steps.ndim == 1 else np.full(len(steps), -1) for steps in objects.delays
+    ]
+    longest = max((int(steps.max()) for steps in by_block), default=0)
+    post = NeuronGroup(
+        max(longest + 1, 1) * layout.sizes.words,
+        "remembered : integer  # spikes of the last steps, a bit a neuron; bookkeeping",
+        namespace={},
+        clock=clocks.steps,
+        name="post",
+    )
+    state = state._replace(remembered=[(post, "remembered")])
+    data = _data_of(state, target)
+    functions = brian2_functions(
+        layout, data, ["find_spikes", "deliver", "deliver_spike"], by_block
+    )
+    mail = NeuronGroup(
+        1,
+        "found : integer\ndelivered : integer",
+        namespace={name: functions[name] for name in ("find_spikes", "deliver")},
+        clock=clocks.steps,
+        name="mail",
+    )
+    # After all threshold tests, whose place it takes: objects of one slot and order run by name.
+    last = max(f"{name}_thresholder" for name in objects.neurons)
+    mail.run_regularly("found = find_spikes(t_in_timesteps)", when="thresholds", name=f"{last}_2")
+    mail.run_regularly(
+        "delivered = deliver(t_in_timesteps)", when="synapses", name="deliver"
+    )
+    return [post, mail, *_axons(job, objects, functions["deliver_spike"], clocks)]
+
+
 def _axons(
-    job: Job,
-    groups: Mapping[str, NeuronGroup],
-    delays_s: Mapping[str, Array],
-    deliver_spike: Function,
-    clocks: _Clocks,
-) -> dict[str, Synapses]:
-    """One synapse for each neuron and route, by type of the source."""
-    found = {}
-    for kind, axons in zip(job.network.neurons, job.layout.axons, strict=True):
-        if kind.name not in delays_s:
+    job: Job, objects: Objects, deliver_spike: Function, clocks: _Clocks
+) -> list[Synapses]:
+    """One synapse for each neuron of the connections where delays differ, by type of the source."""
+    layout, found = job.layout, []
+    for number, (kind, group) in enumerate(objects.neurons.items()):
+        routes = [
+            (index, route)
+            for index, route in enumerate(layout.routes)
+            if route.group == number and objects.delays[index].ndim == 2
+        ]
+        if not routes:
             continue
+        axons = [_axons_of(route, index, objects.delays[index]) for index, route in routes]
+        neurons, of_routes, steps = (np.concatenate(column) for column in zip(*axons, strict=True))
         synapses = Synapses(
-            groups[kind.name],
-            groups[kind.name],
+            group,
+            group,
             "route : integer (constant)\nreached : integer  # targets of the last spike",
             # i_pre and not i: see docs/brian2-releases.md
             on_pre="reached = deliver_spike(i_pre, route, t_in_timesteps)",
             namespace={"deliver_spike": deliver_spike},
             clock=clocks.steps,
-            name=f"{kind.name}_axons",
+            name=f"{kind}_axons",
         )
-        synapses.connect(i=axons.sources, j=axons.sources)
-        synapses.route = axons.routes
-        synapses.delay = delays_s[kind.name] * second
-        found[kind.name] = synapses
+        synapses.connect(i=neurons, j=neurons)
+        synapses.route = of_routes
+        synapses.delay = steps * job.network.dt_s * second
+        found.append(synapses)
     return found
+
+
+def _axons_of(route: Route, number: int, steps: Integers) -> tuple[Integers, Integers, Integers]:
+    """Source, route and delay in steps of each axon of a route, all copies."""
+    n_copies = route.block // route.units
+    all_steps = np.repeat(steps[:, None], n_copies, axis=1).ravel()
+    neurons = (route.offset + np.arange(all_steps.size))[all_steps >= 0]
+    return neurons, np.full(neurons.size, number), all_steps[all_steps >= 0]
 
 
 def _traces(

@@ -1,14 +1,17 @@
 // Spike delivery through shared kernels, the age of every neuron's image, and the travel of drive
 // along the chains of neurons that stand for one unit.
 //
-// One copy of every kernel serves all positions of a map and all images of a batch. The tables
-// are laid out by layout.py; numpy_delivery.py holds the same functions in NumPy, and a test keeps the
-// three code-generation targets equal. Included by C++ standalone and by Cython code.
+// Neurons lie in blocks: one position of one layer in one copy. All spikes of a block are delivered
+// at once, over each of its routes, as many steps later as the axons are long. One copy of every
+// kernel serves all positions of a map and all images of a batch. The tables are laid out by
+// layout.py; numpy_delivery.py holds the same functions in NumPy, and a test keeps the three
+// code-generation targets equal. Included by C++ standalone and by Cython code.
 #ifndef ANN2BRIAN_DELIVERY
 #define ANN2BRIAN_DELIVERY
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <vector>
 
 namespace ann2brian {
 
@@ -16,7 +19,7 @@ enum Kind { CONVOLUTION, SPARSE, LATERAL, WINDOW };
 
 // Columns of the route table; same order as Route in layout.py.
 struct Route {
-    int32_t kind, offset, block, units, positions;
+    int32_t kind, group, offset, block, units, positions, delays_start;
     int32_t height, width, channels;                    // source map
     int32_t pool_h, pool_w, pool_stride_h, pool_stride_w, pool_pad_h, pool_pad_w;
     int32_t pooled_h, pooled_w;
@@ -27,6 +30,7 @@ struct Route {
     int32_t target_channels, first_channel;             // of the whole map, and where ours begin
     int32_t readout_row, first_phase;                   // row: -1 unless the read-out is the target
     int32_t is_binary;                                  // kernel_start: index into State::signs
+    int32_t packed_channels, places_start;              // if not 0: into State::packed
 };
 
 // Columns of the layer table; same order as Layer in layout.py.
@@ -34,26 +38,39 @@ struct Layer {
     int32_t group, array, offset, units, positions, onset;
 };
 
+// Columns of the table of groups; same order as Group in layout.py.
+struct Group {
+    int32_t size, first_word;
+};
+
 // Columns of the table of sizes; same order as Sizes in layout.py.
 struct Sizes {
-    int32_t layers, copies, chained, rows, readout_rows, phase_steps, phases, period, every, steps;
+    int32_t groups, routes, layers, copies, chained, rows, readout_rows, phase_steps, phases, period;
+    int32_t every, steps, words, remembered;
 };
 
 // Weight: the type of the kernels, the narrowest that holds them exactly. Pointers in the order of
 // TABLES in delivery.py, then of State in numpy_delivery.py.
 template <class Weight>
 struct State {
-    const int32_t *sizes_table, *layers_table, *routes_table;
+    const int32_t *sizes_table, *groups_table, *layers_table, *routes_table;
     const Weight *weights;
+    const int16_t *packed;                              // whole multiples of a grid
     const double *gains;
     const int32_t *signs;                               // 32 to a number, the lowest bit first
     const int32_t *columns;                             // of sparse routes: first weights, targets
+    const int32_t *places;                              // of packed routes: pooled place, fan-out
+    const int32_t *delays;                              // one a route and position; -1: not by block
     double *const *targets;                             // what spikes add to, one array a variable
     int32_t *const *ages;                               // one array a group of neurons
+    int32_t *const *spikes;                             // the same: indices, and last their number
+    int8_t *const *fires;                               // the same: one flag a neuron
+    int32_t *remembered;                                // a row a step: one bit a neuron
     double *inhibition, *pending;                       // of the group of chains, if there is one
     double *arrivals, *events;                          // counts, one row a route, one entry a step
     const int32_t *n_images;                            // of each copy
     const Sizes &sizes() const { return *reinterpret_cast<const Sizes *>(sizes_table); }
+    const Group &group(int32_t i) const { return reinterpret_cast<const Group *>(groups_table)[i]; }
     const Layer &layer(int32_t i) const { return reinterpret_cast<const Layer *>(layers_table)[i]; }
     const Route &route(int32_t i) const { return reinterpret_cast<const Route *>(routes_table)[i]; }
 };
@@ -89,16 +106,33 @@ inline void add(double *__restrict__ to, Signs kernel, int64_t at, double gain, 
     for (int32_t i = 0; i < n; i++) to[i] += bits >> i & 1 ? gain : -gain;
 }
 
+// One position of one layer in one copy, and where its spikes go.
+struct Block {
+    int32_t position, copy;
+    double gain;
+    int64_t target;                                     // index of the copy's first target
+};
+
+template <class Weight>
+inline Block block_of(const State<Weight> &s, const Route &r, int32_t position, int32_t copy) {
+    int64_t at = r.target_offset + copy * int64_t(r.target_units);
+    if (r.readout_row >= 0)
+        at += ((position + r.readout_row) % s.sizes().readout_rows) * int64_t(s.sizes().copies)
+              * r.target_units;
+    return {position, copy, r.kind == LATERAL ? 0 : s.gains[r.gain_start + position], at};
+}
+
 // Inhibition (or excitation) of the later neurons of the same unit; returns their number.
 template <class Weight>
-inline int32_t inhibit(const State<Weight> &s, const Route &r, int32_t neuron, int64_t step) {
+inline int32_t inhibit(const State<Weight> &s, const Route &r, const Block &b, int32_t unit,
+                       int64_t step) {
     const Sizes &size = s.sizes();
-    const int32_t position = (neuron - r.offset) / r.block;
-    const Weight *h = s.weights + r.kernel_start + position * r.positions;
+    const Weight *h = s.weights + r.kernel_start + b.position * r.positions;
+    const int32_t neuron = r.offset + b.position * r.block + b.copy * r.units + unit;
     int32_t reached = 0;
-    for (int32_t later = position + 1; later < r.positions; later++) {
+    for (int32_t later = b.position + 1; later < r.positions; later++) {
         if (h[later] == 0) continue;
-        const int32_t lag = later - position, target = neuron + lag * r.block;
+        const int32_t lag = later - b.position, target = neuron + lag * r.block;
         if (lag == 1)
             s.inhibition[target] += h[later];
         else
@@ -116,8 +150,9 @@ inline int32_t convolve(const Route &r, double *target, Kernel kernel, int64_t s
     // Kernel of one source channel: rows, columns from last to first, output channels. For stride
     // 1 a kernel row then lies in memory like the stretch of target row that it is added to.
     const int32_t out_per_group = r.groups == 1 ? r.out_channels : r.out_channels / r.groups;
-    const int32_t row_size = r.kernel_w * out_per_group;
-    const bool whole_rows = r.stride_w == 1 && r.dilation_w == 1
+    const int32_t tap = r.packed_channels ? r.packed_channels : out_per_group;
+    const int32_t row_size = r.kernel_w * tap;
+    const bool whole_rows = r.stride_w == 1 && r.dilation_w == 1 && tap == out_per_group
                             && r.out_channels == r.target_channels && r.groups == 1;
     const int32_t pixel = r.target_channels;
     int32_t reached = 0;
@@ -150,8 +185,7 @@ inline int32_t convolve(const Route &r, double *target, Kernel kernel, int64_t s
             if (left < 0) break;
             const int32_t ox = quotient(left, r.stride_w);
             if (ox >= r.out_w || ox * r.stride_w != left) continue;
-            add(to + ox * pixel, kernel, from + (r.kernel_w - 1 - kx) * out_per_group, gain,
-                out_per_group);
+            add(to + ox * pixel, kernel, from + (r.kernel_w - 1 - kx) * tap, gain, out_per_group);
             reached += out_per_group;
         }
     }
@@ -171,24 +205,13 @@ inline int32_t scatter(const State<Weight> &s, const Route &r, double *target, d
 
 // Targets of a spike in a map: through the pooling windows that hold it, then the kernel.
 template <class Weight>
-inline int32_t spread(const State<Weight> &s, const Route &r, int32_t neuron) {
-    const int32_t within = neuron - r.offset;
-    const int32_t position = quotient(within, r.block);  // block: units of all copies
-    const int32_t rest = within - position * r.block;
-    const int32_t copy = quotient(rest, r.units);
-    const int32_t unit = rest - copy * r.units;
-    const double gain = s.gains[r.gain_start + position];
-    int64_t at = r.target_offset + copy * int64_t(r.target_units);
-    if (r.readout_row >= 0)
-        at += ((position + r.readout_row) % s.sizes().readout_rows) * int64_t(s.sizes().copies)
-              * r.target_units;
-    if (r.kind == SPARSE) return scatter(s, r, s.targets[r.array] + at, gain, unit);
+inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, int32_t unit) {
     const int32_t place = unit / r.channels, channel = unit - place * r.channels;
     const int32_t y = quotient(place, r.width), x = place - y * r.width;
     const int32_t out_per_group = r.groups == 1 ? r.out_channels : r.out_channels / r.groups;
     const int32_t group = r.groups == 1 ? 0 : channel / (r.channels / r.groups);
-    const int64_t start = r.kernel_start
-                          + channel * int64_t(r.kernel_h) * r.kernel_w * out_per_group;
+    const int32_t tap = r.packed_channels ? r.packed_channels : out_per_group;
+    const int64_t start = r.kernel_start + channel * int64_t(r.kernel_h) * r.kernel_w * tap;
     int32_t reached = 0;
     // Pooled rows whose window holds y: window * stride - padding <= y < ... + size.
     int32_t first_py = y + r.pool_pad_h - r.pool_h + r.pool_stride_h;
@@ -200,31 +223,269 @@ inline int32_t spread(const State<Weight> &s, const Route &r, int32_t neuron) {
             if (r.kind == WINDOW) {                     // one variable for each place in a window
                 const int32_t place = (y + r.pool_pad_h - py * r.pool_stride_h) * r.pool_w
                                       + x + r.pool_pad_w - px * r.pool_stride_w;
-                s.targets[r.array + place][at + (py * r.pooled_w + px) * r.channels + channel]
-                    += gain * double(s.weights[r.kernel_start]);
+                s.targets[r.array + place][b.target + (py * r.pooled_w + px) * r.channels + channel]
+                    += b.gain * double(s.weights[r.kernel_start]);
                 reached++;
-            } else {
-                double *target = s.targets[r.array] + at + r.first_channel + group * out_per_group;
-                reached += r.is_binary
-                    ? convolve(r, target, Signs{s.signs}, start, gain, py, px)
-                    : convolve(r, target, s.weights, start, gain, py, px);
+                continue;
             }
+            double *target = s.targets[r.array] + b.target + r.first_channel + group * out_per_group;
+            if (r.is_binary)
+                reached += convolve(r, target, Signs{s.signs}, start, b.gain, py, px);
+            else if (r.packed_channels)
+                reached += convolve(r, target, s.packed, start, b.gain, py, px);
+            else
+                reached += convolve(r, target, s.weights, start, b.gain, py, px);
         }
     return reached;
 }
 
-// A spike of `neuron` arrives over `route` in step `step`; returns the number of targets.
+// Sums of packed kernels over all spikes of a block.
+//
+// Spikes are sorted by pooled place. A row of the kernel stays in the cache while it visits all rows
+// of the map; the channels of one output pixel stay in registers while the spikes under the row are
+// added. Sums are whole numbers; gain and grid step are applied once, when they reach the targets.
+
+typedef int16_t Half8 __attribute__((vector_size(16), aligned(2), may_alias));
+typedef int16_t Half16 __attribute__((vector_size(32), aligned(2), may_alias));
+typedef int32_t Whole8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t Whole16 __attribute__((vector_size(64), aligned(4), may_alias));
+
+inline Whole16 widened(const Half16 &x) { return __builtin_convertvector(x, Whole16); }
+inline Whole8 widened(const Half8 &x) { return __builtin_convertvector(x, Whole8); }
+
+// Spikes of a block, in the order of their pooled places.
+struct Gathered {
+    std::vector<int32_t> place, first;                  // of each spike; first spike of each place
+    std::vector<const int16_t *> kernel;                // of each spike's channel
+    std::vector<int32_t> sums;                          // one a target, all 0 between calls
+    std::vector<char> touched;                          // rows of targets
+};
+
+// Sums of 16 * Full + 8 * Rest channels of one pixel over the spikes at places [low, high).
+template <int Full, int Rest>
+inline void sum_pixel(int32_t *sums, const int16_t *const *kernel, const int32_t *first,
+                      int32_t low, int32_t high, int64_t at, int32_t tap) {
+    Whole16 full[Full + 1];
+    Whole8 rest{};
+    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Whole16 *>(sums + 16 * v);
+    if (Rest) rest = *reinterpret_cast<const Whole8 *>(sums + 16 * Full);
+    for (int32_t px = low; px < high; px++, at -= tap)
+        for (int32_t i = first[px]; i < first[px + 1]; i++) {
+            const int16_t *from = kernel[i] + at;
+            for (int v = 0; v < Full; v++)
+                full[v] += widened(*reinterpret_cast<const Half16 *>(from + 16 * v));
+            if (Rest) rest += widened(*reinterpret_cast<const Half8 *>(from + 16 * Full));
+        }
+    for (int v = 0; v < Full; v++) *reinterpret_cast<Whole16 *>(sums + 16 * v) = full[v];
+    if (Rest) *reinterpret_cast<Whole8 *>(sums + 16 * Full) = rest;
+}
+
+// Channels [channel, channel + 16 * Full + 8 * Rest) of all pixels.
+template <int Full, int Rest>
+inline void sum_channels(const Route &r, Gathered &g, int32_t channel) {
+    const int32_t tap = r.packed_channels;
+    for (int32_t ky = 0; ky < r.kernel_h; ky++)
+        for (int32_t oy = 0; oy < r.out_h; oy++) {
+            const int32_t py = oy * r.stride_h + ky - r.pad_h;
+            if (py < 0 || py >= r.pooled_h) continue;
+            const int32_t *first = g.first.data() + py * r.pooled_w;
+            if (first[0] == first[r.pooled_w]) continue;
+            g.touched[oy] = 1;
+            int32_t *sums = g.sums.data() + int64_t(oy) * r.out_w * tap + channel;
+            int32_t left = -r.pad_w;
+            for (int32_t ox = 0; ox < r.out_w; ox++, left += r.stride_w, sums += tap) {
+                const int32_t low = std::max(left, 0), high = std::min(left + r.kernel_w, r.pooled_w);
+                if (low >= high || first[low] == first[high]) continue;
+                const int64_t at = ky * r.kernel_w + r.kernel_w - 1 - (low - left);
+                sum_pixel<Full, Rest>(sums, g.kernel.data(), first, low, high, at * tap + channel, tap);
+            }
+        }
+}
+
+// The same for `eighths` times 8 channels, at most Eighths.
+template <int Eighths>
+struct SumChannels {
+    static void run(const Route &r, Gathered &g, int32_t channel, int32_t eighths) {
+        if (eighths == Eighths)
+            sum_channels<Eighths / 2, Eighths % 2>(r, g, channel);
+        else
+            SumChannels<Eighths - 1>::run(r, g, channel, eighths);
+    }
+};
+
+template <>
+struct SumChannels<0> {
+    static void run(const Route &, Gathered &, int32_t, int32_t) {}
+};
+
+enum { MOST_EIGHTHS = 16 };                             // as many sums as fit the registers
+
 template <class Weight>
-inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t route, int64_t step) {
+inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *units,
+                      int32_t n) {
+    static Gathered g;
+    const int32_t n_pooled = r.pooled_h * r.pooled_w, tap = r.packed_channels;
+    const int32_t *pooled = s.places + r.places_start, *fan_out = pooled + r.height * r.width;
+    if (int32_t(g.place.size()) < n) {
+        g.place.resize(n);
+        g.kernel.resize(n);
+    }
+    g.first.assign(n_pooled + 2, 0);
+    const uint64_t magic = (uint64_t(1) << 32) / r.channels + 1;
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t place = pooled[(uint64_t(units[i]) * magic) >> 32];  // units / channels
+        g.place[i] = place;
+        if (place >= 0) g.first[place + 2]++;
+    }
+    int64_t reached = 0;
+    for (int32_t q = 0; q < n_pooled; q++) {
+        reached += int64_t(g.first[q + 2]) * fan_out[q];
+        g.first[q + 2] += g.first[q + 1];
+    }
+    const int64_t kernel_size = int64_t(r.kernel_h) * r.kernel_w * tap;
+    for (int32_t i = 0; i < n; i++) {
+        if (g.place[i] < 0) continue;
+        const int32_t channel = units[i] - int32_t((uint64_t(units[i]) * magic) >> 32) * r.channels;
+        g.kernel[g.first[g.place[i] + 1]++] = s.packed + r.kernel_start + channel * kernel_size;
+    }
+    const size_t n_sums = size_t(r.out_h) * r.out_w * tap;
+    if (g.sums.size() < n_sums) g.sums.assign(n_sums, 0);
+    g.touched.assign(r.out_h, 0);
+    for (int32_t channel = 0; channel < tap; channel += 8 * MOST_EIGHTHS)
+        SumChannels<MOST_EIGHTHS>::run(r, g, channel,
+                                       std::min((tap - channel) / 8, int32_t(MOST_EIGHTHS)));
+    double *target = s.targets[r.array] + b.target + r.first_channel;
+    for (int32_t oy = 0; oy < r.out_h; oy++) {
+        if (!g.touched[oy]) continue;
+        int32_t *row = g.sums.data() + int64_t(oy) * r.out_w * tap;
+        double *__restrict__ to = target + int64_t(oy) * r.out_w * r.target_channels;
+        const int32_t *__restrict__ from = row;
+        for (int32_t ox = 0; ox < r.out_w; ox++, from += tap, to += r.target_channels)
+            for (int32_t k = 0; k < r.out_channels; k++) to[k] += b.gain * double(from[k]);
+        std::memset(row, 0, sizeof(int32_t) * r.out_w * tap);
+    }
+    return reached;
+}
+
+// Spikes of some units of a block arrive over a route; returns the number of targets.
+template <class Weight>
+inline int64_t arrive(const State<Weight> &s, const Route &r, const Block &b, const int32_t *units,
+                      int32_t n, int64_t step) {
+    int64_t reached = 0;
+    if (r.kind == LATERAL) {
+        for (int32_t i = 0; i < n; i++) reached += inhibit(s, r, b, units[i], step);
+    } else if (r.kind == SPARSE) {
+        double *target = s.targets[r.array] + b.target;
+        for (int32_t i = 0; i < n; i++) reached += scatter(s, r, target, b.gain, units[i]);
+    } else {
+        for (int32_t i = 0; i < n; i++) reached += spread(s, r, b, units[i]);
+    }
+    return reached;
+}
+
+// Count spikes that arrived over a route, and targets that they reached.
+template <class Weight>
+inline void count(const State<Weight> &s, int32_t route, int64_t step, int64_t n, int64_t reached) {
     const Sizes &size = s.sizes();
     const Route &r = s.route(route);
-    const int32_t reached = r.kind == LATERAL ? inhibit(s, r, neuron, step) : spread(s, r, neuron);
     const int32_t since = std::max(quotient(int32_t(step), size.phase_steps) - r.first_phase, 0);
     const int32_t within = since - size.period * quotient(since, size.period);
     const int32_t at = std::min(quotient(within, size.every), size.steps - 1);
-    s.arrivals[route * size.steps + at] += 1;
+    s.arrivals[route * size.steps + at] += n;
     s.events[route * size.steps + at] += reached;
-    return reached;
+}
+
+// Numbers from 0 to n whose bit, from bit `start` on, is set; returns how many there are.
+inline int32_t set_bits(const int32_t *bits, int64_t start, int32_t n, int32_t *found) {
+    int32_t count = 0;
+    const int32_t *word = bits + (start >> 5);
+    for (int32_t from = -int32_t(start & 31); from < n; from += 32) {
+        uint32_t rest = uint32_t(*word++);
+        if (from < 0) rest &= ~uint32_t(0) << -from;
+        if (n - from < 32) rest &= (uint32_t(1) << (n - from)) - 1;
+        for (; rest; rest &= rest - 1) found[count++] = from + __builtin_ctz(rest);
+    }
+    return count;
+}
+
+// All spikes that arrive in a step at the end of axons of blocks; returns their number.
+template <class Weight>
+inline int32_t deliver(const State<Weight> &s, int64_t step) {
+    static std::vector<int32_t> units;
+    const Sizes &size = s.sizes();
+    int32_t *now = s.remembered + (step % size.remembered) * size.words;
+    std::memset(now, 0, sizeof(int32_t) * size.words);
+    for (int32_t i = 0; i < size.groups; i++) {
+        const Group &group = s.group(i);
+        int32_t *bits = now + group.first_word;
+        const int32_t *spikes = s.spikes[i];
+        for (int32_t k = 0; k < spikes[group.size]; k++)
+            bits[spikes[k] >> 5] |= int32_t(uint32_t(1) << (spikes[k] & 31));
+    }
+    int64_t delivered = 0;
+    for (int32_t number = 0; number < size.routes; number++) {
+        const Route &r = s.route(number);
+        if (int32_t(units.size()) < r.units) units.resize(r.units);
+        int64_t arrived = 0, reached = 0;
+        for (int32_t position = 0; position < r.positions; position++) {
+            const int32_t delay = s.delays[r.delays_start + position];
+            if (delay < 0 || delay > step) continue;
+            const int32_t *then = s.remembered + ((step - delay) % size.remembered) * size.words
+                                  + s.group(r.group).first_word;
+            for (int32_t copy = 0; copy < size.copies; copy++) {
+                const int64_t start = r.offset + position * int64_t(r.block) + copy * r.units;
+                const int32_t n = set_bits(then, start, r.units, units.data());
+                if (n == 0) continue;
+                const Block b = block_of(s, r, position, copy);
+                arrived += n;
+                reached += r.packed_channels ? gather(s, r, b, units.data(), n)
+                                             : arrive(s, r, b, units.data(), n, step);
+            }
+        }
+        if (arrived) count(s, number, step, arrived, reached);
+        delivered += arrived;
+    }
+    return int32_t(delivered);
+}
+
+// A spike of `neuron` arrives over `route` by an axon of its own; returns the number of targets.
+template <class Weight>
+inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t route, int64_t step) {
+    const Route &r = s.route(route);
+    const int32_t within = neuron - r.offset;
+    const int32_t position = within / r.block, rest = within - position * r.block;
+    const int32_t copy = rest / r.units, unit = rest - copy * r.units;
+    const int64_t reached = arrive(s, r, block_of(s, r, position, copy), &unit, 1, step);
+    count(s, route, step, 1, reached);
+    return int32_t(reached);
+}
+
+// From one flag a neuron to the lists of the neurons that spike; returns how many there are.
+template <class Weight>
+inline int32_t find_spikes(const State<Weight> &s, int64_t) {
+    int32_t found = 0;
+    for (int32_t i = 0; i < s.sizes().groups; i++) {
+        const int32_t size = s.group(i).size;
+        const int8_t *flags = s.fires[i];
+        int32_t *spikes = s.spikes[i], n = 0, from = 0;
+        for (; from + 64 <= size; from += 64) {
+            uint64_t any = 0, eight[8];
+            std::memcpy(eight, flags + from, 64);
+            for (int k = 0; k < 8; k++) any |= eight[k];
+            if (!any) continue;
+            for (int32_t k = 0; k < 64; k++) {
+                spikes[n] = from + k;
+                n += flags[from + k];
+            }
+        }
+        for (; from < size; from++) {
+            spikes[n] = from;
+            n += flags[from];
+        }
+        spikes[size] = n;
+        found += n;
+    }
+    return found;
 }
 
 // At the start of `phase`: how many phases ago the present image reached each neuron of a copy,

@@ -1,11 +1,14 @@
-"""Shared-kernel synapses through Brian2's public API: three functions, three implementations.
+"""Shared-kernel synapses through Brian2's public API: functions with three implementations.
 
-A network has one axon (one Brian2 synapse) per neuron and outgoing route. When a spike arrives
-at its end, ``deliver_spike`` adds the rows of the shared kernel to the drive of the targets. At
-the start of each phase ``set_ages`` tells every neuron how long its image has been there. Where
-units are chains of neurons, ``travel`` moves their drive on between threshold test and arrivals.
-All are Brian2 user functions with implementations for C++ standalone, Cython and NumPy; the first
-two use the same header ``delivery.h``.
+``find_spikes`` lists the neurons whose threshold test, a Brian2 string, is met. ``deliver`` takes
+the spikes of each block (one position of one layer in one copy) to the end of its axons, as many
+steps later as they are long, and adds the rows of the shared kernel to the drive of the targets.
+Where neurons of a block have delays of their own, they have axons of their own, one Brian2 synapse
+each, and ``deliver_spike`` does the same for a single spike. At the start of each phase
+``set_ages`` tells every neuron how long its image has been there. Where units are chains of
+neurons, ``travel`` moves their drive on between threshold test and arrivals. All are Brian2 user
+functions with implementations for C++ standalone, Cython and NumPy; the first two use the same
+header ``delivery.h``.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy as np
 from brian2 import Function
 from numpy.typing import NDArray
 
+from ..arrays import Integers
 from ..dyadic import narrowest
 from .layout import Layout
 from .numpy_delivery import NumpyDelivery, State
@@ -33,13 +37,25 @@ class Signature(NamedTuple):
     state: tuple[str, ...]
 
 
-TABLES = ("sizes", "layers", "routes", "weights", "gains", "signs", "columns")  # as in State
+TABLES = (  # as in State
+    *("sizes", "groups", "layers", "routes", "weights", "packed", "gains", "signs", "columns"),
+    *("places", "delays"),
+)
+ARRIVAL = Signature(
+    arguments=("neuron", "route", "step"),
+    tables=("sizes", "routes", "weights", "packed", "gains", "signs", "columns"),
+    state=("targets", "inhibition", "pending", "arrivals", "events"),
+)
 SIGNATURES = {
-    "deliver_spike": Signature(
-        arguments=("neuron", "route", "step"),
-        tables=("sizes", "routes", "weights", "gains", "signs", "columns"),
-        state=("targets", "inhibition", "pending", "arrivals", "events"),
+    "find_spikes": Signature(
+        arguments=("step",), tables=("sizes", "groups"), state=("spikes", "fires")
     ),
+    "deliver": Signature(
+        arguments=("step",),
+        tables=(*ARRIVAL.tables, "groups", "places", "delays"),
+        state=(*ARRIVAL.state, "spikes", "remembered"),
+    ),
+    "deliver_spike": ARRIVAL,
     "set_ages": Signature(
         arguments=("copy", "phase"), tables=("sizes", "layers"), state=("ages", "n_images")
     ),
@@ -52,17 +68,22 @@ SIGNATURES = {
 C_TYPES = State(  # as in struct State
     targets="double",
     ages="int32_t",
+    spikes="int32_t",
+    fires="int8_t",
+    remembered="int32_t",
     inhibition="double",
     pending="double",
     arrivals="double",
     events="double",
     n_images="int32_t",
 )
-LISTS = ("targets", "ages")  # of arrays
+LISTS = ("targets", "ages", "spikes", "fires")  # of arrays
 
 
-def brian2_functions(layout: Layout, state: State) -> dict[str, Function]:
-    """Brian2 functions ``deliver_spike``, ``set_ages`` and, for chains, ``travel``.
+def brian2_functions(
+    layout: Layout, state: State, names: Sequence[str], delays: Sequence[Integers] = ()
+) -> dict[str, Function]:
+    """Brian2 functions of those names, see above.
 
     Parameters
     ----------
@@ -70,29 +91,38 @@ def brian2_functions(layout: Layout, state: State) -> dict[str, Function]:
         Where everything lies.
     state : State
         Arrays of the state variables for the NumPy and Cython targets, or their names in the
-        generated program for C++ standalone.
+        generated program for C++ standalone; empty where none of the functions needs them.
+    names : sequence of str
+        Of `SIGNATURES`.
+    delays : sequence of ndarray of int
+        Of each route and position in steps, for ``deliver``; below 0 where it does not deliver.
 
     Returns
     -------
     dict of str to Function
         By name; all are stateful.
     """
+    all_delays = np.concatenate([*delays, [-1]])
+    sizes = layout.sizes._replace(remembered=int(all_delays.max()) + 1 or 1)
     tables: dict[str, NDArray[Any]] = {
-        "sizes": np.array(layout.sizes, dtype=np.int32),
+        "sizes": np.array(sizes, dtype=np.int32),
+        "groups": np.array(layout.groups, dtype=np.int32).ravel(),
         "layers": np.array(layout.layers, dtype=np.int32).ravel(),
         "routes": np.array(layout.routes, dtype=np.int32).ravel(),
         "weights": narrowest(layout.weights * layout.unit_volt),
+        "packed": layout.packed,
         "gains": layout.gains,
         "signs": layout.signs,
         "columns": layout.columns,
+        "places": layout.places,
+        "delays": all_delays.astype(np.int32),
     }
     weight = {"float32": "float", "float64": "double"}[tables["weights"].dtype.name]
-    is_standalone = isinstance(state.targets[0], str)
-    in_python = None if is_standalone else NumpyDelivery(layout, tables["weights"], state)
+    is_standalone = any(isinstance(own, str) for arrays in state for own in arrays)
+    in_python = None if is_standalone else NumpyDelivery(layout, tables["weights"], state, delays)
     functions = {}
-    for name, signature in SIGNATURES.items():
-        if name == "travel" and not layout.sizes.chained:
-            continue
+    for name in names:
+        signature = SIGNATURES[name]
         run = _not_in_python if in_python is None else getattr(in_python, name)
         function = Function(
             run,
@@ -171,7 +201,9 @@ def _cython_code(
     """
     names = {key: [f"_namespace{key}_{i}" for i in range(len(own))] for key, own in used.items()}
     kinds = {
-        f"_namespaceshared_{table}": {"weights": weight, "gains": "double"}.get(table, "int32_t")
+        f"_namespaceshared_{table}": {
+            "weights": weight, "gains": "double", "packed": "int16_t"
+        }.get(table, "int32_t")
         for table in signature.tables
     }
     kinds |= {pointer: getattr(C_TYPES, key) for key, own in names.items() for pointer in own}

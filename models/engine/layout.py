@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Array, Integers
-from ..dyadic import narrowest
+from ..dyadic import grid_step, narrowest
 from ..spiking.network import READOUT, Population, SpikingNetwork
 from ..spiking.projections import Projection, SparseProjection, WindowProjection
 
 CONVOLUTION, SPARSE, LATERAL, WINDOW = range(4)  # enum Kind of delivery.h
+
+LANES = 8  # channels of a packed kernel are filled up to a multiple of it
 
 AnyProjection = Projection | SparseProjection | WindowProjection
 
@@ -23,10 +25,12 @@ class Route(NamedTuple):
     """One row of the route table: struct Route of delivery.h, in the same order."""
 
     kind: int
+    group: int
     offset: int
     block: int
     units: int
     positions: int
+    delays_start: int = 0
     height: int = 0
     width: int = 0
     channels: int = 0
@@ -61,6 +65,8 @@ class Route(NamedTuple):
     readout_row: int = -1
     first_phase: int = 0
     is_binary: int = 0
+    packed_channels: int = 0
+    places_start: int = 0
 
 
 class Layer(NamedTuple):
@@ -74,9 +80,18 @@ class Layer(NamedTuple):
     onset: int
 
 
+class Group(NamedTuple):
+    """One row of the table of groups: struct Group of delivery.h, in the same order."""
+
+    size: int
+    first_word: int
+
+
 class Sizes(NamedTuple):
     """The table of sizes: struct Sizes of delivery.h, in the same order."""
 
+    groups: int
+    routes: int
     layers: int
     copies: int
     chained: int
@@ -87,14 +102,8 @@ class Sizes(NamedTuple):
     period: int
     every: int
     steps: int
-
-
-class Axons(NamedTuple):
-    """Axons of one group of neurons, one entry an axon: source, route and delay in steps."""
-
-    sources: Integers
-    routes: Integers
-    delays: Integers
+    words: int
+    remembered: int = 1
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -108,44 +117,53 @@ class Layout:
     ----------
     sizes : Sizes
         Numbers that hold for the whole run.
-    group_sizes : tuple of int
-        Neurons of each type, all copies.
+    groups : tuple of Group
+        Neurons of each type, all copies, and where a bit for each begins among those of a step.
     layers : tuple of Layer
         One per population.
     routes : tuple of Route
         One per projection, then one per population with inhibition.
     connections : tuple of str
         Name of each route; two paths between the same layers have the same.
-    weights, gains : ndarray
-        Real kernels, in network units, and factors of all routes, one after the other; those of
-        binary routes in volts.
+    weights : ndarray
+        Real kernels that are not packed, one after the other, in network units.
+    packed : ndarray of int16
+        Kernels as whole multiples of their grid: channel of the source, row, column from last to
+        first, channel of the target, filled up with zeros to a multiple of `LANES`.
+    gains : ndarray
+        Factors of all routes, one a position; those of binary and of packed routes in volts.
     signs : ndarray of int32
         Binary kernels, 32 to a number, the lowest bit first and set for +1.
+    places : ndarray of int32
+        Of each packed route: the pooled place of each place, or -1, then the targets of a spike at
+        each pooled place.
     columns : ndarray of int32
         Of each sparse route: where the weights of each source unit begin, one entry more than
         there are units, then the target unit of each weight.
-    axons : tuple of Axons
-        Of each group.
+    delays : tuple of ndarray of int, shape (n_positions,)
+        Of each route in steps; -1 where a position has no axon.
     unit_volt : float
         One network unit in volts.
     """
 
     sizes: Sizes
-    group_sizes: tuple[int, ...]
+    groups: tuple[Group, ...]
     layers: tuple[Layer, ...]
     routes: tuple[Route, ...]
     connections: tuple[str, ...]
     weights: Array
+    packed: NDArray[np.int16]
     gains: Array
     signs: NDArray[np.int32]
     columns: NDArray[np.int32]
-    axons: tuple[Axons, ...]
+    places: NDArray[np.int32]
+    delays: tuple[Integers, ...]
     unit_volt: float
 
     def __repr__(self) -> str:
         return (
             f"Layout({len(self.layers)} layers, {len(self.routes)} routes, {self.n_copies} copies, "
-            f"{sum(self.group_sizes):,} neurons)"
+            f"{sum(group.size for group in self.groups):,} neurons)"
         )
 
     @property
@@ -160,28 +178,15 @@ class Layout:
 
 
 class _Tables:
-    """Weights, gains, signs and columns of the routes, and each group's axons, while they grow."""
+    """Weights, factors and geometry of the routes, while they grow."""
 
-    def __init__(self, n_groups: int) -> None:
+    def __init__(self) -> None:
         self.weights: list[Array] = [np.zeros(0)]
+        self.packed: list[NDArray[np.int16]] = []
         self.gains: list[Array] = [np.zeros(0)]
         self.signs: list[NDArray[np.bool_]] = [np.zeros(0, dtype=bool)]
         self.columns: list[NDArray[np.int32]] = []
-        self.axons: list[list[Axons]] = [[] for _ in range(n_groups)]
-
-    def add_axons(self, group: int, neurons: Integers, route: int, delays: Integers) -> None:
-        self.axons[group].append(Axons(neurons, np.full(neurons.size, route), delays))
-
-    def all_axons(self) -> tuple[Axons, ...]:
-        none = np.zeros(0, dtype=np.int64)
-        return tuple(
-            Axons(
-                sources=np.concatenate([none, *(axons.sources for axons in parts)]),
-                routes=np.concatenate([none, *(axons.routes for axons in parts)]),
-                delays=np.concatenate([none, *(axons.delays for axons in parts)]),
-            )
-            for parts in self.axons
-        )
+        self.places: list[NDArray[np.int32]] = []
 
 
 def _start(parts: Sequence[NDArray]) -> int:
@@ -191,24 +196,26 @@ def _start(parts: Sequence[NDArray]) -> int:
 
 def lay_out(network: SpikingNetwork, n_copies: int, period: int) -> Layout:
     """Lay out a network for `n_copies` images side by side, a new one each `period` phases."""
-    layers, group_sizes = _layers(network, n_copies)
-    tables = _Tables(len(group_sizes))
+    layers, groups = _layers(network, n_copies)
+    tables = _Tables()
     routes = [_feed_forward(network, p, layers, n_copies, tables) for p in network.projections]
-    for number, (p, route) in enumerate(zip(network.projections, routes, strict=True)):
-        neurons = route.offset + np.arange(route.positions * route.block)
-        group = layers[p.source].group
-        tables.add_axons(group, neurons, number, np.repeat(p.delays, route.block))
+    delays = [p.delays for p in network.projections]
     connections = [p.name for p in network.projections]
     for population in network.populations:
         if population.inhibition.any():
-            layer = layers[population.name]
-            routes.append(_lateral(population, layer, n_copies, len(routes), tables))
+            routes.append(_lateral(population, layers[population.name], n_copies, tables))
+            delays.append(np.where(np.any(population.inhibition != 0, axis=0), 0, -1))
             connections.append(f"{population.name} inhibition")
+    starts = np.cumsum([0, *(own.size for own in delays)])
     chained = [
-        size for size, kind in zip(group_sizes, network.neurons, strict=True) if kind.is_chain
+        group.size for group, kind in zip(groups, network.neurons, strict=True) if kind.is_chain
     ]
+    # Behind the last entry of a table there is a zero, so that none is empty.
+    none = np.zeros(1, dtype=np.int32)
     return Layout(
         sizes=Sizes(
+            groups=len(groups),
+            routes=len(routes),
             layers=len(layers),
             copies=n_copies,
             chained=sum(chained),
@@ -219,25 +226,35 @@ def lay_out(network: SpikingNetwork, n_copies: int, period: int) -> Layout:
             period=period,
             every=network.readout.every,
             steps=-(-network.n_phases // network.readout.every),
+            words=sum(_words(group.size) for group in groups),
         ),
-        group_sizes=group_sizes,
+        groups=groups,
         layers=tuple(layers.values()),
-        routes=tuple(routes),
+        routes=tuple(
+            route._replace(delays_start=int(start))
+            for route, start in zip(routes, starts, strict=False)
+        ),
         connections=tuple(connections),
         weights=np.concatenate(tables.weights),
+        packed=np.concatenate([*tables.packed, np.zeros(LANES, dtype=np.int16)]),
         gains=np.concatenate(tables.gains),
         signs=_packed(np.concatenate(tables.signs)),
-        # A table is never empty: there is a zero behind the last entry.
-        columns=np.concatenate([*tables.columns, np.zeros(1, dtype=np.int32)]),
-        axons=tables.all_axons(),
+        columns=np.concatenate([*tables.columns, none]),
+        places=np.concatenate([*tables.places, none]),
+        delays=tuple(delays),
         unit_volt=network.unit_volt,
     )
+
+
+def _words(n_neurons: int) -> int:
+    """Numbers of 32 bits with a bit for each neuron, and one more."""
+    return n_neurons // 32 + 2
 
 
 def kernel_bytes(network: SpikingNetwork) -> int:
     """Memory of all weights in a run.
 
-    Four or eight bytes a real weight, a bit a binary one, and four bytes more a sparse one.
+    Two, four or eight bytes a real weight, a bit a binary one, and four bytes more a sparse one.
     """
     layout = lay_out(network, 1, network.n_phases)
     real = narrowest(layout.weights * layout.unit_volt)
@@ -245,13 +262,16 @@ def kernel_bytes(network: SpikingNetwork) -> int:
     has_columns = any(route.kind == SPARSE for route in layout.routes)
     return int(
         real.nbytes
+        + layout.packed[:-LANES].nbytes
         + (layout.signs.nbytes if has_signs else 0)
         + (layout.columns.nbytes if has_columns else 0)
     )
 
 
-def _layers(network: SpikingNetwork, n_copies: int) -> tuple[dict[str, Layer], tuple[int, ...]]:
-    """Layers by name, and the size of each group."""
+def _layers(
+    network: SpikingNetwork, n_copies: int
+) -> tuple[dict[str, Layer], tuple[Group, ...]]:
+    """Layers by name, and the groups."""
     kinds = [kind.name for kind in network.neurons]
     arrays = _first_arrays(network)
     group_sizes = [0] * len(kinds)
@@ -267,7 +287,9 @@ def _layers(network: SpikingNetwork, n_copies: int) -> tuple[dict[str, Layer], t
             onset=population.onset,
         )
         group_sizes[group] += population.n_neurons * n_copies
-    return layers, tuple(group_sizes)
+    first_words = np.cumsum([0, *map(_words, group_sizes)])
+    groups = (Group(size, int(first)) for size, first in zip(group_sizes, first_words, strict=False))
+    return layers, tuple(groups)
 
 
 def _first_arrays(network: SpikingNetwork) -> list[int]:
@@ -276,24 +298,19 @@ def _first_arrays(network: SpikingNetwork) -> list[int]:
     return [sum(counts[:group]) for group in range(len(counts) + 1)]
 
 
-def _lateral(
-    population: Population, layer: Layer, n_copies: int, number: int, tables: _Tables
-) -> Route:
-    """Route of the inhibition between the neurons of a unit, with its weights and axons."""
-    h = population.inhibition
-    block = layer.units * n_copies
+def _lateral(population: Population, layer: Layer, n_copies: int, tables: _Tables) -> Route:
+    """Route of the inhibition between the neurons of a unit, with its weights."""
     route = Route(
         kind=LATERAL,
+        group=layer.group,
         offset=layer.offset,
-        block=block,
+        block=layer.units * n_copies,
         units=layer.units,
         positions=layer.positions,
         kernel_start=_start(tables.weights),
     )
-    tables.weights.append(h.T.ravel())  # row: position that spikes; column: position it inhibits
-    sources = np.flatnonzero(np.any(h != 0, axis=0))
-    neurons = (layer.offset + sources[:, None] * block + np.arange(block)).ravel()
-    tables.add_axons(layer.group, neurons, number, np.zeros(neurons.size, dtype=np.int64))
+    # Row: position that spikes; column: position that it inhibits.
+    tables.weights.append(population.inhibition.T.ravel())
     return route
 
 
@@ -305,28 +322,93 @@ def _feed_forward(
     tables: _Tables,
 ) -> Route:
     """Route of a projection, with its weights and gains."""
-    is_binary = isinstance(p, Projection) and p.is_binary
-    places = {
-        "kernel_start": _start(tables.signs if is_binary else tables.weights),
-        "columns_start": _start(tables.columns),
-        "gain_start": _start(tables.gains),
-    }
+    route = _route(network, p, layers, n_copies)
+    route = route._replace(gain_start=_start(tables.gains))
     if isinstance(p, WindowProjection):
+        tables.gains.append(p.gains)
+        start = _start(tables.weights)
         tables.weights.append(np.array([p.weight]))
-    elif isinstance(p, SparseProjection):
+        return route._replace(kernel_start=start)
+    if isinstance(p, SparseProjection):
+        tables.gains.append(p.gains)
+        route = route._replace(
+            kernel_start=_start(tables.weights), columns_start=_start(tables.columns)
+        )
         tables.weights.append(p.weights)
         tables.columns += [
             np.asarray(a, dtype=np.int32) for a in (p.matrix.indptr, p.matrix.indices)
         ]
-    else:
-        kernel = _by_source_channel(p.kernel, p.groups).ravel()
-        if is_binary:
-            tables.signs.append(kernel > 0)
-        else:
-            tables.weights.append(kernel)
-    tables.gains.append(p.gains * (network.unit_volt if is_binary else 1.0))
-    route = _route(network, p, layers, n_copies)
-    return route._replace(is_binary=int(is_binary), **places)
+        return route
+    kernel = _by_source_channel(p.kernel, p.groups)
+    if p.is_binary:
+        tables.gains.append(p.gains * network.unit_volt)
+        start = _start(tables.signs)
+        tables.signs.append(kernel.ravel() > 0)
+        return route._replace(kernel_start=start, is_binary=1)
+    if _can_be_packed(p):
+        unit = grid_step(p.kernel)
+        tables.gains.append(p.gains * unit * network.unit_volt)
+        n_out = p.kernel.shape[3]
+        room = -(-n_out // LANES) * LANES
+        whole = np.zeros((*kernel.shape[:-1], room), dtype=np.int16)
+        whole[..., :n_out] = kernel / unit
+        route = route._replace(
+            kernel_start=_start(tables.packed),
+            packed_channels=room,
+            places_start=_start(tables.places),
+        )
+        tables.packed.append(whole.ravel())
+        tables.places += [_pooled_places(p), _fan_out_of_pooled(p)]
+        return route
+    tables.gains.append(p.gains)
+    start = _start(tables.weights)
+    tables.weights.append(kernel.ravel())
+    return route._replace(kernel_start=start)
+
+
+def _can_be_packed(p: Projection) -> bool:
+    """Whether weights are whole multiples of a grid, in 16 bits, and their sums fit 32.
+
+    Windows may not overlap, so that each place has one pooled place.
+    """
+    if p.groups > 1 or p.dilation != (1, 1):
+        return False
+    if any(size > stride for size, stride in zip(p.pool, p.pool_stride, strict=True)):
+        return False
+    unit = grid_step(p.kernel)
+    if np.isinf(unit):
+        return False
+    whole = np.abs(p.kernel / unit)
+    n_pooled = p.pool[0] * p.pool[1]
+    largest_sum = n_pooled * whole.sum(axis=(0, 1, 2)).max()
+    n_units = int(np.prod(p.source_shape))
+    return bool(
+        whole.max() < 2**15 and largest_sum < 2**31 and n_units * p.source_shape[2] < 2**32
+    )
+
+
+def _pooled_places(p: Projection) -> NDArray[np.int32]:
+    """Pooled place whose window holds each place of the source, or -1."""
+    ways = []
+    for axis in (0, 1):
+        at = np.arange(p.source_shape[axis]) + p.pool_padding[2 * axis]
+        pooled, within = np.divmod(at, p.pool_stride[axis])
+        is_held = (within < p.pool[axis]) & (pooled >= 0) & (pooled < p.pooled_shape[axis])
+        ways.append(np.where(is_held, pooled, -1))
+    rows, columns = ways[0][:, None], ways[1][None, :]
+    places = np.where((rows < 0) | (columns < 0), -1, rows * p.pooled_shape[1] + columns)
+    return places.ravel().astype(np.int32)
+
+
+def _fan_out_of_pooled(p: Projection) -> NDArray[np.int32]:
+    """Targets of a spike at each pooled place."""
+    ways = []
+    for axis in (0, 1):
+        taps = np.arange(p.output_shape[axis])[:, None] * p.stride[axis] - p.padding[2 * axis]
+        taps = (taps + np.arange(p.kernel.shape[axis])).ravel()
+        inside = taps[(taps >= 0) & (taps < p.pooled_shape[axis])]
+        ways.append(np.bincount(inside, minlength=p.pooled_shape[axis]))
+    return (np.outer(*ways) * p.kernel.shape[3]).ravel().astype(np.int32)
 
 
 def _route(
@@ -337,6 +419,7 @@ def _route(
     height, width, channels = p.source_shape
     base = Route(
         kind=SPARSE,
+        group=source.group,
         offset=source.offset,
         block=source.units * n_copies,
         units=source.units,

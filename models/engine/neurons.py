@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from brian2 import Clock, NeuronGroup
 
 from ..spiking.neuron_type import NeuronType
@@ -12,6 +13,7 @@ BOOKKEEPING = """
     most_in_image : integer
     last_image : integer
     onset : integer (constant)  # step in which the first image reaches the neuron
+    fires : integer        # whether the threshold condition is met in this step
 """
 COUNT = """
     in_image = 1 + in_image*int((t_in_timesteps - onset)//period == last_image)
@@ -40,12 +42,20 @@ def neuron_group(
     neurons = NeuronGroup(
         size,
         kind.equations + BOOKKEEPING,
-        threshold=kind.threshold,
+        threshold="False",  # what `fires` says is listed as spikes by `find_spikes`
         reset=f"{kind.reset}\n{COUNT}",
         method=kind.method,
         namespace={**kind.constants, "period": period_steps},
         clock=steps,
         name=kind.name,
+        dtype={"fires": np.int8},
+    )
+    # A loop without branches, which the compiler vectorises.
+    neurons.run_regularly(
+        f"fires = int({kind.threshold})",
+        when="thresholds",
+        clock=steps,
+        name=f"{kind.name}_fires",
     )
     for order, clock, statements, when in (
         (1, phases, kind.every_phase, "every_phase"),

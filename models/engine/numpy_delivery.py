@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arrays import Integers
 from .layout import LATERAL, SPARSE, WINDOW, Layout, Route
 
 
 class State(NamedTuple):
     """State variables that the functions read and write: those of struct State, in its order.
 
-    One entry for most, an array or its name; several for `targets` and `ages`; none for what the
-    network lacks.
+    One entry for most, an array or its name; one a group for `ages`, `spikes` and `fires`, several
+    for `targets`; none for what the network lacks.
     """
 
     targets: Sequence[Any]
     ages: Sequence[Any]
+    spikes: Sequence[Any]
+    fires: Sequence[Any]
+    remembered: Sequence[Any]
     inhibition: Sequence[Any]
     pending: Sequence[Any]
     arrivals: Sequence[Any]
@@ -38,38 +43,77 @@ class NumpyDelivery:
         Its weights in volts.
     state : State
         Arrays.
+    delays : sequence of ndarray
+        Of each route and position in steps; below 0 where axons do not deliver by block.
     """
 
-    def __init__(self, layout: Layout, weights: NDArray[Any], state: State) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        weights: NDArray[Any],
+        state: State,
+        delays: Sequence[Integers] = (),
+    ) -> None:
         self.layout, self.weights, self.gains = layout, weights, layout.gains
+        self.delays = delays
+        longest = max((int(own.max(initial=0)) for own in delays), default=0)
+        # Spikes of the last steps, one list a group, the newest first.
+        self.remembered: deque[list[Integers]] = deque(maxlen=longest + 1)
+        self.spikes, self.fires = state.spikes, state.fires
         bits = np.unpackbits(layout.signs.astype("<i4").view(np.uint8), bitorder="little")
         self.signs = np.where(bits, 1.0, -1.0)
         self.targets, self.ages = state.targets, state.ages
         self.n_images = state.n_images[0]
         counts = (len(layout.routes), layout.sizes.steps)
-        self.arrivals = state.arrivals[0].reshape(counts)
-        self.events = state.events[0].reshape(counts)
+        if layout.routes:
+            self.arrivals = state.arrivals[0].reshape(counts)
+            self.events = state.events[0].reshape(counts)
         if layout.sizes.chained:
             self.inhibition = state.inhibition[0]
             self.pending = state.pending[0].reshape(layout.sizes.rows, layout.sizes.chained)
+
+    def find_spikes(self, _: Any) -> NDArray[np.int32]:
+        """List the neurons whose flags are set; how many there are."""
+        found = 0
+        for flags, spikes in zip(self.fires, self.spikes, strict=True):
+            neurons = np.flatnonzero(flags)
+            spikes[: neurons.size] = neurons
+            spikes[-1] = neurons.size
+            found += neurons.size
+        return np.array([found], dtype=np.int32)
+
+    def deliver(self, step: Any) -> NDArray[np.int32]:
+        """Spikes arrive over all routes in `step`; how many."""
+        now = int(np.ravel(step)[0])
+        self.remembered.appendleft([own[: own[-1]].astype(np.int64) for own in self.spikes])
+        delivered = 0
+        for number, (r, delays) in enumerate(zip(self.layout.routes, self.delays, strict=True)):
+            for position in np.flatnonzero((delays >= 0) & (delays < len(self.remembered))):
+                spikes = self.remembered[delays[position]][r.group]
+                start = r.offset + position * r.block
+                chosen = spikes[(spikes >= start) & (spikes < start + r.block)]
+                if chosen.size:
+                    delivered += chosen.size
+                    self._arrive(number, chosen, now)
+        return np.array([delivered], dtype=np.int32)
 
     def deliver_spike(self, neuron: Any, route: Any, step: Any) -> NDArray[np.int32]:
         """Spikes of `neuron` arrive over `route` in `step`; number of targets of each."""
         neuron, route = np.atleast_1d(neuron), np.atleast_1d(route)
         neuron, route = np.broadcast_arrays(neuron, route)
         reached = np.zeros(neuron.shape, dtype=np.int32)
-        sizes = self.layout.sizes
-        for index in np.unique(route):
-            chosen = route == index
-            r = self.layout.routes[index]
-            if r.kind == LATERAL:
-                reached[chosen] = self._inhibit(r, neuron[chosen], int(step))
-            else:
-                reached[chosen] = self._spread(r, neuron[chosen])
-            since = max(int(step) // sizes.phase_steps - r.first_phase, 0)
-            at = min(since % sizes.period // sizes.every, sizes.steps - 1)
-            self.arrivals[index, at] += np.count_nonzero(chosen)
-            self.events[index, at] += reached[chosen].sum()
+        for number in np.unique(route):
+            chosen = route == number
+            reached[chosen] = self._arrive(number, neuron[chosen], int(np.ravel(step)[0]))
+        return reached
+
+    def _arrive(self, number: int, neuron: NDArray[Any], step: int) -> NDArray[np.int32]:
+        sizes, r = self.layout.sizes, self.layout.routes[number]
+        reached = self._inhibit(r, neuron, step) if r.kind == LATERAL else self._spread(r, neuron)
+        since = max(step // sizes.phase_steps - r.first_phase, 0)
+        at = min(since % sizes.period // sizes.every, sizes.steps - 1)
+        self.arrivals[number, at] += neuron.size
+        self.events[number, at] += reached.sum()
         return reached
 
     def _inhibit(self, r: Route, neuron: NDArray[Any], step: int) -> NDArray[np.int32]:
@@ -137,9 +181,11 @@ class NumpyDelivery:
         gain: NDArray[Any],
     ) -> NDArray[np.int32]:
         out_per_group = r.out_channels // r.groups
-        shape = (r.channels, r.kernel_h, r.kernel_w, out_per_group)
+        shape = (r.channels, r.kernel_h, r.kernel_w, r.packed_channels or out_per_group)
         stored = self.signs if r.is_binary else self.weights
+        stored = self.layout.packed if r.packed_channels else stored
         kernel = stored[r.kernel_start : r.kernel_start + int(np.prod(shape))].reshape(shape)
+        kernel = kernel[..., :out_per_group]
         target = self.targets[r.array]
         base = base + r.first_channel + channel // (r.channels // r.groups) * out_per_group
         channels = np.arange(out_per_group)

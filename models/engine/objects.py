@@ -11,14 +11,13 @@ from brian2 import (
     Quantity,
     SpikeMonitor,
     StateMonitor,
-    Synapses,
     TimedArray,
     get_unit,
     have_same_dimensions,
     second,
 )
 
-from ..arrays import Array
+from ..arrays import Integers
 from .layout import Layout
 
 
@@ -30,9 +29,6 @@ class Objects:
     ----------
     neurons : dict of str to brian2.NeuronGroup
         Neurons of each type; order: layer, position, copy, unit.
-    axons : dict of str to brian2.Synapses
-        By type of the source: one synapse per neuron and route. :meth:`delay` and
-        :meth:`set_delay` read and set their delays.
     readout : brian2.NeuronGroup
         Class scores; it has no threshold.
     copies : brian2.NeuronGroup
@@ -52,12 +48,12 @@ class Objects:
         All of them together.
     layout : Layout
         Where the neurons and axons of each layer stand in them.
-    delays_s : dict of str to ndarray
-        Delay of every axon of each type in seconds.
+    delays : list of ndarray of int, shape (n_positions,) or (n_positions, n_units)
+        Of each connection of the layout in steps, -1 for no axon. :meth:`delay`, :meth:`set_delay`
+        and :meth:`cut` read and change them.
     """
 
     neurons: dict[str, NeuronGroup]
-    axons: dict[str, Synapses]
     readout: NeuronGroup
     copies: NeuronGroup
     tally: NeuronGroup
@@ -69,7 +65,7 @@ class Objects:
     ends: dict[str, StateMonitor]
     network: BrianNetwork
     layout: Layout
-    delays_s: dict[str, Array]
+    delays: list[Integers]
 
     def __repr__(self) -> str:
         groups = ", ".join(f"{len(group):,} {name}" for name, group in self.neurons.items())
@@ -95,9 +91,9 @@ class Objects:
         ValueError
             If there is no such connection; the message lists those there are.
         """
-        kind, route = self._routes(connection)[0]
-        chosen = self.layout.axons[self._group(kind)].routes == route
-        return self._by_copy(self.delays_s[kind][chosen], route)[:, 0].ravel() * second
+        number = self._routes(connection)[0]
+        steps = self._by_neuron(number)
+        return steps[steps >= 0] * self.readout.dt
 
     def set_delay(self, connection: str, delay: Quantity) -> None:
         """Set the delays of the axons of a connection, in all copies and on every target.
@@ -107,7 +103,8 @@ class Objects:
         connection : str
             As for :meth:`delay`.
         delay : brian2.Quantity
-            A time in whole steps, or one for each source neuron.
+            A time in whole steps, or one for each source neuron. Where neurons of a layer differ,
+            each gets an axon of its own, which takes more time than one for all.
 
         Raises
         ------
@@ -136,29 +133,48 @@ class Objects:
                 f"{connection}: a delay is a whole number of steps of {1e3 * step:g} ms, got "
                 f"{1e3 * parts[0]:g} ms"
             )
-        for kind, route in self._routes(connection):
-            chosen = self.layout.axons[self._group(kind)].routes == route
-            values = self._by_copy(self.delays_s[kind][chosen], route)
-            values[:] = np.broadcast_to(seconds, n_neurons).reshape(len(values), 1, -1)
-            self.delays_s[kind][chosen] = values.ravel()
-            self.axons[kind].delay = self.delays_s[kind] * second
+        for number in self._routes(connection):
+            steps = self._by_neuron(number)
+            steps[steps >= 0] = np.round(seconds / step).astype(np.int64)
+            is_one_a_position = (steps == steps[:, :1]).all()
+            self.delays[number] = steps[:, 0] if is_one_a_position else steps
 
-    def _by_copy(self, values: Array, route: int) -> Array:
-        """Values of a route's axons, shape (n_positions, n_copies, n_units)."""
-        return values.reshape(-1, self.layout.n_copies, self.layout.routes[route].units)
+    def cut(self, connection: str) -> None:
+        """Take a connection away: a lesion.
 
-    def _group(self, kind: str) -> int:
-        return list(self.neurons).index(kind)
+        Parameters
+        ----------
+        connection : str
+            As for :meth:`delay`.
 
-    def _routes(self, connection: str) -> list[tuple[str, int]]:
-        """Type of the source and number of each route of that name."""
-        found = []
-        for number, name in enumerate(self.layout.connections):
-            if name == connection:
-                for kind, axons in zip(self.neurons, self.layout.axons, strict=True):
-                    if (axons.routes == number).any():
-                        found.append((kind, number))
-        if not found:
-            names = ", ".join(dict.fromkeys(self.layout.connections))
-            raise ValueError(f"no connection {connection!r}; there are {names}")
-        return found
+        Raises
+        ------
+        ValueError
+            If there is no such connection.
+        """
+        for number in self._routes(connection):
+            self.delays[number] = np.full(self.layout.routes[number].positions, -1)
+
+    @property
+    def individual(self) -> tuple[str, ...]:
+        """Connections whose source neurons have delays, and axons, of their own."""
+        numbers = (number for number, steps in enumerate(self.delays) if steps.ndim == 2)
+        return tuple(dict.fromkeys(self.layout.connections[number] for number in numbers))
+
+    def _by_neuron(self, number: int) -> Integers:
+        """Delay of each neuron of a route's source, shape (n_positions, n_units)."""
+        steps, route = self.delays[number], self.layout.routes[number]
+        return np.array(np.broadcast_to(steps.reshape(route.positions, -1), (route.positions, route.units)))
+
+    def _routes(self, connection: str) -> list[int]:
+        """Numbers of the routes of that name that are not cut."""
+        names = dict.fromkeys(
+            name
+            for name, steps in zip(self.layout.connections, self.delays, strict=True)
+            if (steps >= 0).any()
+        )
+        if connection not in names:
+            raise ValueError(f"no connection {connection!r}; there are {', '.join(names)}")
+        return [
+            number for number, name in enumerate(self.layout.connections) if name == connection
+        ]
