@@ -98,7 +98,7 @@ def pooling_neuron(
         taken = [f"{a} = int(age != 0)*{a} + {b}" for a, b in zip(s, u, strict=True)] + taken
     if rule == "lipool":
         lines.append("v : volt  # largest lead of a place over the neuron's own spikes")
-        taken.append(f"v = {_largest(s)}")
+        taken += _largest("v", s)
         reset = "\n".join(f"{x} -= v_th" for x in ("v", *s))  # inhibition, winner included
     else:
         lines.append("v : volt  # spikes still to be passed on in this phase")
@@ -107,8 +107,8 @@ def pooling_neuron(
         if rule == "gated":
             lines.append("lead : volt  # largest count so far")
             passing = [f"{b}*int({a} >= lead)" for a, b in zip(s, u, strict=True)]
-            taken.insert(len(s), f"lead = {_largest(s)}")
-        taken.insert(len(taken) - len(u), f"v = {_largest(passing)}")
+            taken[len(s) : len(s)] = _largest("lead", s)
+        taken[len(taken) - len(u) : len(taken) - len(u)] = _largest("v", passing)
     return PoolingNeuron(
         rule=rule,
         name=f"{rule}_{window[0]}x{window[1]}",
@@ -117,13 +117,11 @@ def pooling_neuron(
         threshold=f"v >= v_th and {RELEASES[timing]} and {IN_BURST}",
         reset=reset,
         afferents=tuple(u),
-        constants={"v_th": V_TH, "phase": phase_steps, "most": 2.0**20 * V_TH},
+        constants={"v_th": V_TH, "phase": phase_steps},
     )
 
 
-def _largest(terms: list[str]) -> str:
-    """Expression for the largest of several, none above `most`."""
-    found = terms[0]
-    for term in terms[1:]:
-        found = f"clip({found}, {term}, most)"
-    return found
+def _largest(name: str, terms: list[str]) -> list[str]:
+    """Statements that set a variable to the largest of several, without branches."""
+    later = (f"{name} += ({term} - {name})*int({term} > {name})" for term in terms[1:])
+    return [f"{name} = {terms[0]}", *later]

@@ -116,23 +116,16 @@ def _groups(job: Job, clocks: _Clocks) -> dict[str, NeuronGroup]:
     network, n_copies = job.network, job.layout.n_copies
     groups = {}
     for kind, group in zip(network.neurons, job.layout.groups, strict=True):
-        neurons = neuron_group(kind, group.size, job.period_steps, clocks.steps, clocks.phases)
+        neurons = neuron_group(kind, group.size, clocks.steps, clocks.phases)
         mine = [p for p in network.populations if p.neurons == kind.name]
         for name in mine[0].parameters:
             values = np.concatenate([_per_copy(p.parameters[name], n_copies) for p in mine])
             is_potential = have_same_dimensions(getattr(neurons, name), volt)
             setattr(neurons, name, values * network.unit_volt * volt if is_potential else values)
-        neurons.onset = np.concatenate(
-            [
-                np.repeat(
-                    (p.onset + np.arange(p.n_positions)) * network.phase_steps,
-                    p.n_units * n_copies,
-                )
-                for p in mine
-            ]
-        )
-        neurons.last_image = -1
         neurons.age = -1
+        for name in ("n_spikes", "most_in_image"):
+            # By an expression, so that Brian2 does not hold them for constant.
+            setattr(neurons, name, "0")
         groups[kind.name] = neurons
     return groups
 
@@ -223,6 +216,9 @@ def _state(
     return State(
         targets=[*afferents, (readout, "score")],
         ages=[(group, "age") for group in groups.values()],
+        in_image=[(group, "in_image") for group in groups.values()],
+        n_spikes=[(group, "n_spikes") for group in groups.values()],
+        most_in_image=[(group, "most_in_image") for group in groups.values()],
         spikes=[(group, "_spikespace") for group in groups.values()],
         fires=[(group, "fires") for group in groups.values()],
         remembered=[],

@@ -59,10 +59,12 @@ struct State {
     const double *gains;
     const int32_t *signs;                               // 32 to a number, the lowest bit first
     const int32_t *columns;                             // of sparse routes: first weights, targets
-    const int32_t *places;                              // of packed routes: pooled place, fan-out
+    const int32_t *places;                              // of packed routes: pooled place, fan-out;
+                                                        // of windows: first entry, variable, place
     const int32_t *delays;                              // one a route and position; -1: not by block
     double *const *targets;                             // what spikes add to, one array a variable
     int32_t *const *ages;                               // one array a group of neurons
+    int32_t *const *in_image, *const *n_spikes, *const *most_in_image;  // the same: counts
     int32_t *const *spikes;                             // the same: indices, and last their number
     int8_t *const *fires;                               // the same: one flag a neuron
     int32_t *remembered;                                // a row a step: one bit a neuron
@@ -105,6 +107,14 @@ inline void add(double *__restrict__ to, Signs kernel, int64_t at, double gain, 
     const uint32_t bits = n > 0 ? kernel.from(at) : 0;
     for (int32_t i = 0; i < n; i++) to[i] += bits >> i & 1 ? gain : -gain;
 }
+
+// Place of a unit in a map, by multiplication: exact for maps of less than 2**24 places.
+struct Places {
+    int32_t channels;
+    uint64_t factor;
+    explicit Places(int32_t n) : channels(n), factor((uint64_t(1) << 40) / n + 1) {}
+    int32_t of(int32_t unit) const { return int32_t(uint64_t(unit) * factor >> 40); }
+};
 
 // One position of one layer in one copy, and where its spikes go.
 struct Block {
@@ -203,6 +213,24 @@ inline int32_t scatter(const State<Weight> &s, const Route &r, double *target, d
     return first[unit + 1] - first[unit];
 }
 
+// The one variable of each pooling window that belongs to the place of the spike.
+template <class Weight>
+inline int64_t reach_windows(const State<Weight> &s, const Route &r, const Block &b,
+                             const int32_t *units, int32_t n) {
+    const int32_t *first = s.places + r.places_start, *entries = first + r.height * r.width + 1;
+    const double amount = b.gain * double(s.weights[r.kernel_start]);
+    const Places places(r.channels);
+    int64_t reached = 0;
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t place = places.of(units[i]);
+        const int64_t channel = b.target + units[i] - place * r.channels;
+        for (int32_t k = first[place]; k < first[place + 1]; k++)
+            s.targets[r.array + entries[2 * k]][entries[2 * k + 1] * r.channels + channel] += amount;
+        reached += first[place + 1] - first[place];
+    }
+    return reached;
+}
+
 // Targets of a spike in a map: through the pooling windows that hold it, then the kernel.
 template <class Weight>
 inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, int32_t unit) {
@@ -220,14 +248,6 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
     first_px = first_px < 0 ? 0 : quotient(first_px, r.pool_stride_w);
     for (int32_t py = first_py; py < r.pooled_h && py * r.pool_stride_h <= y + r.pool_pad_h; py++)
         for (int32_t px = first_px; px < r.pooled_w && px * r.pool_stride_w <= x + r.pool_pad_w; px++) {
-            if (r.kind == WINDOW) {                     // one variable for each place in a window
-                const int32_t place = (y + r.pool_pad_h - py * r.pool_stride_h) * r.pool_w
-                                      + x + r.pool_pad_w - px * r.pool_stride_w;
-                s.targets[r.array + place][b.target + (py * r.pooled_w + px) * r.channels + channel]
-                    += b.gain * double(s.weights[r.kernel_start]);
-                reached++;
-                continue;
-            }
             double *target = s.targets[r.array] + b.target + r.first_channel + group * out_per_group;
             if (r.is_binary)
                 reached += convolve(r, target, Signs{s.signs}, start, b.gain, py, px);
@@ -331,9 +351,9 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
         g.kernel.resize(n);
     }
     g.first.assign(n_pooled + 2, 0);
-    const uint64_t magic = (uint64_t(1) << 32) / r.channels + 1;
+    const Places places(r.channels);
     for (int32_t i = 0; i < n; i++) {
-        const int32_t place = pooled[(uint64_t(units[i]) * magic) >> 32];  // units / channels
+        const int32_t place = pooled[places.of(units[i])];
         g.place[i] = place;
         if (place >= 0) g.first[place + 2]++;
     }
@@ -345,7 +365,7 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
     const int64_t kernel_size = int64_t(r.kernel_h) * r.kernel_w * tap;
     for (int32_t i = 0; i < n; i++) {
         if (g.place[i] < 0) continue;
-        const int32_t channel = units[i] - int32_t((uint64_t(units[i]) * magic) >> 32) * r.channels;
+        const int32_t channel = units[i] - places.of(units[i]) * r.channels;
         g.kernel[g.first[g.place[i] + 1]++] = s.packed + r.kernel_start + channel * kernel_size;
     }
     const size_t n_sums = size_t(r.out_h) * r.out_w * tap;
@@ -377,6 +397,8 @@ inline int64_t arrive(const State<Weight> &s, const Route &r, const Block &b, co
     } else if (r.kind == SPARSE) {
         double *target = s.targets[r.array] + b.target;
         for (int32_t i = 0; i < n; i++) reached += scatter(s, r, target, b.gain, units[i]);
+    } else if (r.kind == WINDOW) {
+        reached = reach_windows(s, r, b, units, n);
     } else {
         for (int32_t i = 0; i < n; i++) reached += spread(s, r, b, units[i]);
     }
@@ -413,15 +435,6 @@ template <class Weight>
 inline int32_t deliver(const State<Weight> &s, int64_t step) {
     static std::vector<int32_t> units;
     const Sizes &size = s.sizes();
-    int32_t *now = s.remembered + (step % size.remembered) * size.words;
-    std::memset(now, 0, sizeof(int32_t) * size.words);
-    for (int32_t i = 0; i < size.groups; i++) {
-        const Group &group = s.group(i);
-        int32_t *bits = now + group.first_word;
-        const int32_t *spikes = s.spikes[i];
-        for (int32_t k = 0; k < spikes[group.size]; k++)
-            bits[spikes[k] >> 5] |= int32_t(uint32_t(1) << (spikes[k] & 31));
-    }
     int64_t delivered = 0;
     for (int32_t number = 0; number < size.routes; number++) {
         const Route &r = s.route(number);
@@ -460,36 +473,42 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
     return int32_t(reached);
 }
 
-// From one flag a neuron to the lists of the neurons that spike; returns how many there are.
+// Eight flags of a byte as bits.
+inline uint64_t bits_of(const int8_t *flags) {
+    uint64_t eight;
+    std::memcpy(&eight, flags, 8);
+    return eight * 0x0102040810204080u >> 56;
+}
+
+// From one flag a neuron to the lists of the neurons that spike, and a bit each that is remembered;
+// returns how many there are.
 template <class Weight>
-inline int32_t find_spikes(const State<Weight> &s, int64_t) {
-    int32_t found = 0;
-    for (int32_t i = 0; i < s.sizes().groups; i++) {
-        const int32_t size = s.group(i).size;
+inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
+    const Sizes &size = s.sizes();
+    int32_t *row = s.remembered + (step % size.remembered) * size.words, found = 0;
+    for (int32_t i = 0; i < size.groups; i++) {
+        const Group &group = s.group(i);
         const int8_t *flags = s.fires[i];
-        int32_t *spikes = s.spikes[i], n = 0, from = 0;
-        for (; from + 64 <= size; from += 64) {
-            uint64_t any = 0, eight[8];
-            std::memcpy(eight, flags + from, 64);
-            for (int k = 0; k < 8; k++) any |= eight[k];
-            if (!any) continue;
-            for (int32_t k = 0; k < 64; k++) {
-                spikes[n] = from + k;
-                n += flags[from + k];
-            }
+        int32_t *spikes = s.spikes[i], *words = row + group.first_word, n = 0;
+        for (int32_t from = 0; from < group.size; from += 64) {
+            uint64_t bits = 0;
+            if (from + 64 <= group.size)
+                for (int k = 0; k < 8; k++) bits |= bits_of(flags + from + 8 * k) << 8 * k;
+            else
+                for (int32_t k = 0; from + k < group.size; k++)
+                    bits |= uint64_t(flags[from + k]) << k;
+            words[from >> 5] = int32_t(uint32_t(bits));
+            words[(from >> 5) + 1] = int32_t(uint32_t(bits >> 32));
+            for (; bits; bits &= bits - 1) spikes[n++] = from + __builtin_ctzll(bits);
         }
-        for (; from < size; from++) {
-            spikes[n] = from;
-            n += flags[from];
-        }
-        spikes[size] = n;
+        spikes[group.size] = n;
         found += n;
     }
     return found;
 }
 
 // At the start of `phase`: how many phases ago the present image reached each neuron of a copy,
-// or -1 for none.
+// or -1 for none. When an image comes, the spikes for the last one are added to those before.
 template <class Weight>
 inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase) {
     const Sizes &size = s.sizes();
@@ -497,12 +516,22 @@ inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase) {
         const Layer &layer = s.layer(l);
         const int64_t block = int64_t(layer.units) * size.copies;
         for (int32_t position = 0; position < layer.positions; position++) {
-            int32_t *first = s.ages[layer.group] + layer.offset + position * block
-                             + copy * layer.units;
+            const int64_t start = layer.offset + position * block + copy * layer.units;
+            int32_t *first = s.ages[layer.group] + start;
             const int64_t since = phase - layer.onset - position;
             const bool none = since < 0 || since / size.period >= s.n_images[copy]
                               || since % size.period >= size.phases;
             const int32_t age = none ? -1 : int32_t(since % size.period);
+            if (age == 0) {
+                int32_t *__restrict__ in_image = s.in_image[layer.group] + start;
+                int32_t *__restrict__ n_spikes = s.n_spikes[layer.group] + start;
+                int32_t *__restrict__ most = s.most_in_image[layer.group] + start;
+                for (int32_t i = 0; i < layer.units; i++) {
+                    n_spikes[i] += in_image[i];
+                    most[i] = std::max(most[i], in_image[i]);
+                    in_image[i] = 0;
+                }
+            }
             if (*first != age) std::fill(first, first + layer.units, age);
         }
     }

@@ -43,21 +43,23 @@ TABLES = (  # as in State
 )
 ARRIVAL = Signature(
     arguments=("neuron", "route", "step"),
-    tables=("sizes", "routes", "weights", "packed", "gains", "signs", "columns"),
+    tables=("sizes", "routes", "weights", "packed", "gains", "signs", "columns", "places"),
     state=("targets", "inhibition", "pending", "arrivals", "events"),
 )
 SIGNATURES = {
     "find_spikes": Signature(
-        arguments=("step",), tables=("sizes", "groups"), state=("spikes", "fires")
+        arguments=("step",), tables=("sizes", "groups"), state=("spikes", "fires", "remembered")
     ),
     "deliver": Signature(
         arguments=("step",),
-        tables=(*ARRIVAL.tables, "groups", "places", "delays"),
-        state=(*ARRIVAL.state, "spikes", "remembered"),
+        tables=(*ARRIVAL.tables, "groups", "delays"),
+        state=(*ARRIVAL.state, "remembered"),
     ),
     "deliver_spike": ARRIVAL,
     "set_ages": Signature(
-        arguments=("copy", "phase"), tables=("sizes", "layers"), state=("ages", "n_images")
+        arguments=("copy", "phase"),
+        tables=("sizes", "layers"),
+        state=("ages", "in_image", "n_spikes", "most_in_image", "n_images"),
     ),
     "travel": Signature(
         arguments=("copy", "step"),
@@ -68,6 +70,9 @@ SIGNATURES = {
 C_TYPES = State(  # as in struct State
     targets="double",
     ages="int32_t",
+    in_image="int32_t",
+    n_spikes="int32_t",
+    most_in_image="int32_t",
     spikes="int32_t",
     fires="int8_t",
     remembered="int32_t",
@@ -77,7 +82,7 @@ C_TYPES = State(  # as in struct State
     events="double",
     n_images="int32_t",
 )
-LISTS = ("targets", "ages", "spikes", "fires")  # of arrays
+LISTS = ("targets", "ages", "in_image", "n_spikes", "most_in_image", "spikes", "fires")
 
 
 def brian2_functions(

@@ -98,9 +98,7 @@ def _group_of_equations(kind: NeuronType) -> NeuronGroup:
     """A neuron with the type's variables."""
 
     def neuron(equations: str) -> NeuronGroup:
-        return NeuronGroup(
-            1, equations, namespace={**kind.constants, "period": 1}, name="checked_equations"
-        )
+        return NeuronGroup(1, equations, namespace=dict(kind.constants), name="checked_equations")
 
     try:
         return neuron(kind.equations + BOOKKEEPING)
@@ -228,7 +226,7 @@ def _try_all(kind: NeuronType) -> None:
         raise _Fault(f"method {kind.method!r}: there are {', '.join(sorted(methods))}")
     steps, phases = Clock(1 * second, name="steps"), Clock(1 * second, name="phases")
     try:
-        group = neuron_group(kind, 1, 1, steps, phases)
+        group = neuron_group(kind, 1, steps, phases)
         BrianNetwork(group).run(0 * second, namespace={})
     except Exception as error:
         cause = _innermost(error)
@@ -259,8 +257,7 @@ def _unknown(group: NeuronGroup) -> str:
 def _listed(group: NeuronGroup) -> str:
     own = set(Equations(BOOKKEEPING))
     names = [name for name in group.equations if name not in own]
-    names += [name for name in group.namespace if name != "period"]
-    return ", ".join(sorted(names))
+    return ", ".join(sorted([*names, *group.namespace]))
 
 
 def _innermost(error: BaseException) -> BaseException:

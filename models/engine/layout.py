@@ -136,7 +136,8 @@ class Layout:
         Binary kernels, 32 to a number, the lowest bit first and set for +1.
     places : ndarray of int32
         Of each packed route: the pooled place of each place, or -1, then the targets of a spike at
-        each pooled place.
+        each pooled place. Of each route to pooling windows: where the entries of each place begin,
+        then the entries, a place within a window and the window each.
     columns : ndarray of int32
         Of each sparse route: where the weights of each source unit begin, one entry more than
         there are units, then the target unit of each weight.
@@ -326,9 +327,12 @@ def _feed_forward(
     route = route._replace(gain_start=_start(tables.gains))
     if isinstance(p, WindowProjection):
         tables.gains.append(p.gains)
-        start = _start(tables.weights)
+        route = route._replace(
+            kernel_start=_start(tables.weights), places_start=_start(tables.places)
+        )
         tables.weights.append(np.array([p.weight]))
-        return route._replace(kernel_start=start)
+        tables.places += _windows_of_places(p)
+        return route
     if isinstance(p, SparseProjection):
         tables.gains.append(p.gains)
         route = route._replace(
@@ -381,10 +385,7 @@ def _can_be_packed(p: Projection) -> bool:
     whole = np.abs(p.kernel / unit)
     n_pooled = p.pool[0] * p.pool[1]
     largest_sum = n_pooled * whole.sum(axis=(0, 1, 2)).max()
-    n_units = int(np.prod(p.source_shape))
-    return bool(
-        whole.max() < 2**15 and largest_sum < 2**31 and n_units * p.source_shape[2] < 2**32
-    )
+    return bool(whole.max() < 2**15 and largest_sum < 2**31)
 
 
 def _pooled_places(p: Projection) -> NDArray[np.int32]:
@@ -398,6 +399,25 @@ def _pooled_places(p: Projection) -> NDArray[np.int32]:
     rows, columns = ways[0][:, None], ways[1][None, :]
     places = np.where((rows < 0) | (columns < 0), -1, rows * p.pooled_shape[1] + columns)
     return places.ravel().astype(np.int32)
+
+
+def _windows_of_places(p: WindowProjection) -> list[NDArray[np.int32]]:
+    """First entry of each place of the source, one more than there are; then the entries.
+
+    An entry is the place within a window, and the window.
+    """
+    (rows, height), (columns, width) = zip(p.pool_stride, p.source_shape, strict=False)
+    top, left = p.pool_padding[::2]
+    found: list[list[tuple[int, int]]] = [[] for _ in range(height * width)]
+    for window in np.ndindex(p.target_shape[:2]):
+        for i, j in np.ndindex(p.pool):
+            y, x = window[0] * rows - top + i, window[1] * columns - left + j
+            if 0 <= y < height and 0 <= x < width:
+                entry = i * p.pool[1] + j, window[0] * p.target_shape[1] + window[1]
+                found[y * width + x].append(entry)
+    first = np.cumsum([0, *map(len, found)])
+    entries = np.array([entry for own in found for entry in own], dtype=np.int32)
+    return [first.astype(np.int32), entries.ravel()]
 
 
 def _fan_out_of_pooled(p: Projection) -> NDArray[np.int32]:

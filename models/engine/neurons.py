@@ -8,24 +8,15 @@ from brian2 import Clock, NeuronGroup
 from ..spiking.neuron_type import NeuronType
 
 BOOKKEEPING = """
-    n_spikes : integer     # spikes of this neuron so far; bookkeeping, not biology
-    in_image : integer     # of them, for the image of the last spike
-    most_in_image : integer
-    last_image : integer
-    onset : integer (constant)  # step in which the first image reaches the neuron
-    fires : integer        # whether the threshold condition is met in this step
+    in_image : integer       # spikes since the last image came; bookkeeping, not biology
+    n_spikes : integer       # for all images before
+    most_in_image : integer  # most for one of them
+    fires : integer          # whether the threshold condition is met in this step
 """
-COUNT = """
-    in_image = 1 + in_image*int((t_in_timesteps - onset)//period == last_image)
-    last_image = (t_in_timesteps - onset)//period
-    most_in_image = most_in_image + int(in_image > most_in_image)
-    n_spikes += 1
-"""
+COUNT = "in_image += 1"  # added to the rest when an image comes, by `set_ages`
 
 
-def neuron_group(
-    kind: NeuronType, size: int, period_steps: int, steps: Clock, phases: Clock
-) -> NeuronGroup:
+def neuron_group(kind: NeuronType, size: int, steps: Clock, phases: Clock) -> NeuronGroup:
     """Return the group of all neurons of a type; their parameters are still 0.
 
     Parameters
@@ -34,8 +25,6 @@ def neuron_group(
         Equations and constants.
     size : int
         Neurons.
-    period_steps : int
-        Steps between the onsets of successive images.
     steps, phases : brian2.Clock
         That tick once a step and once a phase.
     """
@@ -45,7 +34,7 @@ def neuron_group(
         threshold="False",  # what `fires` says is listed as spikes by `find_spikes`
         reset=f"{kind.reset}\n{COUNT}",
         method=kind.method,
-        namespace={**kind.constants, "period": period_steps},
+        namespace=dict(kind.constants),
         clock=steps,
         name=kind.name,
         dtype={"fires": np.int8},

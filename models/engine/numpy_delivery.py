@@ -16,12 +16,15 @@ from .layout import LATERAL, SPARSE, WINDOW, Layout, Route
 class State(NamedTuple):
     """State variables that the functions read and write: those of struct State, in its order.
 
-    One entry for most, an array or its name; one a group for `ages`, `spikes` and `fires`, several
-    for `targets`; none for what the network lacks.
+    One entry for most, an array or its name; one a group for `ages` to `fires`, several for
+    `targets`; none for what the network lacks.
     """
 
     targets: Sequence[Any]
     ages: Sequence[Any]
+    in_image: Sequence[Any]
+    n_spikes: Sequence[Any]
+    most_in_image: Sequence[Any]
     spikes: Sequence[Any]
     fires: Sequence[Any]
     remembered: Sequence[Any]
@@ -63,6 +66,7 @@ class NumpyDelivery:
         bits = np.unpackbits(layout.signs.astype("<i4").view(np.uint8), bitorder="little")
         self.signs = np.where(bits, 1.0, -1.0)
         self.targets, self.ages = state.targets, state.ages
+        self.counts = list(zip(state.in_image, state.n_spikes, state.most_in_image, strict=True))
         self.n_images = state.n_images[0]
         counts = (len(layout.routes), layout.sizes.steps)
         if layout.routes:
@@ -219,7 +223,10 @@ class NumpyDelivery:
                 yield py, px, in_y & in_x
 
     def set_ages(self, copy: Any, phase: Any) -> NDArray[np.int32]:
-        """Set, for all copies, how long the present image has been at each neuron."""
+        """Set, for all copies, how long the present image has been at each neuron.
+
+        When an image comes, the spikes for the last one are added to those before.
+        """
         sizes = self.layout.sizes
         for layer in self.layout.layers:
             block = layer.units * sizes.copies
@@ -228,9 +235,14 @@ class NumpyDelivery:
             turn, age = np.divmod(since, sizes.period)
             is_there = (since >= 0) & (turn < self.n_images) & (age < sizes.phases)
             ages = np.where(is_there, age, -1)
-            self.ages[layer.group][layer.offset : stop] = np.repeat(
-                ages, layer.units, axis=1
-            ).ravel()
+            own = slice(layer.offset, stop)
+            new, old = np.repeat(ages, layer.units, axis=1).ravel(), self.ages[layer.group][own]
+            in_image, n_spikes, most = (counts[own] for counts in self.counts[layer.group])
+            comes = new == 0
+            n_spikes[comes] += in_image[comes]
+            most[comes] = np.maximum(most[comes], in_image[comes])
+            in_image[comes] = 0
+            old[:] = new
         return np.full(np.shape(copy), int(phase), dtype=np.int32)
 
     def travel(self, copy: Any, step: Any) -> NDArray[np.int32]:

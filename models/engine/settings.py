@@ -22,6 +22,10 @@ devices: Any = importlib.import_module("brian2.devices.device")
 # holds the first, so that it is part of a build.
 USERS = ("codegen.cpp.", "codegen.runtime.cython.", "logging.", "GSL.")
 
+# Loops over neurons with many variables are vectorised, too: the compiler looks whether their arrays
+# overlap, but by default gives up where there are more than ten pairs.
+ALIAS_CHECKS = "--param=vect-max-version-for-alias-checks=1000"
+
 # When a run fails, its error is enough; Brian2 would add one warning for each object.
 logging.getLogger("brian2.core.base.unused_brian_object").addFilter(
     lambda record: str(Path(__file__).parent) not in record.getMessage()
@@ -67,6 +71,10 @@ def _preferences(target: str) -> dict[str, Any]:
     }
     return {name: value for name, value in defaults.items() if not name.startswith(USERS)} | {
         "core.default_float_dtype": np.float64,
+        "codegen.cpp.extra_compile_args_gcc": [
+            *prefs["codegen.cpp.extra_compile_args_gcc"],
+            ALIAS_CHECKS,
+        ],
         "codegen.target": "auto" if target == "cpp_standalone" else target,
         "codegen.runtime.cython.cache_dir": str(cache_folder() / "cython"),
         "core.stop_on_keyboard_interrupt": False,  # so that Ctrl-C raises KeyboardInterrupt
