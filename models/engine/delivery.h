@@ -12,6 +12,9 @@
 #include <cstdint>
 #include <cstring>
 #include <vector>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 namespace ann2brian {
 
@@ -80,6 +83,45 @@ struct State {
 // a / b for a >= 0, without the division where the answer is plain.
 inline int32_t quotient(int32_t a, int32_t b) {
     return a < b ? 0 : b == 1 ? a : b == 2 ? a >> 1 : a / b;
+}
+
+// Indices of the bits that are set in a number of 64, each with `first` added, and up to 63 more
+// numbers behind them; returns how many there are. Without branches that nobody can predict.
+#if defined(__AVX512F__)
+inline int32_t indices_of(uint64_t bits, int32_t first, int32_t *found) {
+    int32_t n = 0;
+    __m512i index = _mm512_add_epi32(_mm512_set1_epi32(first),
+                                     _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
+                                                       14, 15));
+    for (int k = 0; k < 4; k++, bits >>= 16) {
+        _mm512_storeu_si512(found + n, _mm512_maskz_compress_epi32(__mmask16(bits), index));
+        n += __builtin_popcount(uint32_t(bits & 0xffff));
+        index = _mm512_add_epi32(index, _mm512_set1_epi32(16));
+    }
+    return n;
+}
+#else
+inline int32_t indices_of(uint64_t bits, int32_t first, int32_t *found) {
+    int32_t n = 0;
+    for (; bits; bits &= bits - 1) found[n++] = first + __builtin_ctzll(bits);
+    return n;
+}
+#endif
+enum { SPARE = 64 };                                    // numbers behind a list of indices
+
+// Numbers from 0 to n whose bit, from bit `start` on, is set; returns how many there are.
+inline int32_t set_bits(const int32_t *bits, int64_t start, int32_t n, int32_t *found) {
+    int32_t count = 0;
+    const char *byte = reinterpret_cast<const char *>(bits) + (start >> 3);
+    const int32_t shift = start & 7;                    // 56 bits are there in any case
+    for (int32_t first = 0; first < n; first += 56, byte += 7) {
+        uint64_t some;
+        std::memcpy(&some, byte, 8);
+        some = some >> shift & ((uint64_t(1) << 56) - 1);
+        if (n - first < 56) some &= (uint64_t(1) << (n - first)) - 1;
+        if (some) count += indices_of(some, first, found + count);
+    }
+    return count;
 }
 
 // Add `n` weights of a kernel, from entry `at` on.
@@ -417,19 +459,6 @@ inline void count(const State<Weight> &s, int32_t route, int64_t step, int64_t n
     s.events[route * size.steps + at] += reached;
 }
 
-// Numbers from 0 to n whose bit, from bit `start` on, is set; returns how many there are.
-inline int32_t set_bits(const int32_t *bits, int64_t start, int32_t n, int32_t *found) {
-    int32_t count = 0;
-    const int32_t *word = bits + (start >> 5);
-    for (int32_t from = -int32_t(start & 31); from < n; from += 32) {
-        uint32_t rest = uint32_t(*word++);
-        if (from < 0) rest &= ~uint32_t(0) << -from;
-        if (n - from < 32) rest &= (uint32_t(1) << (n - from)) - 1;
-        for (; rest; rest &= rest - 1) found[count++] = from + __builtin_ctz(rest);
-    }
-    return count;
-}
-
 // All spikes that arrive in a step at the end of axons of blocks; returns their number.
 template <class Weight>
 inline int32_t deliver(const State<Weight> &s, int64_t step) {
@@ -438,7 +467,7 @@ inline int32_t deliver(const State<Weight> &s, int64_t step) {
     int64_t delivered = 0;
     for (int32_t number = 0; number < size.routes; number++) {
         const Route &r = s.route(number);
-        if (int32_t(units.size()) < r.units) units.resize(r.units);
+        if (int32_t(units.size()) < r.units + SPARE) units.resize(r.units + SPARE);
         int64_t arrived = 0, reached = 0;
         for (int32_t position = 0; position < r.positions; position++) {
             const int32_t delay = s.delays[r.delays_start + position];
@@ -499,7 +528,11 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
                     bits |= uint64_t(flags[from + k]) << k;
             words[from >> 5] = int32_t(uint32_t(bits));
             words[(from >> 5) + 1] = int32_t(uint32_t(bits >> 32));
-            for (; bits; bits &= bits - 1) spikes[n++] = from + __builtin_ctzll(bits);
+            // The list has no room behind its end.
+            if (from + 64 + SPARE <= group.size)
+                n += indices_of(bits, from, spikes + n);
+            else
+                for (; bits; bits &= bits - 1) spikes[n++] = from + __builtin_ctzll(bits);
         }
         spikes[group.size] = n;
         found += n;
