@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <cstring>
 #include <vector>
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -307,13 +307,30 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
 // of the map; the channels of one output pixel stay in registers while the spikes under the row are
 // added. Sums are whole numbers; gain and grid step are applied once, when they reach the targets.
 
-typedef int16_t Half8 __attribute__((vector_size(16), aligned(2), may_alias));
-typedef int16_t Half16 __attribute__((vector_size(32), aligned(2), may_alias));
-typedef int32_t Whole8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef int32_t Whole16 __attribute__((vector_size(64), aligned(4), may_alias));
+// As many channels as a register holds, and 8 of them. The compiler converts vectors by detours, so
+// the processor's own instructions stand here where it has them.
+typedef int16_t Narrow8 __attribute__((vector_size(16), aligned(2), may_alias));
+typedef int16_t Narrow16 __attribute__((vector_size(32), aligned(2), may_alias));
+typedef int32_t Sums8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t Sums16 __attribute__((vector_size(64), aligned(4), may_alias));
 
-inline Whole16 widened(const Half16 &x) { return __builtin_convertvector(x, Whole16); }
-inline Whole8 widened(const Half8 &x) { return __builtin_convertvector(x, Whole8); }
+inline void add_to(Sums16 &sums, const int16_t *weights) {
+#if defined(__AVX512F__)
+    const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(weights));
+    sums += (Sums16)_mm512_cvtepi16_epi32(narrow);
+#else
+    sums += __builtin_convertvector(*reinterpret_cast<const Narrow16 *>(weights), Sums16);
+#endif
+}
+
+inline void add_to(Sums8 &sums, const int16_t *weights) {
+#if defined(__AVX2__)
+    const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i *>(weights));
+    sums += (Sums8)_mm256_cvtepi16_epi32(narrow);
+#else
+    sums += __builtin_convertvector(*reinterpret_cast<const Narrow8 *>(weights), Sums8);
+#endif
+}
 
 // Spikes of a block, in the order of their pooled places.
 struct Gathered {
@@ -327,19 +344,18 @@ struct Gathered {
 template <int Full, int Rest>
 inline void sum_pixel(int32_t *sums, const int16_t *const *kernel, const int32_t *first,
                       int32_t low, int32_t high, int64_t at, int32_t tap) {
-    Whole16 full[Full + 1];
-    Whole8 rest{};
-    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Whole16 *>(sums + 16 * v);
-    if (Rest) rest = *reinterpret_cast<const Whole8 *>(sums + 16 * Full);
+    Sums16 full[Full + 1];
+    Sums8 rest{};
+    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Sums16 *>(sums + 16 * v);
+    if (Rest) rest = *reinterpret_cast<const Sums8 *>(sums + 16 * Full);
     for (int32_t px = low; px < high; px++, at -= tap)
         for (int32_t i = first[px]; i < first[px + 1]; i++) {
             const int16_t *from = kernel[i] + at;
-            for (int v = 0; v < Full; v++)
-                full[v] += widened(*reinterpret_cast<const Half16 *>(from + 16 * v));
-            if (Rest) rest += widened(*reinterpret_cast<const Half8 *>(from + 16 * Full));
+            for (int v = 0; v < Full; v++) add_to(full[v], from + 16 * v);
+            if (Rest) add_to(rest, from + 16 * Full);
         }
-    for (int v = 0; v < Full; v++) *reinterpret_cast<Whole16 *>(sums + 16 * v) = full[v];
-    if (Rest) *reinterpret_cast<Whole8 *>(sums + 16 * Full) = rest;
+    for (int v = 0; v < Full; v++) *reinterpret_cast<Sums16 *>(sums + 16 * v) = full[v];
+    if (Rest) *reinterpret_cast<Sums8 *>(sums + 16 * Full) = rest;
 }
 
 // Channels [channel, channel + 16 * Full + 8 * Rest) of all pixels.
