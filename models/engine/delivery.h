@@ -124,6 +124,20 @@ inline int32_t set_bits(const int32_t *bits, int64_t start, int32_t n, int32_t *
     return count;
 }
 
+// How many of the bits [start, start + n) are set.
+inline int32_t count_bits(const int32_t *bits, int64_t start, int32_t n) {
+    int32_t count = 0;
+    for (; n > 0; n -= 56, start += 56) {
+        uint64_t some;
+        std::memcpy(&some, reinterpret_cast<const char *>(bits) + (start >> 3), 8);
+        some >>= start & 7;                             // 57 bits are there in any case
+        if (n < 57) some &= (uint64_t(1) << n) - 1;
+        else some &= (uint64_t(1) << 56) - 1;
+        count += __builtin_popcountll(some);
+    }
+    return count;
+}
+
 // Add `n` weights of a kernel, from entry `at` on.
 template <class Weight>
 inline void add(double *__restrict__ to, const Weight *__restrict__ kernel, int64_t at, double gain,
@@ -334,7 +348,7 @@ inline void add_to(Sums8 &sums, const int16_t *weights) {
 
 // Spikes of a block, in the order of their pooled places.
 struct Gathered {
-    std::vector<int32_t> place, first;                  // of each spike; first spike of each place
+    std::vector<int32_t> first;                         // spike of each place
     std::vector<const int16_t *> kernel;                // of each spike's channel
     std::vector<int32_t> sums;                          // one a target, all 0 between calls
     std::vector<char> touched;                          // rows of targets
@@ -399,32 +413,28 @@ struct SumChannels<0> {
 enum { MOST_EIGHTHS = 16 };                             // as many sums as fit the registers
 
 template <class Weight>
-inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *units,
-                      int32_t n) {
+inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *bits,
+                      int64_t start, const int32_t *units, int32_t n) {
     static Gathered g;
     const int32_t n_pooled = r.pooled_h * r.pooled_w, tap = r.packed_channels;
     const int32_t *pooled = s.places + r.places_start, *fan_out = pooled + r.height * r.width;
-    if (int32_t(g.place.size()) < n) {
-        g.place.resize(n);
-        g.kernel.resize(n);
-    }
+    if (int32_t(g.kernel.size()) < n) g.kernel.resize(n);
     g.first.assign(n_pooled + 2, 0);
-    const Places places(r.channels);
-    for (int32_t i = 0; i < n; i++) {
-        const int32_t place = pooled[places.of(units[i])];
-        g.place[i] = place;
-        if (place >= 0) g.first[place + 2]++;
-    }
+    for (int32_t place = 0; place < r.height * r.width; place++, start += r.channels)
+        g.first[pooled[place] + 2] += count_bits(bits, start, r.channels);  // [1]: out of all windows
+    g.first[1] = 0;
     int64_t reached = 0;
     for (int32_t q = 0; q < n_pooled; q++) {
         reached += int64_t(g.first[q + 2]) * fan_out[q];
         g.first[q + 2] += g.first[q + 1];
     }
+    const Places places(r.channels);
     const int64_t kernel_size = int64_t(r.kernel_h) * r.kernel_w * tap;
+    const int16_t *kernel = s.packed + r.kernel_start;
     for (int32_t i = 0; i < n; i++) {
-        if (g.place[i] < 0) continue;
-        const int32_t channel = units[i] - places.of(units[i]) * r.channels;
-        g.kernel[g.first[g.place[i] + 1]++] = s.packed + r.kernel_start + channel * kernel_size;
+        const int32_t place = places.of(units[i]), channel = units[i] - place * r.channels;
+        if (pooled[place] >= 0)
+            g.kernel[g.first[pooled[place] + 1]++] = kernel + channel * kernel_size;
     }
     const size_t n_sums = size_t(r.out_h) * r.out_w * tap;
     if (g.sums.size() < n_sums) g.sums.assign(n_sums, 0);
@@ -496,7 +506,7 @@ inline int32_t deliver(const State<Weight> &s, int64_t step) {
                 if (n == 0) continue;
                 const Block b = block_of(s, r, position, copy);
                 arrived += n;
-                reached += r.packed_channels ? gather(s, r, b, units.data(), n)
+                reached += r.packed_channels ? gather(s, r, b, then, start, units.data(), n)
                                              : arrive(s, r, b, units.data(), n, step);
             }
         }
@@ -518,11 +528,19 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
     return int32_t(reached);
 }
 
-// Eight flags of a byte as bits.
+// 64 flags of a byte, 0 or 1, as bits.
 inline uint64_t bits_of(const int8_t *flags) {
-    uint64_t eight;
-    std::memcpy(&eight, flags, 8);
-    return eight * 0x0102040810204080u >> 56;
+#if defined(__AVX512BW__)
+    return _mm512_test_epi8_mask(_mm512_loadu_si512(flags), _mm512_set1_epi8(1));
+#else
+    uint64_t bits = 0;
+    for (int k = 0; k < 8; k++) {
+        uint64_t eight;
+        std::memcpy(&eight, flags + 8 * k, 8);
+        bits |= (eight * 0x0102040810204080u >> 56) << 8 * k;
+    }
+    return bits;
+#endif
 }
 
 // From one flag a neuron to the lists of the neurons that spike, and a bit each that is remembered;
@@ -538,7 +556,7 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
         for (int32_t from = 0; from < group.size; from += 64) {
             uint64_t bits = 0;
             if (from + 64 <= group.size)
-                for (int k = 0; k < 8; k++) bits |= bits_of(flags + from + 8 * k) << 8 * k;
+                bits = bits_of(flags + from);
             else
                 for (int32_t k = 0; from + k < group.size; k++)
                     bits |= uint64_t(flags[from + k]) << k;
