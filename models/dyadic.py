@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MANTISSA_BITS = 53  # of double precision
+SINGLE_BITS = 24  # of single precision
 
 
 def grid_step(values: ArrayLike) -> float:

@@ -118,6 +118,7 @@ def pooling_neuron(
         reset=reset,
         afferents=tuple(u),
         constants={"v_th": V_TH, "phase": phase_steps},
+        sums=("v", *u, *(() if rule == "or" else s), *(("lead",) if rule == "gated" else ())),
     )
 
 

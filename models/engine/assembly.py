@@ -28,6 +28,7 @@ from brian2 import Network as BrianNetwork
 from numpy.typing import NDArray
 
 from ..arrays import Integers
+from ..dyadic import SINGLE_BITS
 from ..spiking.inputs import Injection, Stimulus
 from .delivery import State, brian2_functions
 from .job import Job, Part
@@ -116,7 +117,8 @@ def _groups(job: Job, clocks: _Clocks) -> dict[str, NeuronGroup]:
     network, n_copies = job.network, job.layout.n_copies
     groups = {}
     for kind, group in zip(network.neurons, job.layout.groups, strict=True):
-        neurons = neuron_group(kind, group.size, clocks.steps, clocks.phases)
+        single = kind.sums if network.bits_of_a_phase(kind) <= SINGLE_BITS else ()
+        neurons = neuron_group(kind, group.size, clocks.steps, clocks.phases, single)
         mine = [p for p in network.populations if p.neurons == kind.name]
         for name in mine[0].parameters:
             values = np.concatenate([_per_copy(p.parameters[name], n_copies) for p in mine])
@@ -212,9 +214,18 @@ def _state(
     """Owner and name of the variables that the functions of the delivery read and write."""
     kinds = job.network.neurons
     afferents = [(groups[kind.name], name) for kind in kinds for name in kind.afferents]
+    targets: list[tuple[Any, str]] = [*afferents, (readout, "score")]
+
+    def of_type(dtype: type) -> list[tuple[Any, str] | None]:
+        return [
+            (owner, name) if owner.variables[name].dtype == dtype else None
+            for owner, name in targets
+        ]
+
     chains = [(groups[kind.name], "inhibition") for kind in kinds if kind.is_chain]
     return State(
-        targets=[*afferents, (readout, "score")],
+        targets=of_type(np.float64),
+        singles=of_type(np.float32),
         ages=[(group, "age") for group in groups.values()],
         in_image=[(group, "in_image") for group in groups.values()],
         n_spikes=[(group, "n_spikes") for group in groups.values()],
@@ -234,17 +245,14 @@ def _data_of(state: State, target: str) -> State:
     """Arrays of the variables, or their names in a generated program."""
     device = get_device()
     is_program = target == "cpp_standalone"
-    return State(
-        *(
-            [
-                device.get_array_name(owner.variables[name])
-                if is_program
-                else owner.variables[name].get_value()
-                for owner, name in own
-            ]
-            for own in state
-        )
-    )
+
+    def data_of(one: tuple[Any, str] | None) -> Any:
+        if one is None:
+            return None
+        variable = one[0].variables[one[1]]
+        return device.get_array_name(variable) if is_program else variable.get_value()
+
+    return State(*([data_of(one) for one in own] for own in state))
 
 
 def _keep_time(layout: Layout, copies: NeuronGroup, data: State) -> None:

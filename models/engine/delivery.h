@@ -63,9 +63,10 @@ struct State {
     const int32_t *signs;                               // 32 to a number, the lowest bit first
     const int32_t *columns;                             // of sparse routes: first weights, targets
     const int32_t *places;                              // of packed routes: pooled place, fan-out;
-                                                        // of windows: first entry, variable, place
+                                                        // of windows: see reach_windows
     const int32_t *delays;                              // one a route and position; -1: not by block
-    double *const *targets;                             // what spikes add to, one array a variable
+    double *const *targets;                             // what spikes add to, one array a variable:
+    float *const *singles;                              // in double or in single precision
     int32_t *const *ages;                               // one array a group of neurons
     int32_t *const *in_image, *const *n_spikes, *const *most_in_image;  // the same: counts
     int32_t *const *spikes;                             // the same: indices, and last their number
@@ -74,6 +75,8 @@ struct State {
     double *inhibition, *pending;                       // of the group of chains, if there is one
     double *arrivals, *events;                          // counts, one row a route, one entry a step
     const int32_t *n_images;                            // of each copy
+    void target(int32_t i, double *&found) const { found = targets[i]; }
+    void target(int32_t i, float *&found) const { found = singles[i]; }
     const Sizes &sizes() const { return *reinterpret_cast<const Sizes *>(sizes_table); }
     const Group &group(int32_t i) const { return reinterpret_cast<const Group *>(groups_table)[i]; }
     const Layer &layer(int32_t i) const { return reinterpret_cast<const Layer *>(layers_table)[i]; }
@@ -139,11 +142,11 @@ inline int32_t count_bits(const int32_t *bits, int64_t start, int32_t n) {
 }
 
 // Add `n` weights of a kernel, from entry `at` on.
-template <class Weight>
-inline void add(double *__restrict__ to, const Weight *__restrict__ kernel, int64_t at, double gain,
+template <class Drive, class Weight>
+inline void add(Drive *__restrict__ to, const Weight *__restrict__ kernel, int64_t at, double gain,
                 int32_t n) {
     const Weight *from = kernel + at;
-    for (int32_t i = 0; i < n; i++) to[i] += gain * double(from[i]);
+    for (int32_t i = 0; i < n; i++) to[i] += Drive(gain) * Drive(from[i]);
 }
 
 // The same for weights of one bit: +gain where it is set, -gain elsewhere.
@@ -155,7 +158,9 @@ struct Signs {
     }
 };
 
-inline void add(double *__restrict__ to, Signs kernel, int64_t at, double gain, int32_t n) {
+template <class Drive>
+inline void add(Drive *__restrict__ to, Signs kernel, int64_t at, double factor, int32_t n) {
+    const Drive gain = Drive(factor);
     for (; n >= 32; n -= 32, at += 32, to += 32) {
         const uint32_t bits = kernel.from(at);
         for (int32_t i = 0; i < 32; i++) to[i] += bits >> i & 1 ? gain : -gain;
@@ -210,8 +215,8 @@ inline int32_t inhibit(const State<Weight> &s, const Route &r, const Block &b, i
 
 // Kernel rows of one source channel at the pooled position (py, px); returns targets reached.
 // The channel's part of the kernel begins at entry `start`.
-template <class Kernel>
-inline int32_t convolve(const Route &r, double *target, Kernel kernel, int64_t start, double gain,
+template <class Drive, class Kernel>
+inline int32_t convolve(const Route &r, Drive *target, Kernel kernel, int64_t start, double gain,
                         int32_t py, int32_t px) {
     // Kernel of one source channel: rows, columns from last to first, output channels. For stride
     // 1 a kernel row then lies in memory like the stretch of target row that it is added to.
@@ -233,7 +238,7 @@ inline int32_t convolve(const Route &r, double *target, Kernel kernel, int64_t s
         if (top < 0) break;
         const int32_t oy = quotient(top, r.stride_h);
         if (oy >= r.out_h || oy * r.stride_h != top) continue;
-        double *to = target + oy * r.out_w * pixel;
+        Drive *to = target + oy * r.out_w * pixel;
         const int64_t from = start + ky * row_size;
         if (whole_rows) {
             const int32_t left = right - r.kernel_w + 1;
@@ -259,36 +264,40 @@ inline int32_t convolve(const Route &r, double *target, Kernel kernel, int64_t s
 }
 
 // Weights of one source unit's own, each to its own target; returns their number.
-template <class Weight>
-inline int32_t scatter(const State<Weight> &s, const Route &r, double *target, double gain,
+template <class Drive, class Weight>
+inline int32_t scatter(const State<Weight> &s, const Route &r, Drive *target, double gain,
                        int32_t unit) {
     const int32_t *first = s.columns + r.columns_start, *columns = first + r.units + 1;
     const Weight *weights = s.weights + r.kernel_start;
     for (int32_t i = first[unit]; i < first[unit + 1]; i++)
-        target[columns[i]] += gain * double(weights[i]);
+        target[columns[i]] += Drive(gain) * Drive(weights[i]);
     return first[unit + 1] - first[unit];
 }
 
 // The one variable of each pooling window that belongs to the place of the spike.
-template <class Weight>
+template <class Drive, class Weight>
 inline int64_t reach_windows(const State<Weight> &s, const Route &r, const Block &b,
                              const int32_t *units, int32_t n) {
-    const int32_t *first = s.places + r.places_start, *entries = first + r.height * r.width + 1;
-    const double amount = b.gain * double(s.weights[r.kernel_start]);
-    const Places places(r.channels);
+    const int32_t n_places = r.height * r.width, n_lists = s.places[r.places_start];
+    const int32_t *entries = s.places + r.places_start + 1;  // window * places of one + place in it
+    const Drive amount = Drive(b.gain * double(s.weights[r.kernel_start]));
+    const Places places(r.channels), windows(r.pool_h * r.pool_w);
     int64_t reached = 0;
-    for (int32_t i = 0; i < n; i++) {
-        const int32_t place = places.of(units[i]);
-        const int64_t channel = b.target + units[i] - place * r.channels;
-        for (int32_t k = first[place]; k < first[place + 1]; k++)
-            s.targets[r.array + entries[2 * k]][entries[2 * k + 1] * r.channels + channel] += amount;
-        reached += first[place + 1] - first[place];
-    }
+    for (int32_t list = 0; list < n_lists; list++, entries += n_places)
+        for (int32_t i = 0; i < n; i++) {
+            const int32_t place = places.of(units[i]), entry = entries[place];
+            if (entry < 0) continue;
+            const int32_t window = windows.of(entry), within = entry - window * windows.channels;
+            Drive *target;
+            s.target(r.array + within, target);
+            target[b.target + units[i] + (window - place) * r.channels] += amount;
+            reached++;
+        }
     return reached;
 }
 
 // Targets of a spike in a map: through the pooling windows that hold it, then the kernel.
-template <class Weight>
+template <class Drive, class Weight>
 inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, int32_t unit) {
     const int32_t place = unit / r.channels, channel = unit - place * r.channels;
     const int32_t y = quotient(place, r.width), x = place - y * r.width;
@@ -304,7 +313,9 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
     first_px = first_px < 0 ? 0 : quotient(first_px, r.pool_stride_w);
     for (int32_t py = first_py; py < r.pooled_h && py * r.pool_stride_h <= y + r.pool_pad_h; py++)
         for (int32_t px = first_px; px < r.pooled_w && px * r.pool_stride_w <= x + r.pool_pad_w; px++) {
-            double *target = s.targets[r.array] + b.target + r.first_channel + group * out_per_group;
+            Drive *target;
+            s.target(r.array, target);
+            target += b.target + r.first_channel + group * out_per_group;
             if (r.is_binary)
                 reached += convolve(r, target, Signs{s.signs}, start, b.gain, py, px);
             else if (r.packed_channels)
@@ -412,7 +423,7 @@ struct SumChannels<0> {
 
 enum { MOST_EIGHTHS = 16 };                             // as many sums as fit the registers
 
-template <class Weight>
+template <class Drive, class Weight>
 inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *bits,
                       int64_t start, const int32_t *units, int32_t n) {
     static Gathered g;
@@ -442,33 +453,37 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
     for (int32_t channel = 0; channel < tap; channel += 8 * MOST_EIGHTHS)
         SumChannels<MOST_EIGHTHS>::run(r, g, channel,
                                        std::min((tap - channel) / 8, int32_t(MOST_EIGHTHS)));
-    double *target = s.targets[r.array] + b.target + r.first_channel;
+    Drive *target;
+    s.target(r.array, target);
+    target += b.target + r.first_channel;
+    const Drive gain = Drive(b.gain);
     for (int32_t oy = 0; oy < r.out_h; oy++) {
         if (!g.touched[oy]) continue;
         int32_t *row = g.sums.data() + int64_t(oy) * r.out_w * tap;
-        double *__restrict__ to = target + int64_t(oy) * r.out_w * r.target_channels;
+        Drive *__restrict__ to = target + int64_t(oy) * r.out_w * r.target_channels;
         const int32_t *__restrict__ from = row;
         for (int32_t ox = 0; ox < r.out_w; ox++, from += tap, to += r.target_channels)
-            for (int32_t k = 0; k < r.out_channels; k++) to[k] += b.gain * double(from[k]);
+            for (int32_t k = 0; k < r.out_channels; k++) to[k] += gain * Drive(from[k]);
         std::memset(row, 0, sizeof(int32_t) * r.out_w * tap);
     }
     return reached;
 }
 
 // Spikes of some units of a block arrive over a route; returns the number of targets.
-template <class Weight>
+template <class Drive, class Weight>
 inline int64_t arrive(const State<Weight> &s, const Route &r, const Block &b, const int32_t *units,
                       int32_t n, int64_t step) {
     int64_t reached = 0;
     if (r.kind == LATERAL) {
         for (int32_t i = 0; i < n; i++) reached += inhibit(s, r, b, units[i], step);
     } else if (r.kind == SPARSE) {
-        double *target = s.targets[r.array] + b.target;
-        for (int32_t i = 0; i < n; i++) reached += scatter(s, r, target, b.gain, units[i]);
+        Drive *target;
+        s.target(r.array, target);
+        for (int32_t i = 0; i < n; i++) reached += scatter(s, r, target + b.target, b.gain, units[i]);
     } else if (r.kind == WINDOW) {
-        reached = reach_windows(s, r, b, units, n);
+        reached = reach_windows<Drive>(s, r, b, units, n);
     } else {
-        for (int32_t i = 0; i < n; i++) reached += spread(s, r, b, units[i]);
+        for (int32_t i = 0; i < n; i++) reached += spread<Drive>(s, r, b, units[i]);
     }
     return reached;
 }
@@ -485,34 +500,45 @@ inline void count(const State<Weight> &s, int32_t route, int64_t step, int64_t n
     s.events[route * size.steps + at] += reached;
 }
 
-// All spikes that arrive in a step at the end of axons of blocks; returns their number.
-template <class Weight>
-inline int32_t deliver(const State<Weight> &s, int64_t step) {
+// All spikes that arrive in a step over a route at the end of axons of blocks; returns their number.
+template <class Drive, class Weight>
+inline int64_t deliver_over(const State<Weight> &s, int32_t number, int64_t step) {
     static std::vector<int32_t> units;
     const Sizes &size = s.sizes();
-    int64_t delivered = 0;
-    for (int32_t number = 0; number < size.routes; number++) {
-        const Route &r = s.route(number);
-        if (int32_t(units.size()) < r.units + SPARE) units.resize(r.units + SPARE);
-        int64_t arrived = 0, reached = 0;
-        for (int32_t position = 0; position < r.positions; position++) {
-            const int32_t delay = s.delays[r.delays_start + position];
-            if (delay < 0 || delay > step) continue;
-            const int32_t *then = s.remembered + ((step - delay) % size.remembered) * size.words
-                                  + s.group(r.group).first_word;
-            for (int32_t copy = 0; copy < size.copies; copy++) {
-                const int64_t start = r.offset + position * int64_t(r.block) + copy * r.units;
-                const int32_t n = set_bits(then, start, r.units, units.data());
-                if (n == 0) continue;
-                const Block b = block_of(s, r, position, copy);
-                arrived += n;
-                reached += r.packed_channels ? gather(s, r, b, then, start, units.data(), n)
-                                             : arrive(s, r, b, units.data(), n, step);
-            }
+    const Route &r = s.route(number);
+    if (int32_t(units.size()) < r.units + SPARE) units.resize(r.units + SPARE);
+    int64_t arrived = 0, reached = 0;
+    for (int32_t position = 0; position < r.positions; position++) {
+        const int32_t delay = s.delays[r.delays_start + position];
+        if (delay < 0 || delay > step) continue;
+        const int32_t *then = s.remembered + ((step - delay) % size.remembered) * size.words
+                              + s.group(r.group).first_word;
+        for (int32_t copy = 0; copy < size.copies; copy++) {
+            const int64_t start = r.offset + position * int64_t(r.block) + copy * r.units;
+            const int32_t n = set_bits(then, start, r.units, units.data());
+            if (n == 0) continue;
+            const Block b = block_of(s, r, position, copy);
+            arrived += n;
+            reached += r.packed_channels ? gather<Drive>(s, r, b, then, start, units.data(), n)
+                                         : arrive<Drive>(s, r, b, units.data(), n, step);
         }
-        if (arrived) count(s, number, step, arrived, reached);
-        delivered += arrived;
     }
+    if (arrived) count(s, number, step, arrived, reached);
+    return arrived;
+}
+
+template <class Weight>
+inline bool adds_to_single(const State<Weight> &s, const Route &r) {
+    return r.kind != LATERAL && s.singles[r.array] != nullptr;
+}
+
+// The same over all routes.
+template <class Weight>
+inline int32_t deliver(const State<Weight> &s, int64_t step) {
+    int64_t delivered = 0;
+    for (int32_t number = 0; number < s.sizes().routes; number++)
+        delivered += adds_to_single(s, s.route(number)) ? deliver_over<float>(s, number, step)
+                                                        : deliver_over<double>(s, number, step);
     return int32_t(delivered);
 }
 
@@ -523,7 +549,9 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
     const int32_t within = neuron - r.offset;
     const int32_t position = within / r.block, rest = within - position * r.block;
     const int32_t copy = rest / r.units, unit = rest - copy * r.units;
-    const int64_t reached = arrive(s, r, block_of(s, r, position, copy), &unit, 1, step);
+    const Block b = block_of(s, r, position, copy);
+    const int64_t reached = adds_to_single(s, r) ? arrive<float>(s, r, b, &unit, 1, step)
+                                                 : arrive<double>(s, r, b, &unit, 1, step);
     count(s, route, step, 1, reached);
     return int32_t(reached);
 }

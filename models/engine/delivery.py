@@ -44,7 +44,7 @@ TABLES = (  # as in State
 ARRIVAL = Signature(
     arguments=("neuron", "route", "step"),
     tables=("sizes", "routes", "weights", "packed", "gains", "signs", "columns", "places"),
-    state=("targets", "inhibition", "pending", "arrivals", "events"),
+    state=("targets", "singles", "inhibition", "pending", "arrivals", "events"),
 )
 SIGNATURES = {
     "find_spikes": Signature(
@@ -69,6 +69,7 @@ SIGNATURES = {
 }
 C_TYPES = State(  # as in struct State
     targets="double",
+    singles="float",
     ages="int32_t",
     in_image="int32_t",
     n_spikes="int32_t",
@@ -82,7 +83,7 @@ C_TYPES = State(  # as in struct State
     events="double",
     n_images="int32_t",
 )
-LISTS = ("targets", "ages", "in_image", "n_spikes", "most_in_image", "spikes", "fires")
+LISTS = ("targets", "singles", "ages", "in_image", "n_spikes", "most_in_image", "spikes", "fires")
 
 
 def brian2_functions(
@@ -148,7 +149,10 @@ def brian2_functions(
             )
         else:
             arrays = {
-                f"{key}_{i}": array for key, own in used.items() for i, array in enumerate(own)
+                f"{key}_{i}": array
+                for key, own in used.items()
+                for i, array in enumerate(own)
+                if array is not None
             }
             code = _cython_code(name, signature, used, weight)
             implementations.add_implementation(
@@ -171,7 +175,9 @@ def _cpp_code(
     name: str, signature: Signature, used: Mapping[str, Sequence[str]], weight: str
 ) -> str:
     """C++ function that calls the one of the header with the program's arrays."""
-    names = {key: [f"brian::{n}" for n in own] for key, own in used.items()}
+    names = {
+        key: ["nullptr" if n is None else f"brian::{n}" for n in own] for key, own in used.items()
+    }
     declared = _declared(signature.arguments)
     return f"static inline int {name}({declared}) {{\n{_call(name, signature, names, weight)}}}\n"
 
@@ -204,14 +210,22 @@ def _cython_code(
     The header stands in the code as text, because Brian2 recompiles when the text changes. The
     arrays of the function's namespace are module variables, handed over as pointers.
     """
-    names = {key: [f"_namespace{key}_{i}" for i in range(len(own))] for key, own in used.items()}
+    names = {
+        key: ["nullptr" if one is None else f"_namespace{key}_{i}" for i, one in enumerate(own)]
+        for key, own in used.items()
+    }
     kinds = {
         f"_namespaceshared_{table}": {
             "weights": weight, "gains": "double", "packed": "int16_t"
         }.get(table, "int32_t")
         for table in signature.tables
     }
-    kinds |= {pointer: getattr(C_TYPES, key) for key, own in names.items() for pointer in own}
+    kinds |= {
+        pointer: getattr(C_TYPES, key)
+        for key, own in names.items()
+        for pointer in own
+        if pointer != "nullptr"
+    }
     declared = ", ".join(
         [f"{kind} *{pointer}" for pointer, kind in kinds.items()] + [_declared(signature.arguments)]
     )

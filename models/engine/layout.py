@@ -136,8 +136,7 @@ class Layout:
         Binary kernels, 32 to a number, the lowest bit first and set for +1.
     places : ndarray of int32
         Of each packed route: the pooled place of each place, or -1, then the targets of a spike at
-        each pooled place. Of each route to pooling windows: where the entries of each place begin,
-        then the entries, a place within a window and the window each.
+        each pooled place. Of each route to pooling windows: the lists of `_windows_of_places`.
     columns : ndarray of int32
         Of each sparse route: where the weights of each source unit begin, one entry more than
         there are units, then the target unit of each weight.
@@ -402,22 +401,24 @@ def _pooled_places(p: Projection) -> NDArray[np.int32]:
 
 
 def _windows_of_places(p: WindowProjection) -> list[NDArray[np.int32]]:
-    """First entry of each place of the source, one more than there are; then the entries.
+    """Number of lists; then lists with an entry for each place of the source.
 
-    An entry is the place within a window, and the window.
+    An entry is window * places of a window + place within it, or -1. There are as many lists as
+    windows that hold the same place.
     """
     (rows, height), (columns, width) = zip(p.pool_stride, p.source_shape, strict=False)
     top, left = p.pool_padding[::2]
-    found: list[list[tuple[int, int]]] = [[] for _ in range(height * width)]
-    for window in np.ndindex(p.target_shape[:2]):
-        for i, j in np.ndindex(p.pool):
+    found: list[list[int]] = [[] for _ in range(height * width)]
+    for number, window in enumerate(np.ndindex(p.target_shape[:2])):
+        for within, (i, j) in enumerate(np.ndindex(p.pool)):
             y, x = window[0] * rows - top + i, window[1] * columns - left + j
             if 0 <= y < height and 0 <= x < width:
-                entry = i * p.pool[1] + j, window[0] * p.target_shape[1] + window[1]
-                found[y * width + x].append(entry)
-    first = np.cumsum([0, *map(len, found)])
-    entries = np.array([entry for own in found for entry in own], dtype=np.int32)
-    return [first.astype(np.int32), entries.ravel()]
+                found[y * width + x].append(number * p.pool[0] * p.pool[1] + within)
+    most = max(map(len, found))
+    lists = np.full((most, height * width), -1, dtype=np.int32)
+    for place, entries in enumerate(found):
+        lists[: len(entries), place] = entries
+    return [np.array([most], dtype=np.int32), lists.ravel()]
 
 
 def _fan_out_of_pooled(p: Projection) -> NDArray[np.int32]:

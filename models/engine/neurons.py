@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from brian2 import Clock, NeuronGroup
 
@@ -16,7 +18,9 @@ BOOKKEEPING = """
 COUNT = "in_image += 1"  # added to the rest when an image comes, by `set_ages`
 
 
-def neuron_group(kind: NeuronType, size: int, steps: Clock, phases: Clock) -> NeuronGroup:
+def neuron_group(
+    kind: NeuronType, size: int, steps: Clock, phases: Clock, single: Sequence[str] = ()
+) -> NeuronGroup:
     """Return the group of all neurons of a type; their parameters are still 0.
 
     Parameters
@@ -27,6 +31,8 @@ def neuron_group(kind: NeuronType, size: int, steps: Clock, phases: Clock) -> Ne
         Neurons.
     steps, phases : brian2.Clock
         That tick once a step and once a phase.
+    single : sequence of str
+        Variables kept in single precision.
     """
     neurons = NeuronGroup(
         size,
@@ -37,7 +43,7 @@ def neuron_group(kind: NeuronType, size: int, steps: Clock, phases: Clock) -> Ne
         namespace=dict(kind.constants),
         clock=steps,
         name=kind.name,
-        dtype={"fires": np.int8},
+        dtype={"fires": np.int8} | dict.fromkeys(single, np.float32),
     )
     # A loop without branches, which the compiler vectorises.
     neurons.run_regularly(

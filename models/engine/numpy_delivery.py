@@ -16,11 +16,13 @@ from .layout import LATERAL, SPARSE, WINDOW, Layout, Route
 class State(NamedTuple):
     """State variables that the functions read and write: those of struct State, in its order.
 
-    One entry for most, an array or its name; one a group for `ages` to `fires`, several for
-    `targets`; none for what the network lacks.
+    One entry for most, an array or its name; one a group for `ages` to `fires`, one a variable that
+    spikes add to for `targets` in double and `singles` in single precision, None in the other of
+    the two; none for what the network lacks.
     """
 
     targets: Sequence[Any]
+    singles: Sequence[Any]
     ages: Sequence[Any]
     in_image: Sequence[Any]
     n_spikes: Sequence[Any]
@@ -65,7 +67,9 @@ class NumpyDelivery:
         self.spikes, self.fires = state.spikes, state.fires
         bits = np.unpackbits(layout.signs.astype("<i4").view(np.uint8), bitorder="little")
         self.signs = np.where(bits, 1.0, -1.0)
-        self.targets, self.ages = state.targets, state.ages
+        pairs = zip(state.targets, state.singles, strict=True)
+        self.targets = [double if single is None else single for double, single in pairs]
+        self.ages = state.ages
         self.counts = list(zip(state.in_image, state.n_spikes, state.most_in_image, strict=True))
         self.n_images = state.n_images[0]
         counts = (len(layout.routes), layout.sizes.steps)

@@ -419,22 +419,47 @@ class SpikingNetwork:
         input_step: float,
         gain: Callable[[int], NDArray[np.floating] | NDArray[np.integer]],
     ) -> int:
-        incoming: dict[int, list[WeightedProjection]] = {}
-        for p in self.incoming(target):
-            incoming.setdefault(p.afferent, []).append(p)
-        steps = [
-            grid_step(p.weights) * grid_step(p.gains) * grid_step(gain(afferent))
-            for afferent, own in incoming.items()
-            for p in own
-        ]
+        sums = self._sums[target]
+        steps = [step * grid_step(gain(afferent)) for afferent, (_, step) in sums.items()]
         steps += [grid_step(inhibition), input_step]
         steps += [s.step for s in self.stimuli if s.target == target and s.step]
         largest = sum(
-            largest_sum(own) * self.most_spikes * float(np.abs(gain(afferent)).max())
-            for afferent, own in incoming.items()
+            most * self.most_spikes * float(np.abs(gain(afferent)).max())
+            for afferent, (most, _) in sums.items()
         )
         largest += np.abs(inhibition).sum(axis=1).max() + largest_input * self.n_phases
         return exact_bits(largest, min(steps))
+
+
+    @cached_property
+    def _sums(self) -> dict[str, dict[int, tuple[float, float]]]:
+        """By target and afferent: largest sum if each source spikes once, and its grid."""
+        found: dict[str, dict[int, tuple[float, float]]] = {}
+        for target in [*(p.name for p in self.populations), READOUT]:
+            incoming: dict[int, list[WeightedProjection]] = {}
+            for p in self.incoming(target):
+                incoming.setdefault(p.afferent, []).append(p)
+            found[target] = {
+                afferent: (
+                    largest_sum(own),
+                    min(grid_step(p.weights) * grid_step(p.gains) for p in own),
+                )
+                for afferent, own in incoming.items()
+            }
+        return found
+
+    def bits_of_a_phase(self, kind: NeuronType) -> int:
+        """Mantissa bits with which the variables `sums` of a type of neurons are exact.
+
+        A neuron spikes at most once a step, so that what arrives in a phase is at most the largest
+        sum as many times as a phase has steps. Pooling neurons count up to one spike a step.
+        """
+        bits = exact_bits(self.n_phases * self.phase_steps + 1, 1.0)
+        for p in self.populations:
+            if p.neurons == kind.name:
+                for most, step in self._sums[p.name].values():
+                    bits = max(bits, exact_bits(most * self.phase_steps, step))
+        return bits
 
 
 class Converted(Protocol):

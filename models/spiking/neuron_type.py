@@ -36,6 +36,9 @@ class NeuronType:
         Values of the names in the strings that are neither variables nor units.
     method : str
         Brian2 integration method of the differential equations, if there are any.
+    sums : tuple of str
+        Variables that hold nothing but what spikes bring in one phase, or counts of spikes: single
+        precision is enough for them where it is exact. An edited type has none.
 
     Notes
     -----
@@ -58,6 +61,7 @@ class NeuronType:
     is_chain: bool = False
     constants: Mapping[str, object] = field(default_factory=dict)
     method: str = "exact"
+    sums: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         code = " ".join(_without_comments(self.threshold).split())
@@ -132,6 +136,7 @@ class NeuronType:
             **texts,  # type: ignore[arg-type]
             constants={**self.constants, **(constants or {})},
             method=self.method if method is None else method,
+            sums=(),
         )
         used = "\n".join(_without_comments(getattr(changed, name)) for name in edits)
         for name in constants or ():

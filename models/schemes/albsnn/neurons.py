@@ -63,4 +63,5 @@ def leaky_neuron(leak: float, reset: str, n_inputs: int = 1) -> NeuronType:
         reset=RESETS[reset],
         afferents=tuple(f"acc{n}" for n in numbers),
         constants={"v_th": V_TH, "leak": leak},
+        sums=tuple(f"acc{n}" for n in numbers),
     )

@@ -67,6 +67,7 @@ def burst_neuron(timing: str, phase_steps: int, dt_ms: float) -> NeuronType:
             threshold=f"v >= v_th and {RELEASES[timing]} and {IN_BURST}",
             reset="v -= v_th",  # soft reset (published: the authors' code)
             constants={"v_th": V_TH, "phase": phase_steps},
+            sums=("drive",),
         )
     return NeuronType(
         name="burst",

@@ -120,4 +120,5 @@ def noisy_neuron(
         reset="" if rule == "memoryless" else RESETS[reset],
         constants=constants,
         method="euler" if rule == "diffusive" else "exact",
+        sums=("drive",),
     )
