@@ -33,7 +33,7 @@ from ..spiking.inputs import Injection, Stimulus
 from .delivery import State, brian2_functions
 from .job import Job, Part
 from .layout import Layout, Route
-from .neurons import neuron_group
+from .neurons import can_be_shared, neuron_group
 from .objects import Objects
 
 
@@ -117,13 +117,20 @@ def _groups(job: Job, clocks: _Clocks) -> dict[str, NeuronGroup]:
     network, n_copies = job.network, job.layout.n_copies
     groups = {}
     for kind, group in zip(network.neurons, job.layout.groups, strict=True):
-        single = kind.sums if network.bits_of_a_phase(kind) <= SINGLE_BITS else ()
-        neurons = neuron_group(kind, group.size, clocks.steps, clocks.phases, single)
         mine = [p for p in network.populations if p.neurons == kind.name]
-        for name in mine[0].parameters:
-            values = np.concatenate([_per_copy(p.parameters[name], n_copies) for p in mine])
+        values = {
+            name: np.concatenate([_per_copy(p.parameters[name], n_copies) for p in mine])
+            for name in mine[0].parameters
+        }
+        shared = [
+            name for name, own in values.items() if can_be_shared(kind, name) and (own == own[0]).all()
+        ]
+        single = kind.sums if network.bits_of_a_phase(kind) <= SINGLE_BITS else ()
+        neurons = neuron_group(kind, group.size, clocks.steps, clocks.phases, single, shared)
+        for name, own in values.items():
+            value = own[0] if name in shared else own
             is_potential = have_same_dimensions(getattr(neurons, name), volt)
-            setattr(neurons, name, values * network.unit_volt * volt if is_potential else values)
+            setattr(neurons, name, value * network.unit_volt * volt if is_potential else value)
         neurons.age = -1
         for name in ("n_spikes", "most_in_image"):
             # By an expression, so that Brian2 does not hold them for constant.

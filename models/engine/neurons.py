@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from brian2 import Clock, NeuronGroup
+from brian2 import Clock, Equations, NeuronGroup
+from brian2.equations.equations import SingleEquation
 
 from ..spiking.neuron_type import NeuronType
 
@@ -19,7 +20,12 @@ COUNT = "in_image += 1"  # added to the rest when an image comes, by `set_ages`
 
 
 def neuron_group(
-    kind: NeuronType, size: int, steps: Clock, phases: Clock, single: Sequence[str] = ()
+    kind: NeuronType,
+    size: int,
+    steps: Clock,
+    phases: Clock,
+    single: Sequence[str] = (),
+    shared: Sequence[str] = (),
 ) -> NeuronGroup:
     """Return the group of all neurons of a type; their parameters are still 0.
 
@@ -33,10 +39,12 @@ def neuron_group(
         That tick once a step and once a phase.
     single : sequence of str
         Variables kept in single precision.
+    shared : sequence of str
+        Constants of the equations that are the same for all neurons.
     """
     neurons = NeuronGroup(
         size,
-        kind.equations + BOOKKEEPING,
+        _with_shared(kind.equations, shared) + Equations(BOOKKEEPING),
         threshold="False",  # what `fires` says is listed as spikes by `find_spikes`
         reset=f"{kind.reset}\n{COUNT}",
         method=kind.method,
@@ -61,3 +69,25 @@ def neuron_group(
                 statements, when="start", order=order, clock=clock, name=f"{kind.name}_{when}"
             )
     return neurons
+
+
+def _with_shared(text: str, names: Sequence[str]) -> Equations:
+    """Equations in which some constants are one number for all neurons."""
+    return Equations(
+        [
+            SingleEquation(
+                one.type,
+                one.varname,
+                one.dim,
+                var_type=one.var_type,
+                expr=one.expr,
+                flags=[*one.flags, *(["shared"] if one.varname in names else [])],
+            )
+            for one in Equations(text).values()
+        ]
+    )
+
+
+def can_be_shared(kind: NeuronType, name: str) -> bool:
+    """Whether a variable of a type of neurons is declared constant."""
+    return "constant" in Equations(kind.equations)[name].flags
