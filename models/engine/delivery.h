@@ -62,7 +62,7 @@ struct State {
     const double *gains;
     const int32_t *signs;                               // 32 to a number, the lowest bit first
     const int32_t *columns;                             // of sparse routes: first weights, targets
-    const int32_t *places;                              // of packed routes: pooled place, fan-out;
+    const int32_t *places;                              // of packed routes: see gather;
                                                         // of windows: see reach_windows
     const int32_t *delays;                              // one a route and position; -1: not by block
     double *const *targets;                             // what spikes add to, one array a variable:
@@ -360,32 +360,30 @@ inline void add_to(Sums8 &sums, const int16_t *weights) {
 // Spikes of a block, in the order of their pooled places.
 struct Gathered {
     std::vector<int32_t> first;                         // spike of each place
-    std::vector<const int16_t *> kernel;                // of each spike's channel
+    std::vector<int64_t> kernel;                        // start of each spike's, less its column
     std::vector<int32_t> sums;                          // one a target, all 0 between calls
     std::vector<char> touched;                          // rows of targets
 };
 
-// Sums of 16 * Full + 8 * Rest channels of one pixel over the spikes at places [low, high).
+// Sums of 16 * Full + 8 * Rest channels of one pixel over `n` spikes.
 template <int Full, int Rest>
-inline void sum_pixel(int32_t *sums, const int16_t *const *kernel, const int32_t *first,
-                      int32_t low, int32_t high, int64_t at, int32_t tap) {
+inline void sum_pixel(int32_t *sums, const int16_t *weights, const int64_t *kernel, int32_t n) {
     Sums16 full[Full + 1];
     Sums8 rest{};
     for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Sums16 *>(sums + 16 * v);
     if (Rest) rest = *reinterpret_cast<const Sums8 *>(sums + 16 * Full);
-    for (int32_t px = low; px < high; px++, at -= tap)
-        for (int32_t i = first[px]; i < first[px + 1]; i++) {
-            const int16_t *from = kernel[i] + at;
-            for (int v = 0; v < Full; v++) add_to(full[v], from + 16 * v);
-            if (Rest) add_to(rest, from + 16 * Full);
-        }
+    for (int32_t i = 0; i < n; i++) {
+        const int16_t *from = weights + kernel[i];
+        for (int v = 0; v < Full; v++) add_to(full[v], from + 16 * v);
+        if (Rest) add_to(rest, from + 16 * Full);
+    }
     for (int v = 0; v < Full; v++) *reinterpret_cast<Sums16 *>(sums + 16 * v) = full[v];
     if (Rest) *reinterpret_cast<Sums8 *>(sums + 16 * Full) = rest;
 }
 
 // Channels [channel, channel + 16 * Full + 8 * Rest) of all pixels.
 template <int Full, int Rest>
-inline void sum_channels(const Route &r, Gathered &g, int32_t channel) {
+inline void sum_channels(const Route &r, Gathered &g, const int16_t *weights, int32_t channel) {
     const int32_t tap = r.packed_channels;
     for (int32_t ky = 0; ky < r.kernel_h; ky++)
         for (int32_t oy = 0; oy < r.out_h; oy++) {
@@ -398,9 +396,10 @@ inline void sum_channels(const Route &r, Gathered &g, int32_t channel) {
             int32_t left = -r.pad_w;
             for (int32_t ox = 0; ox < r.out_w; ox++, left += r.stride_w, sums += tap) {
                 const int32_t low = std::max(left, 0), high = std::min(left + r.kernel_w, r.pooled_w);
-                if (low >= high || first[low] == first[high]) continue;
-                const int64_t at = ky * r.kernel_w + r.kernel_w - 1 - (low - left);
-                sum_pixel<Full, Rest>(sums, g.kernel.data(), first, low, high, at * tap + channel, tap);
+                if (low >= high) continue;
+                const int32_t n = first[high] - first[low];
+                const int64_t at = (ky * r.kernel_w + r.kernel_w - 1 + left) * int64_t(tap) + channel;
+                if (n) sum_pixel<Full, Rest>(sums, weights + at, g.kernel.data() + first[low], n);
             }
         }
 }
@@ -408,17 +407,18 @@ inline void sum_channels(const Route &r, Gathered &g, int32_t channel) {
 // The same for `eighths` times 8 channels, at most Eighths.
 template <int Eighths>
 struct SumChannels {
-    static void run(const Route &r, Gathered &g, int32_t channel, int32_t eighths) {
+    static void run(const Route &r, Gathered &g, const int16_t *weights, int32_t channel,
+                    int32_t eighths) {
         if (eighths == Eighths)
-            sum_channels<Eighths / 2, Eighths % 2>(r, g, channel);
+            sum_channels<Eighths / 2, Eighths % 2>(r, g, weights, channel);
         else
-            SumChannels<Eighths - 1>::run(r, g, channel, eighths);
+            SumChannels<Eighths - 1>::run(r, g, weights, channel, eighths);
     }
 };
 
 template <>
 struct SumChannels<0> {
-    static void run(const Route &, Gathered &, int32_t, int32_t) {}
+    static void run(const Route &, Gathered &, const int16_t *, int32_t, int32_t) {}
 };
 
 enum { MOST_EIGHTHS = 16 };                             // as many sums as fit the registers
@@ -428,7 +428,8 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
                       int64_t start, const int32_t *units, int32_t n) {
     static Gathered g;
     const int32_t n_pooled = r.pooled_h * r.pooled_w, tap = r.packed_channels;
-    const int32_t *pooled = s.places + r.places_start, *fan_out = pooled + r.height * r.width;
+    const int32_t *pooled = s.places + r.places_start, *columns = pooled + r.height * r.width;
+    const int32_t *fan_out = columns + r.height * r.width;
     if (int32_t(g.kernel.size()) < n) g.kernel.resize(n);
     g.first.assign(n_pooled + 2, 0);
     for (int32_t place = 0; place < r.height * r.width; place++, start += r.channels)
@@ -441,17 +442,17 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
     }
     const Places places(r.channels);
     const int64_t kernel_size = int64_t(r.kernel_h) * r.kernel_w * tap;
-    const int16_t *kernel = s.packed + r.kernel_start;
     for (int32_t i = 0; i < n; i++) {
         const int32_t place = places.of(units[i]), channel = units[i] - place * r.channels;
         if (pooled[place] >= 0)
-            g.kernel[g.first[pooled[place] + 1]++] = kernel + channel * kernel_size;
+            g.kernel[g.first[pooled[place] + 1]++] = channel * kernel_size
+                                                     - columns[place] * int64_t(tap);
     }
     const size_t n_sums = size_t(r.out_h) * r.out_w * tap;
     if (g.sums.size() < n_sums) g.sums.assign(n_sums, 0);
     g.touched.assign(r.out_h, 0);
     for (int32_t channel = 0; channel < tap; channel += 8 * MOST_EIGHTHS)
-        SumChannels<MOST_EIGHTHS>::run(r, g, channel,
+        SumChannels<MOST_EIGHTHS>::run(r, g, s.packed + r.kernel_start, channel,
                                        std::min((tap - channel) / 8, int32_t(MOST_EIGHTHS)));
     Drive *target;
     s.target(r.array, target);

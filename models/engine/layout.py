@@ -135,8 +135,8 @@ class Layout:
     signs : ndarray of int32
         Binary kernels, 32 to a number, the lowest bit first and set for +1.
     places : ndarray of int32
-        Of each packed route: the pooled place of each place, or -1, then the targets of a spike at
-        each pooled place. Of each route to pooling windows: the lists of `_windows_of_places`.
+        Of each packed route: the pooled place of each place, or -1; its column; then the targets of
+        a spike at each pooled place. Of each route to pooling windows: the lists of `_windows_of_places`.
     columns : ndarray of int32
         Of each sparse route: where the weights of each source unit begin, one entry more than
         there are units, then the target unit of each weight.
@@ -361,7 +361,8 @@ def _feed_forward(
             places_start=_start(tables.places),
         )
         tables.packed.append(whole.ravel())
-        tables.places += [_pooled_places(p), _fan_out_of_pooled(p)]
+        pooled = _pooled_places(p)
+        tables.places += [pooled, pooled % p.pooled_shape[1], _fan_out_of_pooled(p)]
         return route
     tables.gains.append(p.gains)
     start = _start(tables.weights)
