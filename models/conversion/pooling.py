@@ -124,5 +124,10 @@ def pooling_neuron(
 
 def _largest(name: str, terms: list[str]) -> list[str]:
     """Statements that set a variable to the largest of several, without branches."""
-    later = (f"{name} += ({term} - {name})*int({term} > {name})" for term in terms[1:])
-    return [f"{name} = {terms[0]}", *later]
+    # The first is a sum: Brian2's NumPy code makes `v = s0` another name of s0, and `v +=` both.
+    first, *later = terms
+    found = [f"{name} = {first}"]
+    for term in later:
+        before = name if len(found) > 1 else first
+        found.append(f"{name} = {before} + ({term} - {before})*int({term} > {before})")
+    return found[1:] or found

@@ -33,7 +33,7 @@ from ..spiking.inputs import Injection, Stimulus
 from .delivery import State, brian2_functions
 from .job import Job, Part
 from .layout import Layout, Route
-from .neurons import can_be_shared, neuron_group
+from .neurons import can_be_shared, neuron_group, single_variables
 from .objects import Objects
 
 
@@ -123,9 +123,12 @@ def _groups(job: Job, clocks: _Clocks) -> dict[str, NeuronGroup]:
             for name in mine[0].parameters
         }
         shared = [
-            name for name, own in values.items() if can_be_shared(kind, name) and (own == own[0]).all()
+            name
+            for name, own in values.items()
+            if can_be_shared(kind, name) and (own == own[0]).all()
         ]
-        single = kind.sums if network.bits_of_a_phase(kind) <= SINGLE_BITS else ()
+        is_exact = network.bits_of_a_phase(kind) <= SINGLE_BITS
+        single = single_variables(kind) if is_exact else ()
         neurons = neuron_group(kind, group.size, clocks.steps, clocks.phases, single, shared)
         for name, own in values.items():
             value = own[0] if name in shared else own
@@ -278,9 +281,7 @@ def _deliveries(
 ) -> list[BrianObject]:
     """What finds the spikes of a step and takes them to their targets: by block, or by neuron."""
     layout = job.layout
-    by_block = [
-        steps if steps.ndim == 1 else np.full(len(steps), -1) for steps in objects.delays
-    ]
+    by_block = [steps if steps.ndim == 1 else np.full(len(steps), -1) for steps in objects.delays]
     longest = max((int(steps.max()) for steps in by_block), default=0)
     post = NeuronGroup(
         max(longest + 1, 1) * layout.sizes.words,
@@ -304,15 +305,11 @@ def _deliveries(
     # After all threshold tests, whose place it takes: objects of one slot and order run by name.
     last = max(f"{name}_thresholder" for name in objects.neurons)
     mail.run_regularly("found = find_spikes(t_in_timesteps)", when="thresholds", name=f"{last}_2")
-    mail.run_regularly(
-        "delivered = deliver(t_in_timesteps)", when="synapses", name="deliver"
-    )
+    mail.run_regularly("delivered = deliver(t_in_timesteps)", when="synapses", name="deliver")
     return [post, mail, *_axons(job, objects, functions["deliver_spike"], clocks)]
 
 
-def _axons(
-    job: Job, objects: Objects, deliver_spike: Function, clocks: _Clocks
-) -> list[Synapses]:
+def _axons(job: Job, objects: Objects, deliver_spike: Function, clocks: _Clocks) -> list[Synapses]:
     """One synapse for each neuron of the connections where delays differ, by type of the source."""
     layout, found = job.layout, []
     for number, (kind, group) in enumerate(objects.neurons.items()):

@@ -216,7 +216,9 @@ def _cython_code(
     }
     kinds = {
         f"_namespaceshared_{table}": {
-            "weights": weight, "gains": "double", "packed": "int16_t"
+            "weights": weight,
+            "gains": "double",
+            "packed": "int16_t",
         }.get(table, "int32_t")
         for table in signature.tables
     }

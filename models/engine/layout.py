@@ -136,7 +136,7 @@ class Layout:
         Binary kernels, 32 to a number, the lowest bit first and set for +1.
     places : ndarray of int32
         Of each packed route: the pooled place of each place, or -1; its column; then the targets of
-        a spike at each pooled place. Of each route to pooling windows: the lists of `_windows_of_places`.
+        a spike at each pooled place. Of each route to pooling windows: `_windows_of_places`.
     columns : ndarray of int32
         Of each sparse route: where the weights of each source unit begin, one entry more than
         there are units, then the target unit of each weight.
@@ -268,9 +268,7 @@ def kernel_bytes(network: SpikingNetwork) -> int:
     )
 
 
-def _layers(
-    network: SpikingNetwork, n_copies: int
-) -> tuple[dict[str, Layer], tuple[Group, ...]]:
+def _layers(network: SpikingNetwork, n_copies: int) -> tuple[dict[str, Layer], tuple[Group, ...]]:
     """Layers by name, and the groups."""
     kinds = [kind.name for kind in network.neurons]
     arrays = _first_arrays(network)
@@ -288,7 +286,9 @@ def _layers(
         )
         group_sizes[group] += population.n_neurons * n_copies
     first_words = np.cumsum([0, *map(_words, group_sizes)])
-    groups = (Group(size, int(first)) for size, first in zip(group_sizes, first_words, strict=False))
+    groups = (
+        Group(size, int(first)) for size, first in zip(group_sizes, first_words, strict=False)
+    )
     return layers, tuple(groups)
 
 

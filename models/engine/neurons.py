@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 from brian2 import Clock, Equations, NeuronGroup
-from brian2.equations.equations import SingleEquation
+from brian2.equations.equations import PARAMETER, SingleEquation
 
 from ..spiking.neuron_type import NeuronType
 
@@ -91,3 +92,16 @@ def _with_shared(text: str, names: Sequence[str]) -> Equations:
 def can_be_shared(kind: NeuronType, name: str) -> bool:
     """Whether a variable of a type of neurons is declared constant."""
     return "constant" in Equations(kind.equations)[name].flags
+
+
+def single_variables(kind: NeuronType) -> tuple[str, ...]:
+    """Variables of a type for which single precision is enough where their sums are exact.
+
+    None if one of the afferents among them is more than a sum that is cleared.
+    """
+    equations, statements = Equations(kind.equations), f"{kind.every_phase}\n{kind.every_step}"
+    for name in set(kind.sums) & set(kind.afferents):
+        is_cleared = re.search(rf"^\s*{name}\s*=\s*0\s*\*\s*volt\b", statements, re.MULTILINE)
+        if equations[name].type != PARAMETER or not is_cleared:
+            return ()
+    return kind.sums

@@ -164,7 +164,9 @@ class Objects:
     def _by_neuron(self, number: int) -> Integers:
         """Delay of each neuron of a route's source, shape (n_positions, n_units)."""
         steps, route = self.delays[number], self.layout.routes[number]
-        return np.array(np.broadcast_to(steps.reshape(route.positions, -1), (route.positions, route.units)))
+        return np.array(
+            np.broadcast_to(steps.reshape(route.positions, -1), (route.positions, route.units))
+        )
 
     def _routes(self, connection: str) -> list[int]:
         """Numbers of the routes of that name that are not cut."""
@@ -175,6 +177,4 @@ class Objects:
         )
         if connection not in names:
             raise ValueError(f"no connection {connection!r}; there are {', '.join(names)}")
-        return [
-            number for number, name in enumerate(self.layout.connections) if name == connection
-        ]
+        return [number for number, name in enumerate(self.layout.connections) if name == connection]

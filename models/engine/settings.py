@@ -22,8 +22,8 @@ devices: Any = importlib.import_module("brian2.devices.device")
 # holds the first, so that it is part of a build.
 USERS = ("codegen.cpp.", "codegen.runtime.cython.", "logging.", "GSL.")
 
-# Loops over neurons with many variables are vectorised, too: the compiler looks whether their arrays
-# overlap, but by default gives up where there are more than ten pairs.
+# Loops over neurons with many variables are vectorised, too: the compiler looks whether their
+# arrays overlap, but by default gives up where there are more than ten pairs.
 ALIAS_CHECKS = "--param=vect-max-version-for-alias-checks=1000"
 
 # When a run fails, its error is enough; Brian2 would add one warning for each object.

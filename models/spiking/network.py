@@ -430,7 +430,6 @@ class SpikingNetwork:
         largest += np.abs(inhibition).sum(axis=1).max() + largest_input * self.n_phases
         return exact_bits(largest, min(steps))
 
-
     @cached_property
     def _sums(self) -> dict[str, dict[int, tuple[float, float]]]:
         """By target and afferent: largest sum if each source spikes once, and its grid."""

@@ -14,14 +14,13 @@ from ann2brian.models.engine.layout import lay_out
 from ann2brian.models.engine.objects import Objects
 from ann2brian.models.spiking.network import READOUT, SpikingNetwork
 from ann2brian.models.spiking.projections import WeightedProjection, WindowProjection
-from brian2 import BrianLogger, Synapses, second, volt
+from brian2 import Synapses, second, volt
 
 
 def without_connections(objects: Objects) -> None:
-    """Take the axons out of a simulation: a ``change`` for `simulate`."""
-    BrianLogger.suppress_name("unused_brian_object")
-    for axons in objects.axons.values():
-        objects.network.remove(axons)
+    """Take the connections out of a simulation: a ``change`` for `simulate`."""
+    for connection in dict.fromkeys(objects.layout.connections):
+        objects.cut(connection)
 
 
 def with_explicit_synapses(network: SpikingNetwork) -> Callable[[Objects], None]:

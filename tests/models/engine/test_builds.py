@@ -23,7 +23,9 @@ def order(when):
     """A change of the order of operations; all have one name and the same lines."""
 
     def change(objects):
-        objects.axons["amos"].pre.when = when
+        parts = objects.neurons["amos"].contained_objects
+        (update,) = (part for part in parts if part.name == "amos_every_phase")
+        update.when = when
 
     return change
 
@@ -41,9 +43,11 @@ def programs(cache):
 @pytest.fixture(scope="module")
 def right():
     """Runs of the NumPy target, where nothing is kept."""
-    runs = {key: run("numpy", *key) for key in [(None,), (None, 1), ("after_start",), ("end",)]}
-    assert not np.array_equal(runs[None,].scores, runs["after_start",].scores)
-    assert not np.array_equal(runs["end",].scores, runs["after_start",].scores)
+    runs = {
+        key: run("numpy", *key) for key in [(None,), (None, 1), ("after_thresholds",), ("end",)]
+    }
+    assert not np.array_equal(runs[None,].scores, runs["after_thresholds",].scores)
+    assert not np.array_equal(runs["end",].scores, runs["after_thresholds",].scores)
     return runs
 
 
@@ -55,9 +59,9 @@ def test_no_program_is_stale_and_none_is_made_twice(right, tmp_path, monkeypatch
     monkeypatch.setenv("ANN2BRIAN_CACHE", str(tmp_path))
     assert places.cache_folder() == tmp_path
     for key, n_programs in [
-        (("after_start",), 1),
+        (("after_thresholds",), 1),
         ((None,), 2),
-        (("after_start",), 2),
+        (("after_thresholds",), 2),
         ((None, 1), 2),
         (("end",), 3),
     ]:
@@ -68,7 +72,7 @@ def test_no_program_is_stale_and_none_is_made_twice(right, tmp_path, monkeypatch
         assert before.items() <= after.items()
     code = (
         "from tests.models.engine.test_builds import run\n"
-        "print([run('cpp_standalone', when).scores.sum() for when in ('after_start', None)])"
+        "print([run('cpp_standalone', when).scores.sum() for when in ('after_thresholds', None)])"
     )
     for seed in ("1", "2"):  # of Python's own order of sets
         found = subprocess.run(
@@ -79,7 +83,7 @@ def test_no_program_is_stale_and_none_is_made_twice(right, tmp_path, monkeypatch
             text=True,
             check=True,
         ).stdout
-        assert eval(found) == [right[when,].scores.sum() for when in ("after_start", None)]
+        assert eval(found) == [right[when,].scores.sum() for when in ("after_thresholds", None)]
     assert programs(tmp_path) == after
     assert not list(tmp_path.glob("builds/*/results*"))
     assert not list(tmp_path.glob("builds/*/static_arrays/*"))

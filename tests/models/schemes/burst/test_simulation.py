@@ -335,7 +335,8 @@ def test_a_late_axon_breaks_the_equality(case):
     spiking, images, reference = case
 
     def late(objects):
-        objects.axons["burst"].delay = np.asarray(objects.axons["burst"].delay / ms) * ms + 4 * ms
+        for connection in dict.fromkeys(objects.layout.connections):
+            objects.set_delay(connection, objects.delay(connection) + 4 * ms)
 
     run = simulate(spiking, images[:3], target="numpy", batch=1, change=late)
     assert not np.array_equal(run.scores, reference.scores[:3])
