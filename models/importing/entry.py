@@ -284,6 +284,7 @@ def _numbers(example: np.ndarray) -> np.ndarray:
             "example= must hold at least one image as numbers, (n, rows, columns, channels), "
             f"(n, rows, columns), (n, length, channels) or (n, features), got {example.dtype} of "
             f"shape {example.shape}"
+            + ("" if example.ndim else "; images of a file are ab.read_images(path).images")
         )
     if not np.isfinite(example).all():
         raise ValueError("example= holds NaN or inf")
@@ -367,6 +368,8 @@ def _accepted(
                     "the model takes as example="
                 )
         return layout
+    if raw.ndim == 4 and raw.shape[1] < raw.shape[3] and accepts(raw.astype(np.float64)) is None:
+        refused = "their channels stand first: move them last, images.transpose(0, 2, 3, 1)"
     raise ValueError(f"the model gives no logits for images of shape {raw.shape[1:]}; {refused}")
 
 

@@ -117,7 +117,7 @@ def _read(
         try:
             theirs = keras_oracle.values(path, file.structure, file.version, sample.inputs)
         except keras_oracle.NotCompared as why:
-            note = f"the network was not compared with what Keras computes: {why}"
+            note = f"{keras_oracle.NOT_COMPARED}: {why}"
             return network, [*assembler.notes, note]
     logits = replace(output, is_probability=False)
     ours = {**reader.values, "": logits}

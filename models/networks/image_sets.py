@@ -16,7 +16,7 @@ from .dataset_files import DatasetError
 from .layers import Shape
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ImageSet:
     """Images as a file holds them, with labels and class names if it has any.
 
@@ -36,6 +36,12 @@ class ImageSet:
     images: NDArray
     labels: Integers | None = None
     classes: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.images.shape[1:]))
+        labels = "" if self.labels is None else ", labelled"
+        classes = "" if self.classes is None else f", of {len(self.classes)} classes"
+        return f"ImageSet({self.name}: {len(self.images)} images of {shape}{labels}{classes})"
 
     def taken(self, which: slice | Integers) -> Self:
         """Return some of the images.
@@ -84,9 +90,9 @@ class ImageSet:
             unknown = [name for name in self.classes if _plain(name) not in numbers]
             if unknown:
                 raise DatasetError(
-                    f"{self.name}: has the classes {_listed(self.classes)}, the network "
-                    f"{_listed(classes)}; choose other images or another network, or, if the "
-                    "numbers of the classes agree, say --any-classes"
+                    f"{self.name}: has the classes {shortened(self.classes)}, the network "
+                    f"{shortened(classes)}, but no {unknown[0]!r}; choose other images or another "
+                    "network, or, if the numbers of the classes agree, say --any-classes"
                 )
             return np.array([numbers[_plain(name)] for name in self.classes])[self.labels]
         most = max(int(self.labels.max()), len(self.classes or ()) - 1)
@@ -185,6 +191,18 @@ def _plain(name: str) -> str:
     return name.casefold().replace("_", " ").replace("-", " ").strip()
 
 
-def _listed(names: Sequence[str]) -> str:
+def shortened(names: Sequence[str]) -> str:
+    """Return names in one line, and how many there are if not all are shown.
+
+    Parameters
+    ----------
+    names : sequence of str
+        E.g. of classes.
+
+    Returns
+    -------
+    str
+        At most four of them.
+    """
     shown = ", ".join(names[:4])
     return f"{shown}, ... ({len(names)})" if len(names) > 4 else shown

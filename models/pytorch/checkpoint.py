@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +47,7 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path}: holds more than weights, such as a whole module, and reading it could run "
-            f"any code; {_SAVE} ({_first_line(error)})"
+            f"any code; {_SAVE}{_named(error)}"
         ) from None
     except Exception as error:  # a damaged file fails in many ways
         raise ValueError(
@@ -112,6 +113,12 @@ def _is_state_dict(found: Any) -> bool:
         and all(isinstance(name, str) for name in found)
         and all(isinstance(tensor, torch.Tensor) for tensor in found.values())
     )
+
+
+def _named(error: BaseException) -> str:
+    """What the file names that is neither a tensor nor plain data, if torch says it."""
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f" (it names {found[1]})" if found else ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -230,6 +230,21 @@ def test_the_check_finds_a_layer_that_is_read_wrongly(tmp_path, monkeypatch):
         from_keras(tmp_path / "net.keras", images(6, 6, 1))
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_compiled_model_is_compared(suffix, tmp_path, monkeypatch):
+    """What it was trained with is in the file; without a warning, and a wrong layer is found."""
+    model = drawn(
+        sequential(
+            L.Conv2D(2, 3, strides=2, padding="same"), L.Flatten(), L.Dense(2), shape=(6, 6, 1)
+        )
+    )
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(True), metrics=["accuracy"])
+    agrees(model, (6, 6, 1), tmp_path, suffix)
+    monkeypatch.setattr(keras_layers.KerasReader, "_padding", lambda *_: (1, 1, 1, 1))
+    with pytest.raises(ValueError, match="Conv2D 'conv1' differs"):
+        from_keras(tmp_path / f"net{suffix}", images(6, 6, 1))
+
+
 def test_without_keras_a_note_says_that_nothing_was_compared(tmp_path, monkeypatch):
     """A program without Keras reads the same network."""
     model = drawn(sequential(L.Dense(3), shape=(6,)))

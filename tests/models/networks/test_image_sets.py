@@ -77,7 +77,10 @@ def test_labels_go_by_name():
     )
     assert own.labels_among(("cat", "dog", "lawn-mower")).tolist() == [0, 2]
     assert own.labels_among(("x", "y"), any_names=True).tolist() == [1, 0]
-    message = r"own: has the classes Lawn_Mower, cat, the network cat, dog; .*--any-classes"
+    message = (
+        "own: has the classes Lawn_Mower, cat, the network cat, dog, but no 'Lawn_Mower'; "
+        ".*--any-classes"
+    )
     with pytest.raises(DatasetError, match=message):
         own.labels_among(("cat", "dog"))
     with pytest.raises(DatasetError, match="labels up to 1, the network has 1 classes, 0 to 0"):
@@ -92,6 +95,15 @@ def test_labels_without_names():
         own.labels_among(tuple("abc"))
     with pytest.raises(DatasetError, match=r"x.npy: has no labels"):
         ImageSet(name="x.npy", images=counted(1)).labels_among(tuple("abc"))
+
+
+def test_repr():
+    """What it holds in a line, and none of the values."""
+    own = ImageSet(
+        name="x.npz", images=counted(4, 5, 3), labels=np.array([0, 1]), classes=("a", "b")
+    )
+    assert repr(own) == "ImageSet(x.npz: 2 images of 4x5x3, labelled, of 2 classes)"
+    assert repr(ImageSet(name="x.npy", images=counted(7))) == "ImageSet(x.npy: 2 images of 7)"
 
 
 def test_taken():

@@ -1,6 +1,7 @@
 """Files of torch.save: weights are read, anything else is refused and never run."""
 
 import pickle
+import re
 import zipfile
 
 import pytest
@@ -54,6 +55,13 @@ def test_a_pickled_module_is_refused(tmp_path):
     path.write_bytes(pickle.dumps(Trap()))
     with pytest.raises(ValueError, match=r"net\.pt: "):
         read_state_dict(path)
+
+
+def test_what_else_a_file_holds_is_named(tmp_path):
+    """Of torch's page of advice, with colours for a terminal, the name only."""
+    with pytest.raises(ValueError) as error:
+        read_state_dict(saved({"trap": Trap()}, tmp_path))
+    assert re.search(r"belongs to \(it names _pytest\.outcomes\.\w+\)$", str(error.value))
 
 
 def test_other_archives_are_refused(tmp_path):

@@ -422,7 +422,7 @@ NORMALISES = "normalises each image by itself; train with BatchNorm"
         ([nn.Identity(), nn.LayerNorm(6)], rf"module 1 \(LayerNorm\), .*{NORMALISES}"),
         ([nn.BatchNorm2d(4, track_running_stats=False)], r"0 \(BatchNorm2d\).*running statistics"),
         ([nn.ConvTranspose2d(4, 4, 3)], r"module 0 \(ConvTranspose2d\).*upsample and convolve"),
-        ([nn.Sequential(nn.Mish())], r"module 0\.0 \(Mish\), mish: is not supported; replace it"),
+        ([nn.Sequential(nn.LogSigmoid())], r"module 0\.0 \(LogSigmoid\), .*: is not supported; re"),
         ([nn.Softmax(1), nn.ReLU()], r"module 0 \(Softmax\), .*softmax.*end"),
         ([nn.MaxPool2d(2, dilation=2)], r"\(MaxPool2d\), .*dilation"),
         ([Calls(lambda x: x - x.mean(0))], r"\(Calls\), mean: works along the batch axis"),

@@ -196,6 +196,8 @@ OWN = ("--network", "digits-relu", "--calibration-images", "TRAIN")
         (["--dataset", "cifar-100"], "no amos network is shipped for it; name one with --network"),
         (["--dataset", "cifar-10", "--network", "net.pt"], "net.pt: holds weights and no module; "
          "import both with: python studies/import_network.py FILE.py:FUNCTION --weights net.pt"),
+        (["--network", "mynet.py:build"], "mynet.py:build: is code that builds a module; import "
+         "it first: python studies/import_network.py mynet.py:build --weights"),
         (["--network", "net.tflite"], "net.tflite: holds a TensorFlow Lite model"),
         (["--network", "net.onnx"], "net.onnx: no such file"),
         (["--network", "digits-relu", "--std", ".3"], "--std: digits-relu knows how it sees"),
