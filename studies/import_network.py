@@ -23,7 +23,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any
 
 from ann2brian.models.networks import own_images
-from ann2brian.models.networks.image_sets import ImageSet
+from ann2brian.models.networks.image_sets import ImageSet, require_known_order
 from ann2brian.models.networks.network import Network, accuracy
 from ann2brian.models.networks.weight_files import save_network
 from ann2brian.studies.frame import console
@@ -76,7 +76,10 @@ def _import(arguments: argparse.Namespace) -> Path:
     out = _free(arguments.out or Path(f"{name}.safetensors"), arguments.force)
     sample = None if arguments.images is None else own_images.read(arguments.images)
     example = None if sample is None else sample.images
-    classes = arguments.classes or (sample.classes if sample is not None else None)
+    classes = arguments.classes
+    if classes is None and sample is not None and sample.classes is not None:
+        require_known_order(sample.name, sample.classes)
+        classes = list(sample.classes)
     keywords = InputFlags.of(arguments).given | {"name": name, "classes": classes}
     if function:
         if sample is None:
