@@ -15,10 +15,10 @@ import numpy as np
 
 from ..networks.network import InputCoding, Network
 from .assembler import Assembler
-from .checking import compare
+from .checking import HALF, SINGLE, compare, note_of_half
 from .entry import Layout, Standardisation, Transform, read_sample
 from .messages import one_line
-from .onnx_files import Graph, read_graph
+from .onnx_files import MAX_COMPARED, Graph, read_graph
 from .onnx_operators import OnnxReader
 
 
@@ -109,13 +109,21 @@ def _read(
     reader = OnnxReader(graph, assembler)
     output = reader.read(sample.layout.value)
     network = assembler.network(output, sample.coding, classes, name)
+    entries = sum(value.index.size for value in reader.values.values())
+    if 4 * entries * graph.batch > MAX_COMPARED:
+        raise ValueError(
+            f"takes {graph.batch} images at once, too many to compare; export it for one image, or "
+            "for any number"
+        )
     theirs = graph.values(sample.inputs, list(reader.values))
     compare(
         network,
         sample.images,
         [(reader.places[name], value, theirs[name]) for name, value in reader.values.items()],
+        HALF["float16"] if graph.is_half else SINGLE,
     )
-    return network, assembler.notes
+    notes = [note_of_half("float16")] if graph.is_half else []
+    return network, [*assembler.notes, *notes]
 
 
 def _declared(graph: Graph, given: tuple[int, ...]) -> Layout:

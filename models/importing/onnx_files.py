@@ -23,6 +23,7 @@ MAX_PARTS = 500_000  # messages in a file; a ResNet-152 has ten thousand
 MAX_DEPTH = 60  # of messages in messages
 MAX_NODES = 50_000  # after functions are put in place
 MAX_BYTES = 2**30  # of weights, and of a constant that is computed
+MAX_COMPARED = 2**32  # bytes of all values of a file's batch
 
 
 @dataclass(frozen=True)
@@ -199,6 +200,12 @@ class Graph:
             for name, value in zip(names, values, strict=True):
                 found[name].append(np.asarray(value, dtype=np.float64)[: len(part)])
         return {name: np.concatenate(parts) for name, parts in found.items()}
+
+    @property
+    def is_half(self) -> bool:
+        """Whether input or weights are of float16, in which the evaluator then computes."""
+        types = {self._element, *(tensor.data_type for tensor in self.model.graph.initializer)}
+        return 10 in types
 
     @property
     def _element(self) -> int:

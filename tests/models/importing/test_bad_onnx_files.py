@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from ann2brian.models.importing import from_onnx as reader
 from ann2brian.models.importing import onnx_files, onnx_operators
 from ann2brian.models.importing.from_onnx import from_onnx
 
@@ -177,6 +178,22 @@ def test_what_would_become_very_large(steps, tmp_path):
     """Refused before it is computed."""
     built = model(onnx, MAP, *steps, head=False)
     refused(saved(built, tmp_path), r"node \w+ \(\w+\): .*(more than|at most|cannot be told)")
+
+
+def test_a_very_large_batch(tmp_path, monkeypatch):
+    """A file for so many images at once that their values would not fit; one for fewer is read."""
+    path = saved(model(onnx, MAP, conv(), batch=8), tmp_path)
+    assert from_onnx(path, np.zeros((1, 4, 4, 2), np.uint8)).n_parameters
+    monkeypatch.setattr(reader, "MAX_COMPARED", 1000)
+    refused(path, "takes 8 images at once, too many to compare")
+
+
+def test_a_very_long_chain(tmp_path):
+    """Element by element, without a layer between."""
+    refused(
+        saved(model(onnx, MAP, *[step("Neg", "")] * 900, head=False), tmp_path),
+        "hundreds of element-by-element nodes",
+    )
 
 
 def test_many_constants_that_are_computed(tmp_path, monkeypatch):
