@@ -545,3 +545,13 @@ def test_half_precision_is_compared_to_its_rounding(tmp_path):
         patch.setattr(onnx_operators.OnnxReader, "_plain", onnx_operators.OnnxReader._nothing)
         with pytest.raises(ValueError, match="differs from the framework"):
             from_onnx(path, x)
+
+
+def test_raw_images_with_their_channels_first_are_refused(tmp_path):
+    """Of a file that begins with a convolution; the message says how to move them."""
+    path = tmp_path / "net.onnx"
+    onnx.save(model(onnx, MAP, step("Conv", "", weights(3, 2, 3, 3))), path)
+    with pytest.raises(
+        ValueError, match=r"\(3, 2, 6, 7\) seems to have its channels first.*moveaxis"
+    ):
+        from_onnx(path, images(*MAP))
