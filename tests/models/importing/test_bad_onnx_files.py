@@ -281,6 +281,26 @@ def test_nodes_of_others(tmp_path):
     refused(saved(built, tmp_path), r"node relu0 \(Relu\)")
 
 
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([("Identity", ["x"], ["x"])], "identity0 .*gives 'x', which is there already"),
+        ([("Relu", ["x"], ["a"]), ("Relu", ["a"], ["a"])], "relu1 .*gives 'a', which is there"),
+        ([("Add", ["x", "b"], ["a"]), ("Identity", ["a"], ["b"])], "no earlier node gives .*'b'"),
+        ([("Identity", ["x"], [])], "identity0 .*gives no value"),
+        ([("Identity", ["x"], [""])], "identity0 .*gives no value"),
+    ],
+)
+def test_nodes_that_run_in_circles(nodes, message, tmp_path):
+    """Names that are given twice, too early or not at all; nothing waits for ever."""
+    made = [
+        onnx.helper.make_node(op, inputs, outputs, name=f"{op.lower()}{i}")
+        for i, (op, inputs, outputs) in enumerate(nodes)
+    ]
+    last = onnx.helper.make_node("Flatten", [nodes[-1][2][0] if nodes[-1][2] else "x"], ["y"])
+    refused(saved(wrapped(onnx, [*made, last], [], MAP, "y", 18, "n"), tmp_path), message)
+
+
 def test_models_of_other_shapes_and_versions(tmp_path):
     """Open axes, several inputs or outputs, other types, opsets that are too old or too new."""
 
