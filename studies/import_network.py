@@ -25,7 +25,7 @@ from typing import Any
 
 from ann2brian.models.importing.keras_oracle import NOT_COMPARED
 from ann2brian.models.networks import own_images
-from ann2brian.models.networks.image_sets import ImageSet, shortened
+from ann2brian.models.networks.image_sets import ImageSet, require_known_order, shortened
 from ann2brian.models.networks.network import Network, accuracy
 from ann2brian.models.networks.weight_files import save_network
 from ann2brian.studies.frame import console
@@ -110,6 +110,7 @@ def _import(arguments: argparse.Namespace) -> Path:
 def _named_as(network: Network, sample: ImageSet) -> Network:
     """The network with the class names of the sample images."""
     assert sample.classes is not None
+    require_known_order(sample.name, sample.classes)
     n_classes = len(network.classes)
     if len(sample.classes) != n_classes:
         raise ValueError(

@@ -86,15 +86,7 @@ class ImageSet:
                 "*-images*"
             )
         if self.classes is not None and not any_names:
-            numbers = {_plain(name): number for number, name in enumerate(classes)}
-            unknown = [name for name in self.classes if _plain(name) not in numbers]
-            if unknown:
-                raise DatasetError(
-                    f"{self.name}: has the classes {shortened(self.classes)}, the network "
-                    f"{shortened(classes)}, but no {unknown[0]!r}; choose other images or another "
-                    "network, or, if the numbers of the classes agree, say --any-classes"
-                )
-            return np.array([numbers[_plain(name)] for name in self.classes])[self.labels]
+            return self._numbers_among(classes)[self.labels]
         most = max(int(self.labels.max()), len(self.classes or ()) - 1)
         if most >= len(classes):
             raise DatasetError(
@@ -102,6 +94,36 @@ class ImageSet:
                 f"to {len(classes) - 1}"
             )
         return self.labels
+
+    def _numbers_among(self, classes: Sequence[str]) -> Integers:
+        """Number of each class of the images as the network counts them."""
+        assert self.classes is not None
+        exact, plain = _places(classes), _places([_plain(name) for name in classes])
+        found = [exact.get(name) or plain.get(_plain(name), []) for name in self.classes]
+        remedy = (
+            "choose other images or another network, or, if the numbers of the classes agree, say "
+            "--any-classes"
+        )
+        unknown = [name for name, own in zip(self.classes, found, strict=True) if not own]
+        if unknown:
+            raise DatasetError(
+                f"{self.name}: has the classes {shortened(self.classes)}, the network "
+                f"{shortened(classes)}, but no {unknown[0]!r}; {remedy}"
+            )
+        taken: dict[int, str] = {}
+        for name, (number, *others) in zip(self.classes, found, strict=True):
+            if others:
+                raise DatasetError(
+                    f"{self.name}: the class {name!r} may be {number} ({classes[number]}) or "
+                    f"{others[0]} ({classes[others[0]]}) of the network; {remedy}"
+                )
+            if number in taken:
+                raise DatasetError(
+                    f"{self.name}: the classes {taken[number]!r} and {name!r} are both "
+                    f"{number} ({classes[number]}) of the network; {remedy}"
+                )
+            taken[number] = name
+        return np.array([number for number, *_ in found])
 
     def shaped(self, shape: Shape) -> NDArray:
         """Return the images as a network takes them, if there is one way only to read them so.
@@ -184,6 +206,41 @@ def is_numbered(classes: Sequence[str]) -> bool:
         True for ``0``, ``1``, and so on.
     """
     return list(classes) == [str(number) for number in range(len(classes))]
+
+
+def require_known_order(name: str, classes: Sequence[str]) -> None:
+    """Refuse classes that are named by numbers out of order: 0, 1, 10, 2, as folders are sorted.
+
+    A network without names may count them in this order, as it read them, or as the numbers say.
+
+    Parameters
+    ----------
+    name : str
+        Of the images, for the message.
+    classes : sequence of str
+        Their names.
+
+    Raises
+    ------
+    DatasetError
+        If these two differ.
+    """
+    if all(one.isdecimal() for one in classes):
+        numbers = [int(one) for one in classes]
+        if numbers != sorted(numbers):
+            raise DatasetError(
+                f"{name}: its classes are numbers out of order ({shortened(classes)}), and nothing "
+                "says whether the network counts them so; import it with --classes and their names "
+                "in its own order"
+            )
+
+
+def _places(names: Sequence[str]) -> dict[str, list[int]]:
+    """Where each name stands; several classes may have one, such as the cranes of ImageNet."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return places
 
 
 def _plain(name: str) -> str:

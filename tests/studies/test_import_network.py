@@ -127,6 +127,21 @@ def test_what_was_not_compared_is_not_said_to_agree(folder, capsys, monkeypatch,
     assert row[1] == ("no" if said else "every layer agrees, to rounding")
 
 
+def test_classes_of_the_sample(folder, capsys):
+    """Their names are the network's, unless they are numbers out of order."""
+    tmp_path, _, images, labels = folder
+    for names in ("abcdefghij", "0123456789", "0132456789"):
+        np.savez(tmp_path / "named.npz", images=images, labels=labels, classes=list(names))
+        flags = [*BUILT, "--images", "named.npz", "--maximum", "16", "--force"]
+        if names != "0132456789":
+            assert load_network(import_network.main(flags)).classes == tuple(names)
+        else:
+            with pytest.raises(SystemExit):
+                import_network.main(flags)
+            assert "numbers out of order (0, 1, 3, 2, " in capsys.readouterr().err
+            import_network.main([*flags, "--classes", *names])
+
+
 def test_files_of_other_frameworks(folder, monkeypatch):
     """An .onnx file goes to its reader, with images as they are and what the flags say."""
     tmp_path, *_ = folder

@@ -257,6 +257,22 @@ def test_numbers_that_an_import_made_up_are_no_names(reached, refused, fashion, 
     assert "(11)" in refused(run_amos, "--network", path, "--dataset", "fashion-mnist")
 
 
+def test_folders_that_are_numbers_have_no_known_order(refused, reached, tmp_path):
+    """Folders 0 to 11, sorted as text, on a network that does not name its classes."""
+    names = [str(number) for number in range(12)]
+    np.savez(
+        tmp_path / "x.npz", images=np.zeros((12, 28, 28), np.uint8), labels=range(12),
+        classes=sorted(names),
+    )  # fmt: skip
+    path = save_network(a_network(names), tmp_path / "mine.safetensors", {HAS_NAMES: False})
+    flags = ["--network", path, "--images", tmp_path / "x.npz"]
+    flags += ["--calibration-images", tmp_path / "x.npz"]
+    assert "numbers out of order (0, 1, 10, 11, ... (12))" in refused(run_amos, *flags)
+    reached(run_amos, *flags, "--any-classes")
+    save_network(a_network(names), path, {HAS_NAMES: True})
+    reached(run_amos, *flags)
+
+
 def test_labels_go_by_the_names_of_classes(own, tmp_path):
     """A file whose classes have another order against the accuracy of the trained network."""
     with np.load(own["test"]) as file:
