@@ -247,7 +247,7 @@ def test_without_example():
         (np.zeros((2, 6, 5, 3, 1)), r"must hold at least one image"),
         (np.array([["a"]]), r"must hold at least one image.*<U1"),
         ("mine.npz", r"images of a file are ab.read_images\(path\).images"),
-        (BYTES.transpose(0, 3, 1, 2), "channels stand first: move them last"),
+        (BYTES.transpose(0, 3, 1, 2), "seems to have its channels first"),
         (np.full((2, 6, 5, 3), np.nan), "holds NaN or inf"),
         (BYTES[:, :4], r"no logits for images of shape \(4, 5, 3\); as \(n, C, H, W\) of shape"),
         (BYTES * 2.0, "above maximum=255"),
