@@ -96,6 +96,11 @@ def _import(arguments: argparse.Namespace) -> Path:
         raise ValueError(f"{path}: say which function builds the module: {path}:FUNCTION")
     else:
         network, said = noted(lambda: read_file(path, example, **keywords))
+    if function and arguments.weights is None:
+        said = [
+            *said,
+            f"the weights are those that {function}() gives; --weights FILE loads others",
+        ]
     named = "--classes" if arguments.classes else ""
     if not named and sample is not None and sample.classes is not None:
         network, named = _named_as(network, sample), f"of {sample.name}"
@@ -192,12 +197,13 @@ def _print(network: Network, sample: ImageSet | None, said: Sequence[str], named
     console.print_table(rows)
     for line in said:
         print(f"note: {line}")
-    largest, maximum = 0.0 if sample is None else abs(sample.images).max(), network.input.maximum
-    if sample is not None and largest <= maximum / 2:
-        print(
-            f"note: the sample images reach {largest:g} of {maximum:g}; if others do not go "
-            "beyond either, state it: --maximum"
-        )
+    if sample is not None:
+        largest = max(float(sample.images.max()), -float(sample.images.min()))
+        if largest <= network.input.maximum / 2:
+            print(
+                f"note: the sample images reach {largest:g} of {network.input.maximum:g}; if "
+                "others do not go beyond either, state it: --maximum"
+            )
 
 
 if __name__ == "__main__":

@@ -94,7 +94,11 @@ def test_names_and_defaults(folder, capsys):
     assert str(path) == "mine.safetensors"
     assert (network.name, network.classes) == ("mine", tuple(names))
     assert load_info(path)[HAS_NAMES] is True
-    assert "note: the sample images reach 16 of 255" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "note: the sample images reach 16 of 255" in said
+    assert "the weights are as" not in said
+    import_network.main([BUILT[0], *SEEN, "--out", "own.safetensors"])
+    assert "note: the weights are as build() makes them" in capsys.readouterr().out
 
 
 def test_classes_are_those_of_the_sample(folder, capsys):
