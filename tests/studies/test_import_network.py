@@ -96,9 +96,9 @@ def test_names_and_defaults(folder, capsys):
     assert load_info(path)[HAS_NAMES] is True
     said = capsys.readouterr().out
     assert "note: the sample images reach 16 of 255" in said
-    assert "the weights are as" not in said
+    assert "the weights are those" not in said
     import_network.main([BUILT[0], *SEEN, "--out", "own.safetensors"])
-    assert "note: the weights are as build() makes them" in capsys.readouterr().out
+    assert "note: the weights are those that build() gives" in capsys.readouterr().out
 
 
 def test_classes_are_those_of_the_sample(folder, capsys):
