@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from brian2 import SpikeMonitor, get_device, mV, volt
+from brian2.core.variables import ArrayVariable
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from numpy.typing import NDArray
 
 from ..arrays import Array, Integers
 from ..spiking.recording import RecordedLayer, Recording, Spikes
@@ -112,8 +115,8 @@ def _counts(job: Job, objects: Objects) -> tuple[Integers, ...]:
 
 def _ends(job: Job, objects: Objects, n_images: int) -> dict[str, Array]:
     """Potential in mV of recorded layers at each image's end, shape (n_images, n_neurons)."""
-    copy, turn = _copy_and_turn(job, n_images)
-    volts = {name: monitor.v_.T for name, monitor in objects.ends.items()}
+    turns = slice(1, 1 + job.depth)  # at its onset each image finds the end of the one before
+    volts = {name: _left(monitor.variables["v"]) for name, monitor in objects.ends.items()}
     found = {}
     done = dict.fromkeys(volts, 0)
     for index in job.record if job.keeps_ends else ():
@@ -121,9 +124,19 @@ def _ends(job: Job, objects: Objects, n_images: int) -> dict[str, Array]:
         kind, shape = population.neurons, (layer.positions, job.layout.n_copies, layer.units)
         part = slice(done[kind], done[kind] + int(np.prod(shape)))
         done[kind] = part.stop
-        v = volts[kind][:, part].reshape(-1, *shape)[turn + 1, :, copy]
-        found[population.name] = v.reshape(n_images, -1) / float(mV)
+        by_image = volts[kind][turns, part].reshape(-1, *shape).swapaxes(1, 2)
+        mv = np.divide(by_image, float(mV), order="C").reshape(-1, population.n_neurons)
+        found[population.name] = mv[:n_images]
     return found
+
+
+def _left(variable: ArrayVariable) -> NDArray[Any]:
+    """A monitor's variable after the run, by time and neuron; not read before it is used."""
+    device = get_device()
+    if not isinstance(device, CPPStandaloneDevice):
+        return variable.get_value()
+    path = Path(device.results_dir) / device.get_array_filename(variable)
+    return np.memmap(path, variable.dtype, "r").reshape(-1, variable.size[1])
 
 
 def _spikes(job: Job, objects: Objects, start: int) -> Spikes | None:
