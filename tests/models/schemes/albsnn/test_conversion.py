@@ -15,12 +15,15 @@ from ann2brian.models.networks.layers import (
     AvgPool2D,
     BatchNorm,
     BinaryConv2D,
+    Concat,
     Conv2D,
     Dense,
     Flatten,
     GlobalAvgPool,
     MaxPool2D,
+    Multiply,
     QuantisedReLU,
+    Resample2D,
     Spike,
 )
 from ann2brian.models.networks.network import Network
@@ -611,6 +614,23 @@ S, END = Spike("s", ("c",)), (conv("d", "s"), GlobalAvgPool("g", ("d",)))
         (
             (S, AvgPool2D("p", ("s",)), bn("n", "p"), conv("d", "n"), *END[1:]),
             "BatchNorm 'n' comes before the weights of 'd'",
+        ),
+        (
+            (S, Concat("k", ("s", "s")), conv("d", "k", n_in=4), *END[1:]),
+            "Concat 'k' cannot stand between the spiking layers of a locally binary network",
+        ),
+        (
+            (
+                S,
+                Resample2D("r", ("s",), np.ones((8, 4)), np.ones((8, 4))),
+                conv("d", "r"),
+                *END[1:],
+            ),
+            "Resample2D 'r' cannot stand between the spiking layers",
+        ),
+        (
+            (S, Multiply("m", ("s", "s")), conv("d", "m"), *END[1:]),
+            "Multiply 'm' cannot (stand|become)",
         ),
         ((MaxPool2D("p", ("c",), (4, 4)),), "'p' pools 'c', which does not spike"),
         ((GlobalAvgPool("g", ("c",)),), "has no activation"),
