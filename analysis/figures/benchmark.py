@@ -87,9 +87,8 @@ def growth(axes: Sequence[Axes], points: pd.DataFrame) -> None:
     for ax, (name, rows) in zip(axes, points.groupby("growth", sort=False), strict=True):
         middle = rows.groupby("x")[["y"]].median().reset_index()
         ax.plot(rows.x, 1e3 * rows.y, ".", color=COLOURS["spiking"], alpha=0.4)
-        line = np.exp(
-            np.polyval(np.polyfit(np.log(middle.x), np.log(middle.y), 1), np.log(middle.x))
-        )
+        x, y = np.log(middle.x), np.log(middle.y)
+        line = np.exp(np.polyval(np.polyfit(x, y, 1), x))
         ax.plot(middle.x, 1e3 * line, color=COLOURS["spiking"])
         ax.set(xscale="log", yscale="log", xlabel=name, ylabel=rows.ylabel.iloc[0])
         ax.set_title(f"slope {rows.slope.iloc[0]:.2f}", fontsize="small")

@@ -142,7 +142,8 @@ class Contender:
     """
 
     def __init__(self, name: str, task: Task, room: Room, cache: Path | None = None) -> None:
-        self._name, self._log = name, tempfile.TemporaryFile(dir=room.folder)
+        self._name = name
+        self._log = tempfile.TemporaryFile(dir=room.folder)  # noqa: SIM115, closed at the end
         # By its path and not as a module: the previous release has no such file.
         program = [str(WORKER)]
         if task.program not in (THIS, PREVIOUS):

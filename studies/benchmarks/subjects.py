@@ -66,7 +66,7 @@ class Subject:
         if not images.exists():
             arrays = self._images(network, n_images, data)
             right = accuracy(network.forward(arrays["images"]), arrays["labels"])
-            np.savez(images, **arrays, ann_accuracy=np.float64(right))
+            np.savez(images, ann_accuracy=np.float64(right), **arrays)  # type: ignore[arg-type]
         return {"network": str(weights), "images": str(images)}
 
     def _images(self, network: Network, n: int, data: Path | None) -> dict[str, np.ndarray]:

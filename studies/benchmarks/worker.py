@@ -80,7 +80,7 @@ def prepare_network(task: Facts) -> tuple[Facts, Measure]:
             "events_per_image": sum(events.values()) / len(images),
             "steps_per_image": recording.period * recording.phase_steps,
             "accuracy": float((recording.predictions == labels).mean()),
-            "digest": digest(recording),
+            "digest": digest(recording, counts_events=task["connections"] == "shared"),
         }
         if task["profile"]:
             found["delivery_s"], found["others_s"] = _delivery(folder / PROFILE)
@@ -127,12 +127,15 @@ def _change(task: Facts, conversion: Any, devices: list[Any]) -> Callable[[Any],
     return change
 
 
-def digest(recording: Any) -> str:
-    """SHA-256 of scores, counts, events, and spikes and potentials where they were recorded."""
+def digest(recording: Any, counts_events: bool) -> str:
+    """SHA-256 of scores, counts, and spikes and potentials where they were recorded; of events.
+
+    Events of explicit synapses are not counted.
+    """
     found = hashlib.sha256(np.asarray(recording.scores, dtype="<f8").tobytes())
     for counts in recording.spike_counts:
         found.update(np.asarray(counts, dtype="<i8").tobytes())
-    for name, events in sorted(recording.events_by_step.items()):
+    for name, events in sorted(recording.events_by_step.items()) if counts_events else ():
         found.update(name.encode() + np.asarray(events, dtype="<i8").tobytes())
     if recording.spikes is not None:
         for field in ("image", "layer", "neuron", "step"):

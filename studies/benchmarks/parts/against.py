@@ -50,7 +50,7 @@ def quantities(case: str, rows: pd.DataFrame) -> Iterator[Quantity]:
     for what, column, panel in (
         ("loop", "loop_s", "" if is_recorded else "speed"),
         ("all", "all_s", "speed" if is_recorded else ""),
-        ("memory", "memory_mb", ""),
+        ("memory of the program", "program_mb", ""),
     ):
         found = ratio(rows, PREVIOUS, THIS, column)
         yield Quantity(f"{case}: {what}, previous release / this one", found, panel)

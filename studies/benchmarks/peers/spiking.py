@@ -31,12 +31,11 @@ class Spiking:
     def counted(self) -> Iterator[list[int]]:
         """Collect the spikes that each call of each node returns."""
         counts: list[int] = []
-        hooks = [
-            node.register_forward_hook(
-                lambda _module, _in, out: counts.append(int(self.count(out)))
-            )
-            for node in self.nodes
-        ]
+
+        def note(_module, _inputs, spikes) -> None:
+            counts.append(int(self.count(spikes)))
+
+        hooks = [node.register_forward_hook(note) for node in self.nodes]
         try:
             yield counts
         finally:
