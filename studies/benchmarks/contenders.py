@@ -271,6 +271,11 @@ def _row(
 
 
 def _check_same(case: Case, rows: list[dict[str, Any]]) -> None:
-    digests = {row["contender"]: row["digest"] for row in rows if row["contender"] in case.same}
-    if len(set(digests.values())) > 1:
-        raise RuntimeError(f"{case.name}: {' and '.join(digests)} gave different spikes")
+    """Refuse other spikes, and other events where no synapses are explicit, which count none."""
+    columns = {"digest": "spikes", "events_digest": "synaptic events"}
+    if any(case.tasks[name].connections != "shared" for name in case.same):
+        del columns["events_digest"]
+    for column, what in columns.items():
+        digests = {row["contender"]: row[column] for row in rows if row["contender"] in case.same}
+        if len(set(digests.values())) > 1:
+            raise RuntimeError(f"{case.name}: {' and '.join(digests)} gave different {what}")

@@ -80,7 +80,8 @@ def prepare_network(task: Facts) -> tuple[Facts, Measure]:
             "events_per_image": sum(events.values()) / len(images),
             "steps_per_image": recording.period * recording.phase_steps,
             "accuracy": float((recording.predictions == labels).mean()),
-            "digest": digest(recording, counts_events=task["connections"] == "shared"),
+            "digest": digest(recording),
+            "events_digest": events_digest(recording),
         }
         if task["profile"]:
             found["delivery_s"], found["others_s"] = _delivery(folder / PROFILE)
@@ -127,21 +128,24 @@ def _change(task: Facts, conversion: Any, devices: list[Any]) -> Callable[[Any],
     return change
 
 
-def digest(recording: Any, counts_events: bool) -> str:
-    """SHA-256 of scores, counts, and spikes and potentials where they were recorded; of events.
-
-    Events of explicit synapses are not counted.
-    """
+def digest(recording: Any) -> str:
+    """SHA-256 of scores, counts, and spikes and potentials where they were recorded."""
     found = hashlib.sha256(np.asarray(recording.scores, dtype="<f8").tobytes())
     for counts in recording.spike_counts:
         found.update(np.asarray(counts, dtype="<i8").tobytes())
-    for name, events in sorted(recording.events_by_step.items()) if counts_events else ():
-        found.update(name.encode() + np.asarray(events, dtype="<i8").tobytes())
     if recording.spikes is not None:
         for field in ("image", "layer", "neuron", "step"):
             found.update(np.asarray(getattr(recording.spikes, field), dtype="<i8").tobytes())
     for name, potentials in sorted(recording.end_potentials.items()):
         found.update(name.encode() + np.asarray(potentials, dtype="<f8").tobytes())
+    return found.hexdigest()
+
+
+def events_digest(recording: Any) -> str:
+    """SHA-256 of the synaptic events of each connection and step."""
+    found = hashlib.sha256()
+    for name, events in sorted(recording.events_by_step.items()):
+        found.update(name.encode() + np.asarray(events, dtype="<i8").tobytes())
     return found.hexdigest()
 
 
