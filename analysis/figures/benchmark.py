@@ -69,14 +69,14 @@ def cost(ax: Axes, quantities: pd.DataFrame, limits: pd.DataFrame, unit: str) ->
 
 
 def growth(axes: Sequence[Axes], points: pd.DataFrame) -> None:
-    """Draw cost against what grows, with a line through the logarithms and its slope.
+    """Draw cost against what grows; where it has a slope, with the line through the logarithms.
 
     Parameters
     ----------
     axes : sequence of Axes
         One for each of them.
     points : DataFrame
-        One row per measurement: growth (its name), round, x, y (seconds), slope, ylabel.
+        One row per measurement: growth (its name), x, y, xlabel, ylabel, slope (NaN for none).
 
     Raises
     ------
@@ -84,14 +84,22 @@ def growth(axes: Sequence[Axes], points: pd.DataFrame) -> None:
         If there are no rows.
     """
     check_rows(points)
-    for ax, (name, rows) in zip(axes, points.groupby("growth", sort=False), strict=True):
+    for ax, (_, rows) in zip(axes, points.groupby("growth", sort=False), strict=True):
         middle = rows.groupby("x")[["y"]].median().reset_index()
-        ax.plot(rows.x, 1e3 * rows.y, ".", color=COLOURS["spiking"], alpha=0.4)
-        x, y = np.log(middle.x), np.log(middle.y)
-        line = np.exp(np.polyval(np.polyfit(x, y, 1), x))
-        ax.plot(middle.x, 1e3 * line, color=COLOURS["spiking"])
-        ax.set(xscale="log", yscale="log", xlabel=name, ylabel=rows.ylabel.iloc[0])
-        ax.set_title(f"slope {rows.slope.iloc[0]:.2f}", fontsize="small")
+        ax.plot(rows.x, rows.y, ".", color=COLOURS["spiking"], alpha=0.5)
+        slope = float(rows.slope.iloc[0])
+        line = middle.y
+        if np.isfinite(slope):
+            x, y = np.log(middle.x), np.log(middle.y)
+            line = np.exp(slope * (x - x.mean()) + y.mean())
+            ax.set_title(f"slope {slope:.2f}")
+        ax.plot(middle.x, line, color=COLOURS["spiking"])
+        for which in ("x", "y"):
+            log_axis(ax, base=10, which=which)
+        centre = np.sqrt(rows.y.min() * rows.y.max())
+        half = max(np.sqrt(rows.y.max() / rows.y.min()) * 1.3, 3.0)  # noise is no growth
+        ax.set(xlabel=rows.xlabel.iloc[0], ylabel=rows.ylabel.iloc[0])
+        ax.set_ylim(centre / half, centre * half)
 
 
 def _spreads(ax: Axes, quantities: pd.DataFrame, kind: str) -> None:
@@ -114,7 +122,7 @@ def _spreads(ax: Axes, quantities: pd.DataFrame, kind: str) -> None:
         capsize=2,
     )
     for at, middle, end in zip(y, value, high, strict=True):
-        beside(ax, max(end, 1.0), at, f"{middle:.3g}")
+        beside(ax, max(end, 1.0) if kind == "bar" else end, at, f"{middle:.3g}")
     ax.set_yticks(y, quantities.label)
     ax.set_ylim(len(y) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -142,43 +142,47 @@ class Contender:
     """
 
     def __init__(self, name: str, task: Task, room: Room, cache: Path | None = None) -> None:
-        self._name = name
-        self._log = tempfile.TemporaryFile(dir=room.folder)  # noqa: SIM115, closed at the end
         # By its path and not as a module: the previous release has no such file.
         program = [str(WORKER)]
         if task.program not in (THIS, PREVIOUS):
             program = ["-m", MODULES.get(task.program, PEER_MODULE)]
-        checkout = room.checkout(task.program)
         # Peers take threads in place of our processes, of which each has one.
         threads = 1 if task.program in (THIS, PREVIOUS) else task.threads
+        environment = {
+            **os.environ,
+            **dict.fromkeys(THREADS, str(threads)),
+            "PYTHONPATH": str(room.checkout(task.program)),
+            "ANN2BRIAN_CACHE": str(cache or room.folder / f"cache-{task.program}"),
+        }
+        question = task.to_json(room.folder, room.data)
+        self._name = name
+        self._log = tempfile.TemporaryFile(dir=room.folder)  # noqa: SIM115, closed at the end
         self._process = subprocess.Popen(
             [sys.executable, "-P", *program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env={
-                **os.environ,
-                **dict.fromkeys(THREADS, str(threads)),
-                "PYTHONPATH": str(checkout),
-                "ANN2BRIAN_CACHE": str(cache or room.folder / f"cache-{task.program}"),
-            },
+            env=environment,
         )
-        self.facts = self._answer(task.to_json(room.folder, room.data))
+        try:
+            self.facts = self._answer(question)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def measure(self) -> dict[str, Any]:
         """Measure once."""
         return self._answer("")
 
     def _answer(self, line: str) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(f"{line}\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            pass
-        answer = self._process.stdout.readline()
+        asked, answers = self._process.stdin, self._process.stdout
+        assert asked is not None
+        assert answers is not None
+        with suppress(BrokenPipeError):  # of a process that has ended, which is told below
+            asked.write(f"{line}\n")
+            asked.flush()
+        answer = answers.readline()
         if not answer:
             status = self._process.wait()
             self._log.seek(0)
@@ -191,12 +195,11 @@ class Contender:
 
     def __exit__(self, *error: object) -> None:
         """End the process."""
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
-            stream.close()
         self._process.terminate()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            with suppress(BrokenPipeError):  # what it was not told any more
+                stream.close()  # type: ignore[union-attr]
         self._process.wait()
-        self._log.close()
 
 
 def compare(

@@ -1,7 +1,8 @@
 """The same network with explicit Brian2 synapses: what the shared kernels are measured against.
 
 Every weight becomes one synapse per position of its source, with a weight of its own, and a delay
-of its own where they are not all the same, as any Brian2 user would write it; neurons, equations and spikes stay the same.
+of its own where they are not all the same, as any Brian2 user would write it; neurons, equations
+and spikes stay the same.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from ann2brian.analysis.figures import training as training_method_figures
 from ann2brian.analysis.figures.benchmark import cost, growth, speed
-from ann2brian.studies.benchmarks.parts.growth import GROWTHS, points
+from ann2brian.studies.benchmarks.parts.growth import points
 from ann2brian.studies.frame.figures import Result
 from matplotlib.figure import Figure
 
@@ -32,11 +33,11 @@ def benchmark_speed(result: Result) -> Figure | None:
     if not parts:
         return None
     heights = [(shown.part == part).sum() + 2 for part in parts]
-    figure = Figure(figsize=(6.0, 0.22 * sum(heights) + 0.4), layout="constrained")
+    figure = Figure(figsize=(6.0, 0.17 * sum(heights) + 0.4))
     axes = figure.subplots(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
     for ax, part in zip(axes, parts, strict=True):
         speed(ax, shown[shown.part == part])
-        ax.set_title(SPEED[part], fontsize="medium", loc="left")
+        ax.set_title(SPEED[part])
     return figure
 
 
@@ -45,7 +46,7 @@ def benchmark_cost(result: Result) -> Figure | None:
     shown = _labelled(result.metrics)
     if not set(COST) <= set(shown.panel):
         return None
-    figure = Figure(figsize=(9.0, 2.6), layout="constrained")
+    figure = Figure(figsize=(9.0, 2.0))
     for ax, (panel, unit) in zip(figure.subplots(1, 2), COST.items(), strict=True):
         limits = shown[shown.panel == f"{panel} limit"]
         cost(ax, shown[shown.panel == panel], limits, unit)
@@ -61,17 +62,16 @@ def benchmark_growth(result: Result) -> Figure | None:
     found = [
         points(name, rows).assign(
             growth=name,
-            slope=slopes[f"growth with {name}: slope"],
-            ylabel="all (ms)" if GROWTHS[name].y == "all_s" else "loop per image (ms)",
+            slope=slopes.get(f"growth with {name}: slope", np.nan),
         )
         for name, rows in table.groupby("case", sort=False)
     ]
-    figure = Figure(figsize=(1.9 * len(found), 2.1), layout="constrained")
+    figure = Figure(figsize=(1.8 * len(found), 1.9))
     growth(figure.subplots(1, len(found), squeeze=False)[0], pd.concat(found))
     return figure
 
 
 def _labelled(quantities: pd.DataFrame) -> pd.DataFrame:
     """With a column for what stands beside the axis: the quantity up to what is measured."""
-    label = quantities.quantity.str.partition(":")[0].str.replace(" / IF", "")
+    label = quantities.quantity.str.split(":").str[0].str.replace(" / IF", "")
     return quantities.assign(label=label.str.replace(", T = 50", ""))

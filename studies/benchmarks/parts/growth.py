@@ -9,7 +9,7 @@ from functools import partial
 import pandas as pd
 from ann2brian.studies.benchmarks.contenders import Case, Task
 from ann2brian.studies.benchmarks.part import Part, Setting, plain
-from ann2brian.studies.benchmarks.spread import Quantity, slope
+from ann2brian.studies.benchmarks.spread import Quantity, ratio, slope
 from ann2brian.studies.benchmarks.subjects import Subject, stack
 
 N_STEPS = 16
@@ -28,14 +28,23 @@ class Growth:
     n_images : int
         Images of each measurement.
     x, y : str
-        Columns whose logarithms lie on a line; `y` is cost.
+        Columns of what grows and of cost.
+    xlabel : str
+        Of `x` in the figure.
+    xunit : float
+        What is 1 there.
+    has_slope : bool
+        Whether the logarithms of both lie on a line.
     """
 
     values: tuple[float, ...]
     task: Callable[[float, int], Task]
     n_images: int
     x: str
+    xlabel: str
+    xunit: float = 1.0
     y: str = "loop_s_per_image"
+    has_slope: bool = True
 
 
 def _stack(depth: int, size: int, channels: int, brightness: float = 1.0) -> Subject:
@@ -53,24 +62,30 @@ GROWTHS: Mapping[str, Growth] = {
         task=lambda size, n: _task(_stack(4, int(size), 8), n),
         n_images=64,
         x="n_neurons",
+        xlabel="neurons (1000)",
+        xunit=1e3,
     ),
     "events": Growth(
         values=(1 / 8, 1 / 4, 1 / 2, 1),
         task=lambda light, n: _task(_stack(4, 16, 32, light), n),
         n_images=64,
         x="events_per_image",
+        xlabel="events per image (million)",
+        xunit=1e6,
     ),
     "depth": Growth(
         values=(2, 4, 8, 16),
         task=lambda depth, n: _task(_stack(int(depth), 16, 16), n),
         n_images=64,
         x="value",
+        xlabel="spiking layers",
     ),
     "images": Growth(
         values=(1, 4, 16, 64),
         task=lambda factor, n: _task(_stack(2, 16, 16), int(factor * n)),
         n_images=32,
         x="n_images",
+        xlabel="images",
         y="all_s",
     ),
     "copies": Growth(
@@ -78,6 +93,8 @@ GROWTHS: Mapping[str, Growth] = {
         task=lambda copies, n: _task(_stack(4, 8, 16), n, int(copies)),
         n_images=512,
         x="value",
+        xlabel="copies side by side",
+        has_slope=False,
     ),
 }
 
@@ -94,17 +111,27 @@ def cases(setting: Setting) -> list[Case]:
 
 
 def points(case: str, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with columns x and y of a growth."""
+    """Rows of a growth with x, y (ms) and their labels."""
     growth = GROWTHS[case]
     found = rows.assign(
         value=rows.contender.astype(float), loop_s_per_image=rows.loop_s / rows.n_images
     )
-    return found.assign(x=found[growth.x], y=found[growth.y])
+    return found.assign(
+        x=found[growth.x] / growth.xunit,
+        y=1e3 * found[growth.y],
+        xlabel=growth.xlabel,
+        ylabel="all (ms)" if growth.y == "all_s" else "loop per image (ms)",
+    )
 
 
 def quantities(case: str, rows: pd.DataFrame) -> Iterator[Quantity]:
-    """Exponent of growth."""
-    yield Quantity(f"growth with {case}: slope", slope(points(case, rows), "x", "y"))
+    """Exponent of growth, or the last value's cost in terms of the first's."""
+    if GROWTHS[case].has_slope:
+        yield Quantity(f"growth with {case}: slope", slope(points(case, rows), "x", "y"))
+        return
+    first, *_, last = dict.fromkeys(rows.contender)
+    found = ratio(rows, last, first, "loop_s")
+    yield Quantity(f"growth with {case}: loop, {last} {case} / {first}", found)
 
 
 PART = Part(

@@ -30,7 +30,9 @@ def cases(setting: Setting) -> list[Case]:
     found = []
     subjects, n_steps = ((DIGITS,), 8) if setting.quick else ((LENET5, CAFFE), 50)
     for subject in subjects:
-        task = Task(subject=subject, n_images=setting.images(64 if setting.quick else 640))
+        task = Task(
+            subject=subject, n_images=setting.images(64 if setting.quick else 640, least=BATCH)
+        )
         theirs = {
             PEERS[name].title: replace(
                 task, program=name, options={"n_steps": n_steps}, batch=BATCH
@@ -46,7 +48,7 @@ def quantities(case: str, rows: pd.DataFrame) -> Iterator[Quantity]:
     """Accuracy, time for an image and memory of each; how many times ours the peers take."""
     trained = of(rows, PLAIN)
     yield Quantity(
-        f"{case}: accuracy, trained ({trained.n_images.iloc[0]} images)",
+        f"{case}: accuracy, trained ({trained.n_images.iloc[0]:.0f} images)",
         spread(trained.ann_accuracy),
     )
     measures: Mapping[str, tuple[str, float]] = {

@@ -41,7 +41,7 @@ def cases(setting: Setting) -> list[Case]:
 
 def _peer(task: Task, peer: str, setting: Setting) -> Task:
     options = {"n_steps": task.options["n_steps"]}
-    n_images = setting.images(64 if setting.quick else 256)
+    n_images = setting.images(64 if setting.quick else 256, least=BATCH)
     return replace(task, program=peer, options=options, batch=BATCH, n_images=n_images)
 
 
