@@ -30,6 +30,8 @@ class Outcome:
         Number of the first image.
     loop_s : float
         Wall time of the simulation loop.
+    with_own_axons : tuple of str
+        Connections whose neurons have axons of their own.
     received : ndarray, shape (n_images, n_steps, n_classes)
         What the read-out got in each step, in network units.
     counts : tuple of ndarray, shape (n_positions, n_units)
@@ -48,6 +50,7 @@ class Outcome:
 
     start: int
     loop_s: float
+    with_own_axons: tuple[str, ...]
     received: Array
     counts: tuple[Integers, ...]
     most_spikes: int
@@ -72,6 +75,7 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
     return Outcome(
         start=part.start,
         loop_s=loop_s,
+        with_own_axons=objects.individual,
         received=_received(job, objects, n_images),
         counts=_counts(job, objects),
         most_spikes=max(
@@ -221,6 +225,7 @@ def recording_of(job: Job, outcomes: Sequence[Outcome], build_s: float, run_s: f
         build_s=build_s,
         run_s=run_s,
         loop_s=sum(outcome.loop_s for outcome in outcomes),
+        with_own_axons=outcomes[0].with_own_axons,
     )
 
 

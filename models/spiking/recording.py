@@ -148,6 +148,9 @@ class Recording:
         Wall time of code generation and compilation, and of everything after it.
     loop_s : float
         Wall time of the simulation loops alone, summed over all program starts.
+    with_own_axons : tuple of str
+        Connections whose source neurons had axons of their own, since their delays differ; spikes
+        over the others travelled by block, all neurons of a layer at once.
     """
 
     scheme: str
@@ -170,6 +173,7 @@ class Recording:
     build_s: float
     run_s: float
     loop_s: float
+    with_own_axons: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return (

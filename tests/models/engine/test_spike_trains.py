@@ -68,7 +68,7 @@ def drawn(job, density, rng):
     """Random spikes as Brian2 lists them: each neuron in any step, from its first image on."""
     found = {}
     for group, kind in enumerate(job.network.neurons):
-        size = job.layout.group_sizes[group]
+        size = job.layout.groups[group].size
         steps, neurons = np.nonzero(rng.random((job.n_steps, size)) < density)
         found[kind.name] = neurons.astype(np.int32), steps * job.network.dt_s
     return found

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from ann2brian.models.dyadic import grid_step
-from ann2brian.models.engine.layout import lay_out
+from ann2brian.models.engine.layout import LANES, lay_out
 from ann2brian.models.networks.grids import on_grid
 from ann2brian.models.networks.layers import (
     Activation,
@@ -489,7 +489,10 @@ def test_plan_packs_a_bit_a_weight(channels):
     n_words = -(-sum(sizes.values()) // 32)
     assert n_words < len(layout.signs) <= n_words + 2  # zeros behind the last
     assert layout.signs.nbytes <= sum(4 * n for n in sizes.values()) / 32 + 12
-    assert layout.weights.size == network.layer("conv4").kernel.size + 1  # and max pooling's
+    assert layout.weights.size == 1  # max pooling's
+    rows, columns, n_in, n_out = network.layer("conv4").kernel.shape
+    n_packed = rows * columns * n_in * -(-n_out // LANES) * LANES
+    assert layout.packed.size == n_packed + LANES and layout.packed.dtype == np.int16
     routes = {
         p.name: route
         for p, route in zip(spiking.projections, layout.routes, strict=True)
@@ -517,11 +520,12 @@ def test_plan_packs_a_bit_a_weight(channels):
 
 
 def test_gains_of_binary_routes_are_volts():
-    """Factors of each route against one threshold in volts for signs, and 1 for real weights."""
+    """Factors of each route in volts: one threshold for signs, the grid's step for real weights."""
     spiking = convert(mixed("rbrbb")).spiking
     layout = lay_out(spiking, 1, 1)
+    step = grid_step(spiking.projections[2].kernel)
     found = [(route.is_binary, layout.gains[route.gain_start]) for route in layout.routes]
-    assert found == [(1, 2.0**-6), (0, 1), (0, 1), (1, 2.0**-6), (1, 2.0**-6)]
+    assert found == [(1, 2.0**-6), (0, 1), (0, step * 2.0**-6), (1, 2.0**-6), (1, 2.0**-6)]
 
 
 def test_binary_projections_hold_signs_only():

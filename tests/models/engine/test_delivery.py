@@ -1,0 +1,326 @@
+"""delivery.h itself, and its NumPy twin, against the connections' own sums, on drawn layers.
+
+The header is compiled alone, as for this processor and, in the slow tests, as for poorer ones, and
+spikes are set by hand, so that a case costs no program of Brian2.
+"""
+
+import ctypes
+import platform
+import subprocess
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from ann2brian.models.dyadic import grid_step, narrowest
+from ann2brian.models.engine.delivery import C_TYPES, HEADER, LISTS, TABLES
+from ann2brian.models.engine.layout import lay_out
+from ann2brian.models.engine.numpy_delivery import NumpyDelivery, State
+from ann2brian.models.networks.layers import window_count
+from ann2brian.models.spiking.network import READOUT, Population, Readout, SpikingNetwork
+from ann2brian.models.spiking.neuron_type import NeuronType
+from ann2brian.models.spiking.projections import Projection, SparseProjection, WindowProjection
+from scipy.sparse import random_array
+
+N_STEPS, LONGEST = 4, 2  # steps of a run, and of a delay
+WRAPPER = """
+#include "delivery.h"
+extern "C" void run_WEIGHT(int64_t step, void **tables, void **state) {
+    const ann2brian::State<WEIGHT> s{POINTERS};
+    ann2brian::find_spikes(s, step);
+    ann2brian::deliver(s, step);
+}
+"""
+OPTIONS = ("-O2", "-ffast-math", "-fno-finite-math-only", "-std=c++11", "-fPIC", "-shared")
+PROCESSORS = {"native": "-march=native", "avx2": "-march=haswell", "plain": "-march=x86-64"}
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory):
+    """The header compiled for a processor, once each."""
+    folder, made = tmp_path_factory.mktemp("delivery"), {}
+
+    def library(processor):
+        if processor not in made:
+            text = ""
+            for weight in ("float", "double"):
+                types = {"weights": f"const {weight} *", "gains": "const double *"}
+                types["packed"] = "const int16_t *"
+                pointers = [
+                    f"({types.get(table, 'const int32_t *')})tables[{i}]"
+                    for i, table in enumerate(TABLES)
+                ]
+                pointers += [
+                    f"({kind} {'*const *' if key in LISTS else '*'})state[{i}]"
+                    for i, (key, kind) in enumerate(C_TYPES._asdict().items())
+                ]
+                text += WRAPPER.replace("WEIGHT", weight).replace("POINTERS", ", ".join(pointers))
+            (folder / f"{processor}.cpp").write_text(text)
+            file = folder / f"{processor}.so"
+            flags = [*OPTIONS, PROCESSORS[processor], f"-I{HEADER.parent}"]
+            source = str(folder / f"{processor}.cpp")
+            subprocess.run(["g++", *flags, source, "-o", str(file)], check=True)
+            made[processor] = ctypes.CDLL(str(file))
+        return made[processor]
+
+    return library
+
+
+# ---- drawn layers ----
+
+
+def neurons(name, n_afferents=1):
+    afferents = tuple(f"drive{i}" for i in range(n_afferents))
+    lines = "".join(f"{x} : volt\n" for x in afferents)
+    return NeuronType(
+        name=name,
+        equations=f"v : volt\nage : integer\n{lines}",
+        threshold="v > 1*volt",
+        reset="v = 0*volt",
+        afferents=afferents,
+    )
+
+
+KINDS = ("packed", "wide", "binary", "sparse", "window")
+
+
+def connection(rng, kind):
+    """A connection from one population, of one or several positions, to another or the read-out."""
+    while True:
+        try:
+            return drawn(rng, kind)
+        except ValueError:  # windows that do not fit the map
+            continue
+
+
+def drawn(rng, kind):
+    def pair(least, most):
+        return tuple(rng.integers(least, most, 2, endpoint=True).tolist())
+
+    groups = int(rng.choice([1, 2, 3])) if kind in ("wide", "binary") else 1
+    channels = groups * int(rng.choice([1, 2, 7, 8, 20, 33, 60]))
+    shape = (*pair(1, 7), channels)
+    n_positions = 1 if kind == "window" else int(rng.integers(1, 4))
+    common = {
+        "source": "a",
+        "source_shape": shape,
+        "delays": rng.integers(0, LONGEST, n_positions, endpoint=True),
+    }
+    gains = 2.0 ** rng.integers(-2, 2, n_positions) * rng.choice([1, 3, -1], n_positions)
+    if kind == "sparse":
+        matrix = random_array((int(np.prod(shape)), 30), density=0.3, rng=rng, format="csr")
+        matrix.data = rng.integers(-9, 9, matrix.nnz) / 8
+        own = {"matrix": matrix, "gains": gains, "target_shape": (2, 3, 5)}
+        return SparseProjection(target="b", **own, **common)
+    pool, stride = pair(1, 3), pair(1, 3)
+    if kind == "packed":  # windows that do not overlap
+        stride = tuple(max(sides) for sides in zip(pool, stride, strict=True))
+    if kind != "window" and rng.random() < 0.5:
+        pool = stride = (1, 1)
+    sides = tuple(int(rng.integers(0, pool[axis])) for axis in (0, 0, 1, 1))
+    count = window_count(shape[:2], pool, stride, sides)
+    if min(count) < 1:
+        raise ValueError
+    common |= {"pool": pool, "pool_stride": stride, "pool_padding": sides}
+    if kind == "window":
+        return WindowProjection(target="b", target_shape=(*count, channels), **common)
+    kernel_shape = (
+        *pair(1, 4),
+        channels // groups,
+        groups * int(rng.choice([1, 3, 8, 20, 50, 140])),
+    )
+    kernel = rng.choice([-1.0, 1.0], kernel_shape)
+    if kind != "binary":
+        kernel = rng.integers(-(2**15) + 1, 2**15, kernel_shape) / 2.0**12
+    if kind == "wide":
+        kernel += 2.0**6
+    projection = Projection(
+        target="b",
+        kernel=kernel,
+        gains=gains,
+        target_shape=shape,
+        stride=pair(1, 3),
+        dilation=(1, 1) if kind == "packed" else pair(1, 2),
+        padding=tuple(rng.integers(-1, 3, 4).tolist()),
+        groups=groups,
+        is_binary=kind == "binary",
+        **common,
+    )
+    out = projection.output_shape
+    if min(out) < 1:
+        raise ValueError
+    is_one_place = out[:2] == (1, 1)
+    room = 0 if is_one_place else int(rng.integers(0, 3))  # channels of others before and behind
+    return replace(
+        projection,
+        target=READOUT if is_one_place else "b",
+        target_shape=(*out[:2], out[2] + 2 * room),
+        channel=room,
+    )
+
+
+def network_of(projection):
+    n_afferents = projection.n_places if isinstance(projection, WindowProjection) else 1
+    is_to_readout = projection.target == READOUT
+    shape = (1, 1, 1) if is_to_readout else projection.target_shape
+    n_classes = projection.target_shape[2] if is_to_readout else 2
+    return SpikingNetwork(
+        scheme="drawn",
+        name="drawn",
+        neurons=(neurons("first"), neurons("second", n_afferents)),
+        populations=(
+            Population(
+                name="a",
+                neurons="first",
+                shape=projection.source_shape,
+                n_positions=len(projection.delays),
+                onset=0,
+            ),
+            Population(name="b", neurons="second", shape=shape, onset=1),
+        ),
+        projections=(projection,),
+        stimuli=(),
+        readout=Readout(n_steps=1, offset=np.zeros(n_classes), onset=1),
+        image_shape=(1, 1, 1),
+    )
+
+
+# ---- runs ----
+
+
+class Arrays:
+    """What the functions read and write, for one run."""
+
+    def __init__(self, layout, n_places, n_targets, is_single):
+        kind = np.float32 if is_single else np.float64
+        first = layout.routes[0].array
+        sizes = [0] * first + [n_targets * layout.n_copies] * n_places
+        own = [np.zeros(size, dtype=kind) for size in sizes]
+        none = [None] * len(own)
+        counts = [np.zeros(g.size, dtype=np.int32) for g in layout.groups]
+        steps = (len(layout.routes), layout.sizes.steps)
+        self.targets = own
+        self.state = State(
+            targets=none if is_single else own,
+            singles=own if is_single else none,
+            ages=counts,
+            in_image=counts,
+            n_spikes=counts,
+            most_in_image=counts,
+            spikes=[np.zeros(g.size + 1, dtype=np.int32) for g in layout.groups],
+            fires=[np.zeros(g.size, dtype=np.int8) for g in layout.groups],
+            remembered=[np.zeros(layout.sizes.words * (LONGEST + 1), dtype=np.int32)],
+            inhibition=[],
+            pending=[],
+            arrivals=[np.zeros(steps)],
+            events=[np.zeros(steps)],
+            n_images=[np.zeros(layout.n_copies, dtype=np.int32)],
+        )
+
+
+def pointers(arrays):
+    return (ctypes.c_void_p * len(arrays))(*(a if a is None else a.ctypes.data for a in arrays))
+
+
+def run_header(library, layout, delays, arrays, fires):
+    tables = {
+        "sizes": np.array(layout.sizes._replace(remembered=LONGEST + 1), dtype=np.int32),
+        "groups": np.array(layout.groups, dtype=np.int32),
+        "layers": np.array(layout.layers, dtype=np.int32),
+        "routes": np.array(layout.routes, dtype=np.int32),
+        "weights": narrowest(layout.weights * layout.unit_volt),
+        "delays": np.concatenate([*delays, [-1]]).astype(np.int32),
+    }
+    tables = [np.ascontiguousarray(tables.get(t, getattr(layout, t, None))) for t in TABLES]
+    weight = {"float32": "float", "float64": "double"}[tables[TABLES.index("weights")].dtype.name]
+    kept, given_state = [], []
+    for key, own in arrays.state._asdict().items():
+        if key in LISTS:
+            kept.append(pointers(own))
+            given_state.append(ctypes.cast(kept[-1], ctypes.c_void_p))
+        else:
+            given_state.append(ctypes.c_void_p(own[0].ctypes.data if own else None))
+    state = (ctypes.c_void_p * len(given_state))(*given_state)
+    run = getattr(library, f"run_{weight}")
+    for step, flags in enumerate(fires):
+        arrays.state.fires[0][:] = flags
+        run(ctypes.c_int64(step), pointers(tables), state)
+
+
+def run_numpy(layout, delays, arrays, fires):
+    twin = NumpyDelivery(layout, narrowest(layout.weights * layout.unit_volt), arrays.state, delays)
+    for step, flags in enumerate(fires):
+        arrays.state.fires[0][:] = flags
+        twin.find_spikes(step)
+        twin.deliver(step)
+
+
+def expected(projection, layout, fires):
+    """What each target gets, and targets reached, by the connection's own sums."""
+    copies, units = layout.n_copies, layout.layers[0].units
+    by_block = fires.reshape(N_STEPS, -1, copies, units)
+    n_places = projection.n_places if isinstance(projection, WindowProjection) else 1
+    total = np.zeros((n_places, copies, int(np.prod(projection.target_shape))))
+    n_arrived = n_reached = 0
+    for position, delay in enumerate(projection.delays):
+        arriving = by_block[: N_STEPS - delay, position].sum(axis=0, dtype=np.float64)
+        n_arrived += arriving.sum()
+        n_reached += (arriving * projection.fan_out).sum()
+        if isinstance(projection, WindowProjection):
+            got = np.moveaxis(projection.by_place(arriving), 2, 0) * projection.weight
+        else:
+            got = projection.forward(arriving)[None]
+        total += projection.gains[position] * got
+    return total * layout.unit_volt, n_arrived, n_reached
+
+
+def check(library, projection, n_copies, is_single, rng):
+    layout = lay_out(network_of(projection), n_copies, 1)
+    activity = rng.choice([0.02, 0.2, 0.9])
+    fires = rng.random((N_STEPS, layout.groups[0].size)) < activity
+    fires = fires.astype(np.int8)
+    wanted, n_arrived, n_reached = expected(projection, layout, fires)
+    step = grid_step(wanted)
+    if is_single and np.abs(wanted).max() / min(step, 1.0) >= 2**20:
+        is_single = False
+    delays = [projection.delays]
+    n_places = len(wanted)
+    for run in (
+        lambda arrays: run_header(library, layout, delays, arrays, fires),
+        lambda arrays: run_numpy(layout, delays, arrays, fires),
+    ):
+        arrays = Arrays(layout, n_places, wanted.shape[2], is_single)
+        run(arrays)
+        first = layout.routes[0].array
+        found = np.array([arrays.targets[first + place] for place in range(n_places)])
+        assert np.array_equal(found.reshape(wanted.shape), wanted)
+        assert arrays.state.arrivals[0].sum() == n_arrived
+        assert arrays.state.events[0].sum() == n_reached
+        listed = np.flatnonzero(fires[-1])
+        assert np.array_equal(arrays.state.spikes[0][: listed.size], listed)
+        assert arrays.state.spikes[0][-1] == listed.size
+    return layout.routes[0].packed_channels > 0
+
+
+def check_many(library, kind, n):
+    is_packed = []
+    for seed in range(n):
+        rng = np.random.default_rng(seed)
+        projection = connection(rng, kind)
+        n_copies, is_single = int(rng.integers(1, 4)), bool(rng.integers(2))
+        is_packed.append(check(library, projection, n_copies, is_single, rng))
+    assert np.mean(is_packed) > 0.9 if kind == "packed" else not any(is_packed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_drawn_layers(libraries, kind):
+    """Any geometry, delays and copies, as for this processor."""
+    check_many(libraries("native"), kind, 100)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="flags of x86")
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("processor", PROCESSORS)
+def test_many_drawn_layers(libraries, processor, kind):
+    """The same with and without AVX-512 and AVX2."""
+    check_many(libraries(processor), kind, 1000)
