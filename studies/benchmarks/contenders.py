@@ -138,7 +138,8 @@ class Contender:
     Raises
     ------
     RuntimeError
-        If its process fails; the message holds the last line that it printed.
+        If its process fails, when the message holds the last line that it printed, or runs the
+        code of another checkout.
     """
 
     def __init__(self, name: str, task: Task, room: Room, cache: Path | None = None) -> None:
@@ -148,10 +149,11 @@ class Contender:
             program = ["-m", MODULES.get(task.program, PEER_MODULE)]
         # Peers take threads in place of our processes, of which each has one.
         threads = 1 if task.program in (THIS, PREVIOUS) else task.threads
+        checkout = str(room.checkout(task.program))
         environment = {
             **os.environ,
             **dict.fromkeys(THREADS, str(threads)),
-            "PYTHONPATH": str(room.checkout(task.program)),
+            "PYTHONPATH": checkout,
             "ANN2BRIAN_CACHE": str(cache or room.folder / f"cache-{task.program}"),
         }
         question = task.to_json(room.folder, room.data)
@@ -167,6 +169,8 @@ class Contender:
         )
         try:
             self.facts = self._answer(question)
+            if (found := self.facts.pop("checkout", checkout)) != checkout:
+                raise RuntimeError(f"{name}: ran the code of {found} in place of {checkout}")
         except BaseException:
             self.__exit__()
             raise

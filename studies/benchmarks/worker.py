@@ -89,6 +89,7 @@ def prepare_network(task: Facts) -> tuple[Facts, Measure]:
 
     first = measure()  # builds; not timed
     facts = {
+        "checkout": str(Path(ab.__file__).parents[1]),
         "n_neurons": conversion.spiking.n_neurons,
         "n_steps": conversion.spiking.n_steps,
         "first_build_s": first["build_s"],

@@ -15,7 +15,8 @@ task = json.loads(input())
 if task["batch"] == 99:
     print("out of luck", file=sys.stderr)
     sys.exit(3)
-print(json.dumps({"n_images": task["n_images"]}), flush=True)
+code = "/elsewhere" if task["batch"] == 98 else os.environ["PYTHONPATH"]
+print(json.dumps({"n_images": task["n_images"], "checkout": code}), flush=True)
 for n, _ in enumerate(sys.stdin):
     turn = len(open(LOG).read())
     open(LOG, "a").write(".")
@@ -84,6 +85,12 @@ def test_a_failed_process_says_why(room):
     """Its status and last line in the message, with the name of the contender."""
     with pytest.raises(RuntimeError, match=r"Caffe, a: .* status 3: out of luck"):
         Contender("Caffe, a", changed(batch=99), room)
+
+
+def test_code_of_another_checkout_is_refused(room):
+    """A process that found another release on its path against the message with both."""
+    with pytest.raises(RuntimeError, match=r"a: ran the code of /elsewhere in place of .*previous"):
+        Contender("a", changed(program=PREVIOUS, batch=98), room)
 
 
 def test_without_a_previous_release(tmp_path):

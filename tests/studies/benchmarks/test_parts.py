@@ -147,6 +147,17 @@ def test_previous_release_has_no_need_of_new_names():
                 assert (task.connections, task.cut, task.profile) == ("shared", (), False)
 
 
+def test_spikes_are_compared(monkeypatch):
+    """With the previous release, with explicit synapses, and of two processes with one."""
+    monkeypatch.setattr(threads, "usable_cores", lambda: 2)
+    for case in against.PART.cases(ALL):
+        assert case.same == (THIS, PREVIOUS)
+    for case in explicit.PART.cases(ALL):
+        assert case.same == ("shared", "explicit")
+    for case in threads.PART.cases(ALL):
+        assert case.same == ("ours, 1", "ours, 2")
+
+
 def test_scale_changes_the_numbers_of_images():
     """A tenth of the images, and never none."""
     setting = Setting(scale=0.1)
