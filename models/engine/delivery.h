@@ -424,6 +424,7 @@ struct SumChannels<0> {
     static void run(const Route &, Gathered &, const int16_t *, int32_t, int32_t) {}
 };
 
+enum { MANY = 6 };                                      // spikes a place: one loop for each place
 enum { MOST_EIGHTHS = 16 };                             // as many sums as fit the registers
 
 // Sums of a block's spikes over packed kernels, to the targets.
@@ -570,27 +571,41 @@ template <class Drive, class Weight>
 inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *bits,
                       int64_t start, const int32_t *units, int32_t n) {
     static Gathered g;
-    const int32_t n_pooled = r.pooled_h * r.pooled_w;
+    const int32_t n_places = r.height * r.width, n_pooled = r.pooled_h * r.pooled_w;
     const int64_t tap = r.is_binary ? r.tap / 8 : r.tap;
     const int32_t *pooled = s.places + r.places_start, *columns = pooled + r.height * r.width;
     const int32_t *fan_out = columns + r.height * r.width;
     if (int32_t(g.kernel.size()) < n) g.kernel.resize(n);
-    if (int32_t(g.rows.size()) < n + AT_ONCE) g.rows.resize(n + AT_ONCE);
+    if (r.is_binary && int32_t(g.rows.size()) < n + AT_ONCE) g.rows.resize(n + AT_ONCE);
     g.first.assign(n_pooled + 2, 0);
-    for (int32_t place = 0; place < r.height * r.width; place++, start += r.channels)
-        g.first[pooled[place] + 2] += count_bits(bits, start, r.channels);  // [1]: out of all windows
+    for (int32_t place = 0; place < n_places; place++)  // [1]: out of all windows
+        g.first[pooled[place] + 2] += count_bits(bits, start + place * r.channels, r.channels);
     g.first[1] = 0;
     int64_t reached = 0;
     for (int32_t q = 0; q < n_pooled; q++) {
         reached += int64_t(g.first[q + 2]) * fan_out[q];
         g.first[q + 2] += g.first[q + 1];
     }
-    const Places places(r.channels);
     const int64_t kernel_size = int64_t(r.kernel_h) * r.kernel_w * tap;
-    for (int32_t i = 0; i < n; i++) {
-        const int32_t place = places.of(units[i]), channel = units[i] - place * r.channels;
-        if (pooled[place] >= 0)
-            g.kernel[g.first[pooled[place] + 1]++] = channel * kernel_size - columns[place] * tap;
+    if (n > MANY * n_places) {
+        for (int32_t place = 0; place < n_places; place++) {
+            const int32_t count = count_bits(bits, start + place * r.channels, r.channels);
+            const int32_t *from = units;
+            units += count;
+            if (pooled[place] < 0) continue;
+            int32_t &next = g.first[pooled[place] + 1];
+            int64_t *__restrict__ to = g.kernel.data() + next;
+            const int64_t shift = place * r.channels * kernel_size + columns[place] * tap;
+            for (int32_t i = 0; i < count; i++) to[i] = from[i] * kernel_size - shift;
+            next += count;
+        }
+    } else {
+        const Places places(r.channels);
+        for (int32_t i = 0; i < n; i++) {
+            const int32_t place = places.of(units[i]), channel = units[i] - place * r.channels;
+            if (pooled[place] >= 0)
+                g.kernel[g.first[pooled[place] + 1]++] = channel * kernel_size - columns[place] * tap;
+        }
     }
     Drive *target;
     s.target(r.array, target);
