@@ -335,11 +335,18 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
 // added. Sums are whole numbers; gain and grid step are applied once, when they reach the targets.
 
 // As many channels as a register holds, and 8 of them. The compiler converts vectors by detours, so
-// the processor's own instructions stand here where it has them.
+// the processor's own instructions stand here where it has them; elsewhere it does best with many.
 typedef int16_t Narrow8 __attribute__((vector_size(16), aligned(2), may_alias));
 typedef int16_t Narrow16 __attribute__((vector_size(32), aligned(2), may_alias));
 typedef int32_t Sums8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t Sums16 __attribute__((vector_size(64), aligned(4), may_alias));
+#if defined(__AVX2__) && !defined(__AVX512F__)
+typedef Sums8 Sums;
+#else
+typedef Sums16 Sums;
+#endif
+enum { LANES = sizeof(Sums) / sizeof(int32_t) };
+enum { MOST_EIGHTHS = LANES };                          // as many sums as fit the registers
 
 inline void add_to(Sums16 &sums, const int16_t *weights) {
 #if defined(__AVX512F__)
@@ -368,23 +375,23 @@ struct Gathered {
     std::vector<char> touched;                          // rows of targets
 };
 
-// Sums of 16 * Full + 8 * Rest channels of one pixel over `n` spikes.
+// Sums of LANES * Full + 8 * Rest channels of one pixel over `n` spikes.
 template <int Full, int Rest>
 inline void sum_pixel(int32_t *sums, const int16_t *weights, const int64_t *kernel, int32_t n) {
-    Sums16 full[Full + 1];
+    Sums full[Full + 1];
     Sums8 rest{};
-    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Sums16 *>(sums + 16 * v);
-    if (Rest) rest = *reinterpret_cast<const Sums8 *>(sums + 16 * Full);
+    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Sums *>(sums + LANES * v);
+    if (Rest) rest = *reinterpret_cast<const Sums8 *>(sums + LANES * Full);
     for (int32_t i = 0; i < n; i++) {
         const int16_t *from = weights + kernel[i];
-        for (int v = 0; v < Full; v++) add_to(full[v], from + 16 * v);
-        if (Rest) add_to(rest, from + 16 * Full);
+        for (int v = 0; v < Full; v++) add_to(full[v], from + LANES * v);
+        if (Rest) add_to(rest, from + LANES * Full);
     }
-    for (int v = 0; v < Full; v++) *reinterpret_cast<Sums16 *>(sums + 16 * v) = full[v];
-    if (Rest) *reinterpret_cast<Sums8 *>(sums + 16 * Full) = rest;
+    for (int v = 0; v < Full; v++) *reinterpret_cast<Sums *>(sums + LANES * v) = full[v];
+    if (Rest) *reinterpret_cast<Sums8 *>(sums + LANES * Full) = rest;
 }
 
-// Channels [channel, channel + 16 * Full + 8 * Rest) of all pixels.
+// Channels [channel, channel + LANES * Full + 8 * Rest) of all pixels.
 template <int Full, int Rest>
 inline void sum_channels(const Route &r, Gathered &g, const int16_t *weights, int32_t channel) {
     const int32_t tap = r.tap;
@@ -413,7 +420,7 @@ struct SumChannels {
     static void run(const Route &r, Gathered &g, const int16_t *weights, int32_t channel,
                     int32_t eighths) {
         if (eighths == Eighths)
-            sum_channels<Eighths / 2, Eighths % 2>(r, g, weights, channel);
+            sum_channels<8 * Eighths / LANES, 8 * Eighths % LANES / 8>(r, g, weights, channel);
         else
             SumChannels<Eighths - 1>::run(r, g, weights, channel, eighths);
     }
@@ -425,7 +432,6 @@ struct SumChannels<0> {
 };
 
 enum { MANY = 6 };                                      // spikes a place: one loop for each place
-enum { MOST_EIGHTHS = 16 };                             // as many sums as fit the registers
 
 // Sums of a block's spikes over packed kernels, to the targets.
 template <class Drive>
