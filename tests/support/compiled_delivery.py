@@ -1,4 +1,4 @@
-"""The functions of delivery.h as a program of their own, compiled for any processor of this kind."""
+"""The functions of delivery.h alone: compiled for one processor or another, and in NumPy."""
 
 import ctypes
 import subprocess
@@ -11,7 +11,7 @@ from ann2brian.models.engine.numpy_delivery import NumpyDelivery, State
 FLAGS = ("-O3", "-ffast-math", "-fno-finite-math-only", "-std=c++11")  # as Brian2's
 PROGRAM = f"""
 #include "{HEADER}"
-using Delivery = ann2brian::State<WEIGHT>;
+using Delivery = ann2brian::State<double>;
 extern "C" int find_spikes(const void **state, int step) {{
     return ann2brian::find_spikes(*reinterpret_cast<const Delivery *>(state), step);
 }}
@@ -19,6 +19,15 @@ extern "C" int deliver(const void **state, int step) {{
     return ann2brian::deliver(*reinterpret_cast<const Delivery *>(state), step);
 }}
 """
+
+
+def compiled(folder, *flags):
+    """Library of the functions, compiled in `folder` for the processors that `flags` say."""
+    program, library = folder / "delivery.cpp", folder / "delivery.so"
+    program.write_text(PROGRAM)
+    command = ["g++", *FLAGS, *flags, "-shared", "-fPIC", "-fno-gnu-unique"]
+    subprocess.run([*command, str(program), "-o", str(library)], check=True)
+    return ctypes.CDLL(str(library))
 
 
 class Variables(NamedTuple):
@@ -63,19 +72,14 @@ def in_numpy(layout, variables, delays):
 
 
 class InCpp:
-    """The functions of delivery.h, compiled in `folder` with some more flags."""
+    """The functions of a library from `compiled`."""
 
-    def __init__(self, folder, layout, variables, delays, *flags):
+    def __init__(self, library, layout, variables, delays):
         tables = tables_of(layout, delays)
+        tables["weights"] = tables["weights"].astype(np.float64)
         words = layout.sizes.words * int(tables["sizes"][-1]) + 2
         state = variables.state._replace(remembered=[np.zeros(words, dtype=np.int32)])
-        program = folder / "delivery.cpp"
-        program.write_text(PROGRAM)
-        library = folder / ("delivery" + "".join(flags) + ".so")
-        weight = {"float32": "float", "float64": "double"}[tables["weights"].dtype.name]
-        command = ["g++", *FLAGS, *flags, f"-DWEIGHT={weight}", "-shared", "-fPIC"]
-        subprocess.run([*command, str(program), "-o", str(library)], check=True)
-        self.library = ctypes.CDLL(str(library))
+        self.library = library
         self.arrays = (tables, state)  # kept as long as there are pointers to them
         lists = ("targets", "singles", "spikes", "fires")
         pointers = [tables[name].ctypes.data for name in TABLES]
