@@ -19,11 +19,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # repository root 
 import argparse
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.util import module_from_spec, spec_from_file_location
 from typing import Any
 
+from ann2brian.models.importing.keras_oracle import NOT_COMPARED
 from ann2brian.models.networks import own_images
-from ann2brian.models.networks.image_sets import ImageSet
+from ann2brian.models.networks.image_sets import ImageSet, require_known_order, shortened
 from ann2brian.models.networks.network import Network, accuracy
 from ann2brian.models.networks.weight_files import save_network
 from ann2brian.studies.frame import console
@@ -51,7 +53,12 @@ def parser() -> argparse.ArgumentParser:
         "IDX file, a folder of class folders",
     )
     add_input_flags(flags)
-    flags.add_argument("--classes", nargs="+", help="names (default: 0, 1, ...)")
+    flags.add_argument(
+        "--classes",
+        nargs="+",
+        help="names, in the order of the network's outputs (default: those of the images, else 0, "
+        "1, ...)",
+    )
     flags.add_argument("--name", help="of the network (default: that of the file)")
     flags.add_argument(
         "--out", type=Path, help="weight file to write (default: NAME.safetensors here)"
@@ -76,8 +83,7 @@ def _import(arguments: argparse.Namespace) -> Path:
     out = _free(arguments.out or Path(f"{name}.safetensors"), arguments.force)
     sample = None if arguments.images is None else own_images.read(arguments.images)
     example = None if sample is None else sample.images
-    classes = arguments.classes or (sample.classes if sample is not None else None)
-    keywords = InputFlags.of(arguments).given | {"name": name, "classes": classes}
+    keywords = InputFlags.of(arguments).given | {"name": name, "classes": arguments.classes}
     if function:
         if sample is None:
             raise ValueError(f"{arguments.network}: PyTorch modules need sample images: --images")
@@ -90,12 +96,33 @@ def _import(arguments: argparse.Namespace) -> Path:
         raise ValueError(f"{path}: say which function builds the module: {path}:FUNCTION")
     else:
         network, said = noted(lambda: read_file(path, example, **keywords))
-    info: dict[str, Any] = {"imported_from": path.name, HAS_NAMES: classes is not None}
+    if function and arguments.weights is None:
+        said = [
+            *said,
+            f"the weights are those that {function}() gives; --weights FILE loads others",
+        ]
+    named = "--classes" if arguments.classes else ""
+    if not named and sample is not None and sample.classes is not None:
+        network, named = _named_as(network, sample), f"of {sample.name}"
+    info: dict[str, Any] = {"imported_from": path.name, HAS_NAMES: bool(named)}
     info["sha256"] = hashlib.sha256((arguments.weights or path).read_bytes()).hexdigest()
     save_network(network, out, info)
-    _print(network, sample, said)
+    _print(network, sample, said, named or "numbers, since nobody names them")
     print(f"weight file: {out}")
     return out
+
+
+def _named_as(network: Network, sample: ImageSet) -> Network:
+    """The network with the class names of the sample images."""
+    assert sample.classes is not None
+    require_known_order(sample.name, sample.classes)
+    n_classes = len(network.classes)
+    if len(sample.classes) != n_classes:
+        raise ValueError(
+            f"--images {sample.name}: names {len(sample.classes)} classes, the network has "
+            f"{n_classes}; give all names in the network's order: --classes"
+        )
+    return replace(network, classes=sample.classes)
 
 
 def _free(out: Path, is_forced: bool) -> Path:
@@ -142,7 +169,7 @@ def _built(path: Path, function: str) -> Any:
         sys.path.remove(str(path.resolve().parent))
 
 
-def _print(network: Network, sample: ImageSet | None, said: Sequence[str]) -> None:
+def _print(network: Network, sample: ImageSet | None, said: Sequence[str], named: str) -> None:
     """Print layers and parameters, what was compared, and what a reader should know."""
     shape = {layer.name: network.shapes[layer.name] for layer in network.layers}
     print(f"{network!r}\n")
@@ -150,11 +177,16 @@ def _print(network: Network, sample: ImageSet | None, said: Sequence[str]) -> No
         (layer.label, "x".join(map(str, shape[layer.name]))) for layer in network.layers
     )
     print()
+    is_unchecked = any(NOT_COMPARED in line for line in said)
     rows: list[tuple[str, object]] = [
         ("input", network.input),
         ("the network sees", shown_coding(network.input)),
         ("parameters", f"{network.n_parameters:,}"),
-        ("compared with the framework", "every layer agrees, to rounding"),
+        ("classes, in its order", f"{shortened(network.classes)}: {named}"),
+        (
+            "compared with the framework",
+            "no" if is_unchecked else "every layer agrees, to rounding",
+        ),
     ]
     if sample is not None and sample.labels is not None:
         images = network.check_images(sample.shaped(network.input.shape))
@@ -165,12 +197,13 @@ def _print(network: Network, sample: ImageSet | None, said: Sequence[str]) -> No
     console.print_table(rows)
     for line in said:
         print(f"note: {line}")
-    largest, maximum = 0.0 if sample is None else abs(sample.images).max(), network.input.maximum
-    if sample is not None and largest <= maximum / 2:
-        print(
-            f"note: the sample images reach {largest:g} of {maximum:g}; if others do not go "
-            "beyond either, state it: --maximum"
-        )
+    if sample is not None:
+        largest = max(float(sample.images.max()), -float(sample.images.min()))
+        if largest <= network.input.maximum / 2:
+            print(
+                f"note: the sample images reach {largest:g} of {network.input.maximum:g}; if "
+                "others do not go beyond either, state it: --maximum"
+            )
 
 
 if __name__ == "__main__":

@@ -303,7 +303,7 @@ def code_words(recording: Recording) -> pd.DataFrame:
         n_gates = layer.n_units * recording.n_images
         frequencies = np.empty(0, dtype=np.int64)
         if starts.size:
-            bits = np.left_shift(1, own.neuron[order] // layer.n_units)
+            bits = np.left_shift(np.int64(1), own.neuron[order] // layer.n_units)
             words = np.bitwise_or.reduceat(bits, starts)
             frequencies = np.unique(words, return_counts=True)[1]
         if starts.size < n_gates:  # gates without a spike share one more word
@@ -323,7 +323,7 @@ def code_words(recording: Recording) -> pd.DataFrame:
 
 def _gates(spikes: Spikes, layer: RecordedLayer) -> Integers:
     """Index of each spike's gate: image times units of the layer plus unit."""
-    return spikes.image * layer.n_units + spikes.neuron % layer.n_units
+    return spikes.image.astype(np.int64) * layer.n_units + spikes.neuron % layer.n_units
 
 
 def _grouped(gates: Integers) -> tuple[Integers, Integers]:

@@ -108,9 +108,9 @@ class Trains:
                     f"{label}: spikes of {name} {values.min()} to {values.max()}, but there are "
                     f"{limit}"
                 )
-        train = spikes.image * n_neurons + spikes.neuron
+        train = spikes.image.astype(np.int64) * n_neurons + spikes.neuron
         order = np.lexsort([spikes.step, train])
-        train, step = train[order], spikes.step[order]
+        train, step = train[order], spikes.step[order].astype(np.int64)
         if ((np.diff(train) == 0) & (np.diff(step) == 0)).any():
             raise ValueError(f"{label}: a neuron fires twice in one step")
         return cls(layer=layer, n_images=n_images, dt_ms=dt_ms, train=train, step=step)

@@ -135,9 +135,6 @@ def _groups(job: Job, clocks: _Clocks) -> dict[str, NeuronGroup]:
             is_potential = have_same_dimensions(getattr(neurons, name), volt)
             setattr(neurons, name, value * network.unit_volt * volt if is_potential else value)
         neurons.age = -1
-        for name in ("n_spikes", "most_in_image"):
-            # By an expression, so that Brian2 does not hold them for constant.
-            setattr(neurons, name, "0")
         groups[kind.name] = neurons
     return groups
 

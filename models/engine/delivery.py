@@ -86,28 +86,6 @@ C_TYPES = State(  # as in struct State
 LISTS = ("targets", "singles", "ages", "in_image", "n_spikes", "most_in_image", "spikes", "fires")
 
 
-def tables_of(layout: Layout, delays: Sequence[Integers]) -> dict[str, NDArray[Any]]:
-    """Arrays of the tables that the functions read, by their name in `TABLES`; for `delays` below.
-
-    Weights are in volts, in the narrowest type that holds them exactly.
-    """
-    all_delays = np.concatenate([*delays, [-1]])
-    sizes = layout.sizes._replace(remembered=int(all_delays.max()) + 1 or 1)
-    return {
-        "sizes": np.array(sizes, dtype=np.int32),
-        "groups": np.array(layout.groups, dtype=np.int32).ravel(),
-        "layers": np.array(layout.layers, dtype=np.int32).ravel(),
-        "routes": np.array(layout.routes, dtype=np.int32).ravel(),
-        "weights": narrowest(layout.weights * layout.unit_volt),
-        "packed": layout.packed,
-        "gains": layout.gains,
-        "signs": layout.signs,
-        "columns": layout.columns,
-        "places": layout.places,
-        "delays": all_delays.astype(np.int32),
-    }
-
-
 def brian2_functions(
     layout: Layout, state: State, names: Sequence[str], delays: Sequence[Integers] = ()
 ) -> dict[str, Function]:
@@ -130,7 +108,21 @@ def brian2_functions(
     dict of str to Function
         By name; all are stateful.
     """
-    tables = tables_of(layout, delays)
+    all_delays = np.concatenate([*delays, [-1]])
+    sizes = layout.sizes._replace(remembered=int(all_delays.max()) + 1 or 1)
+    tables: dict[str, NDArray[Any]] = {
+        "sizes": np.array(sizes, dtype=np.int32),
+        "groups": np.array(layout.groups, dtype=np.int32).ravel(),
+        "layers": np.array(layout.layers, dtype=np.int32).ravel(),
+        "routes": np.array(layout.routes, dtype=np.int32).ravel(),
+        "weights": narrowest(layout.weights * layout.unit_volt),
+        "packed": layout.packed,
+        "gains": layout.gains,
+        "signs": layout.signs,
+        "columns": layout.columns,
+        "places": layout.places,
+        "delays": all_delays.astype(np.int32),
+    }
     weight = {"float32": "float", "float64": "double"}[tables["weights"].dtype.name]
     is_standalone = any(isinstance(own, str) for arrays in state for own in arrays)
     in_python = None if is_standalone else NumpyDelivery(layout, tables["weights"], state, delays)

@@ -93,7 +93,7 @@ class Objects:
         """
         number = self._routes(connection)[0]
         steps = self._by_neuron(number)
-        return steps[steps >= 0] * self.readout.dt
+        return steps[steps >= 0] * self._dt
 
     def set_delay(self, connection: str, delay: Quantity) -> None:
         """Set the delays of the axons of a connection, in all copies and on every target.
@@ -126,7 +126,7 @@ class Objects:
             )
         if not (np.isfinite(seconds) & (seconds >= 0)).all():
             raise ValueError(f"{connection}: a delay is a time of at least 0 s")
-        step = float(self.readout.dt / second)
+        step = float(self._dt / second)
         parts = seconds.ravel()[np.abs(seconds / step - np.round(seconds / step)).ravel() > 1e-6]
         if parts.size:
             raise ValueError(
@@ -160,6 +160,11 @@ class Objects:
         """Connections whose source neurons have delays, and axons, of their own."""
         numbers = (number for number, steps in enumerate(self.delays) if steps.ndim == 2)
         return tuple(dict.fromkeys(self.layout.connections[number] for number in numbers))
+
+    @property
+    def _dt(self) -> Quantity:
+        """Length of a step; the read-out and the copies tick once a phase."""
+        return next(iter(self.neurons.values())).dt
 
     def _by_neuron(self, number: int) -> Integers:
         """Delay of each neuron of a route's source, shape (n_positions, n_units)."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-from brian2 import mV, second, volt
+from brian2 import SpikeMonitor, get_device, mV, volt
+from brian2.core.variables import ArrayVariable
+from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from numpy.typing import NDArray
 
 from ..arrays import Array, Integers
 from ..spiking.recording import RecordedLayer, Recording, Spikes
 from .job import Job, Part
 from .objects import Objects
+from .spike_trains import AT_ONCE, Recorded, spike_trains
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -24,6 +30,8 @@ class Outcome:
         Number of the first image.
     loop_s : float
         Wall time of the simulation loop.
+    with_own_axons : tuple of str
+        Connections whose neurons have axons of their own.
     received : ndarray, shape (n_images, n_steps, n_classes)
         What the read-out got in each step, in network units.
     counts : tuple of ndarray, shape (n_positions, n_units)
@@ -42,6 +50,7 @@ class Outcome:
 
     start: int
     loop_s: float
+    with_own_axons: tuple[str, ...]
     received: Array
     counts: tuple[Integers, ...]
     most_spikes: int
@@ -66,6 +75,7 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
     return Outcome(
         start=part.start,
         loop_s=loop_s,
+        with_own_axons=objects.individual,
         received=_received(job, objects, n_images),
         counts=_counts(job, objects),
         most_spikes=max(
@@ -75,7 +85,7 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
         ),
         arrivals=np.asarray(objects.tally.n_arrived[:]).reshape(tally).astype(np.int64),
         events=np.asarray(objects.tally.n_reached[:]).reshape(tally).astype(np.int64),
-        spikes=_spike_trains(job, objects, part.start) if objects.spikes else None,
+        spikes=_spikes(job, objects, part.start),
         traces={name: np.asarray(trace.v / mV) for name, trace in objects.traces.items()},
         ends=_ends(job, objects, n_images),
     )
@@ -116,45 +126,50 @@ def _counts(job: Job, objects: Objects) -> tuple[Integers, ...]:
 
 def _ends(job: Job, objects: Objects, n_images: int) -> dict[str, Array]:
     """Potential in mV of recorded layers at each image's end, shape (n_images, n_neurons)."""
-    copy, turn = _copy_and_turn(job, n_images)
+    turns = slice(1, 1 + job.depth)  # at its onset each image finds the end of the one before
+    volts = {name: _left(monitor.variables["v"]) for name, monitor in objects.ends.items()}
     found = {}
-    done = dict.fromkeys(objects.ends, 0)
+    done = dict.fromkeys(volts, 0)
     for index in job.record if job.keeps_ends else ():
         population, layer = job.network.populations[index], job.layout.layers[index]
-        kind, size = population.neurons, layer.positions * layer.units * job.layout.n_copies
-        v = np.asarray(objects.ends[kind].v[done[kind] : done[kind] + size] / mV)
-        done[kind] += size
-        v = v.reshape(layer.positions, job.layout.n_copies, layer.units, -1)
-        found[population.name] = np.moveaxis(v, 3, 0)[turn + 1, :, copy].reshape(n_images, -1)
+        kind, shape = population.neurons, (layer.positions, job.layout.n_copies, layer.units)
+        part = slice(done[kind], done[kind] + int(np.prod(shape)))
+        done[kind] = part.stop
+        by_image = volts[kind][turns, part].reshape(-1, *shape).swapaxes(1, 2)
+        mv = np.divide(by_image, float(mV), order="C").reshape(-1, population.n_neurons)
+        found[population.name] = mv[:n_images]
     return found
 
 
-def _spike_trains(job: Job, objects: Objects, start: int) -> Spikes:
-    """Spikes as image, layer, neuron in the layer, and step since the image's onset."""
-    n_copies, network = job.layout.n_copies, job.network
-    layers = job.layout.layers
-    offsets, units, onsets = (
-        np.array([getattr(layer, name) for layer in layers], dtype=np.int64)
-        for name in ("offset", "units", "onset")
-    )
-    parts = []
-    for group, kind in enumerate(network.neurons):
-        monitor = objects.spikes[kind.name]
-        neuron = np.asarray(monitor.i[:], dtype=np.int64)
-        step = np.rint(np.asarray(monitor.t / second) / network.dt_s).astype(np.int64)
-        mine = np.array([i for i, layer in enumerate(layers) if layer.group == group])
-        of = mine[np.searchsorted(offsets[mine], neuron, side="right") - 1]
-        position, rest = np.divmod(neuron - offsets[of], units[of] * n_copies)
-        copy, unit = np.divmod(rest, units[of])
-        turn = (step - (onsets[of] + position) * network.phase_steps) // job.period_steps
-        spikes = Spikes(
-            image=start + turn * n_copies + copy,
-            layer=of,
-            neuron=position * units[of] + unit,
-            step=step - turn * job.period_steps,
-        )
-        parts.append(spikes.where(np.isin(spikes.layer, job.record)))
-    return Spikes.of(parts)
+def _left(variable: ArrayVariable) -> NDArray[Any]:
+    """A monitor's variable after the run, by time and neuron; not read before it is used."""
+    device = get_device()
+    if not isinstance(device, CPPStandaloneDevice):
+        return variable.get_value()
+    path = Path(device.results_dir) / device.get_array_filename(variable)
+    return np.memmap(path, variable.dtype, "r").reshape(-1, variable.size[1])
+
+
+def _spikes(job: Job, objects: Objects, start: int) -> Spikes | None:
+    """Spike trains, if any were recorded."""
+    if not objects.spikes:
+        return None
+    recorded = {name: _recorded(monitor) for name, monitor in objects.spikes.items()}
+    return spike_trains(job, recorded, start)
+
+
+def _recorded(monitor: SpikeMonitor) -> Iterator[Recorded]:
+    """Neurons and times in seconds of the spikes of a monitor, in pieces."""
+    device, variables = get_device(), (monitor.variables["i"], monitor.variables["t"])
+    if not isinstance(device, CPPStandaloneDevice):
+        neurons, times_s = (variable.get_value() for variable in variables)
+        yield neurons, times_s
+        return
+    # Brian2 would read the whole of each file, which may be much larger than what is kept of it.
+    paths = [Path(device.results_dir) / device.get_array_filename(v) for v in variables]
+    with paths[0].open("rb") as of_neurons, paths[1].open("rb") as of_times:
+        while len(neurons := np.fromfile(of_neurons, variables[0].dtype, AT_ONCE)):
+            yield neurons, np.fromfile(of_times, variables[1].dtype, AT_ONCE)
 
 
 def recording_of(job: Job, outcomes: Sequence[Outcome], build_s: float, run_s: float) -> Recording:
@@ -199,7 +214,7 @@ def recording_of(job: Job, outcomes: Sequence[Outcome], build_s: float, run_s: f
         spikes_by_step={
             p.source: count for p, count in zip(network.projections, arrivals, strict=False)
         },
-        spikes=Spikes.of([o.spikes for o in outcomes if o.spikes is not None])
+        spikes=Spikes.following([o.spikes for o in outcomes if o.spikes is not None])
         if job.record
         else None,
         traces=_traces_by_layer(job, outcomes[0].traces),
@@ -210,6 +225,7 @@ def recording_of(job: Job, outcomes: Sequence[Outcome], build_s: float, run_s: f
         build_s=build_s,
         run_s=run_s,
         loop_s=sum(outcome.loop_s for outcome in outcomes),
+        with_own_axons=outcomes[0].with_own_axons,
     )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import brian2
 import numpy as np
-from brian2 import get_device, second, volt
+from brian2 import get_device, second
 from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+from numpy.typing import NDArray
 
 from . import builds
 from .assembly import assemble
@@ -103,20 +106,48 @@ def _run_program(
     job: Job, objects: Objects, device: CPPStandaloneDevice, folder: Path, part: Part
 ) -> Outcome:
     """Run the compiled program on one part of the images."""
-    n_images, network = len(part.images), job.network
     results = f"results_{part.start}_{os.getpid()}"  # not where the program of a killed run writes
-    given = {
-        objects.copies.n_images: job.images_of_copies(n_images),
-        objects.copies.noise_seed: np.full(job.layout.n_copies, job.part_seed(part.start)),
-    }
-    for array, stimulus in zip(objects.stimuli, network.stimuli, strict=True):
-        given[array] = job.stimulus_values(stimulus, part.images) * network.unit_volt * volt
-    for array, injection in zip(objects.injections, job.injected, strict=True):
-        values = job.injected_values(injection, part.start, n_images)
-        given[array] = values * network.unit_volt * volt
-    device.run(results_directory=results, with_output=False, run_args=given)
+    (folder / results).mkdir()
+    arguments = _write_arguments(job, objects, folder / results, part)
+    device.run(results_directory=results, with_output=False, run_args=arguments)
     loop_s = float((folder / results / "last_run_info.txt").read_text().split()[0])
-    return outcome_of(job, objects, part, loop_s)
+    outcome = outcome_of(job, objects, part, loop_s)
+    shutil.rmtree(folder / results)  # may hold gigabytes of spikes
+    return outcome
+
+
+def _write_arguments(job: Job, objects: Objects, folder: Path, part: Part) -> list[str]:
+    """Write what enters with some images to files; returns Brian2's ``run_args``, which name them.
+
+    Given the arrays themselves, Brian2 would hash each and write it to a file of that name. Here
+    the currents, large for many images, never stand in memory as a whole.
+    """
+    copies, n_images, unit_volt = objects.copies, len(part.images), job.network.unit_volt
+    found = []
+
+    def write(name: str, blocks: Iterable[NDArray[Any]], size: int) -> None:
+        """Write one array; what the blocks leave of its `size` in bytes is 0."""
+        path = folder / f"{name}.dat"
+        with path.open("wb") as file:
+            for block in blocks:
+                block.tofile(file)
+            assert file.tell() <= size, name  # the program would leave another size unread
+            file.truncate(size)
+        found.append(f"{name}={path.parent.name}/{path.name}")
+
+    for view, values in (
+        (copies.n_images, job.images_of_copies(n_images)),
+        (copies.noise_seed, np.full(job.layout.n_copies, job.part_seed(part.start))),
+    ):
+        given = values.astype(view.dtype)
+        write(f"{view.group_name}.{view.name}", [given], given.nbytes)
+    for array, stimulus in zip(objects.stimuli, job.network.stimuli, strict=True):
+        blocks = (block * unit_volt for block in stimulus.blocks(part.images))
+        write(f"{array.name}.values", blocks, array.values.nbytes)
+    for array, injection in zip(objects.injections, job.injected, strict=True):
+        values = job.injected_values(injection, part.start, n_images) * unit_volt
+        write(f"{array.name}.values", [values], array.values.nbytes)
+    return found
 
 
 def _run_at_runtime(job: Job, target: str, part: Part) -> Outcome:

@@ -11,6 +11,7 @@ from .values import Value
 
 SINGLE = 1e-4  # relative to a value's largest entry: rounding of a framework in float32
 DOUBLE = 1e-8  # the same in float64
+HALF = {"float16": 1e-2, "bfloat16": 8e-2}  # the same where a framework computes in these
 
 
 def compare(
@@ -62,6 +63,20 @@ def compare(
                 f"where the largest value is {largest:.3g}; all layers before agree, so this one "
                 "is not read as the framework computes it"
             )
+
+
+def note_of_half(precision: str) -> str:
+    """What the user should know of a model that computes in half precision.
+
+    Parameters
+    ----------
+    precision : str
+        A key of `HALF`.
+    """
+    return (
+        f"it computes in {precision}, and the network in float64: they were compared to "
+        f"{HALF[precision]:.0%} of the largest value only"
+    )
 
 
 def _layer(network: Network, value: Value) -> str:

@@ -33,6 +33,7 @@ _VIEWS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "(n, F)": lambda x: x.reshape(len(x), -1),
     "(n, C * H * W)": lambda x: x.transpose(0, 3, 1, 2).reshape(len(x), -1),
 }
+_FLAT = ("(n, C * H * W)", "(n, F)")
 
 
 @dataclass(frozen=True)
@@ -264,6 +265,8 @@ def read_sample(
         return _from_inputs(example, stated, accepts, channels_first, input)
     picked = example[np.unique(np.linspace(0, len(example) - 1, N_CHECKED).astype(int))]
     given = None if transform is None else _transformed(picked, transform)
+    if channels_first and transform is None and input is None:
+        _require_channels_last(example.shape, picked, accepts)
     layout = _accepted(_of_images(example.shape, channels_first, input), picked, accepts, given)
     if input is None:
         input = stated.coding(layout.shape, *_range(example, stated.maximum))
@@ -284,10 +287,24 @@ def _numbers(example: np.ndarray) -> np.ndarray:
             "example= must hold at least one image as numbers, (n, rows, columns, channels), "
             f"(n, rows, columns), (n, length, channels) or (n, features), got {example.dtype} of "
             f"shape {example.shape}"
+            + ("" if example.ndim else "; images of a file are ab.read_images(path).images")
         )
     if not np.isfinite(example).all():
         raise ValueError("example= holds NaN or inf")
     return example
+
+
+def _require_channels_last(
+    shape: tuple[int, ...], picked: np.ndarray, accepts: Callable[[np.ndarray], str | None]
+) -> None:
+    """Refuse raw images that look as a channels-first model takes them, and that it takes."""
+    looks_so = len(shape) == 4 and shape[1] < shape[3]
+    if looks_so and accepts(picked.astype(np.float64)) is None:
+        raise ValueError(
+            f"example= of shape {shape} seems to have its channels first: give raw images as "
+            "(n, rows, columns, channels), np.moveaxis(x, 1, -1) moves them, or a tensor of what "
+            "the model takes as example="
+        )
 
 
 def _axes(channels_first: bool) -> tuple[str, str, str]:
@@ -301,13 +318,13 @@ def _of_shape(shape: Shape, channels_first: bool) -> list[Layout]:
     """The ways in which a model may see images of a shape; the usual ones first."""
     rows, columns, channels = shape
     vector, sequence, a_map = _axes(channels_first)
-    flat = "(n, C * H * W)" if channels_first else vector
     if rows == columns == 1:
         axes = [vector, a_map]
-    elif rows == 1:
-        axes = [a_map, sequence, flat]
     else:
-        axes = [a_map, *(["(n, H, W)"] if channels == 1 else []), flat]
+        # Who flattens colours beforehand may have done so in either order.
+        flat = _FLAT if channels_first and channels > 1 else (vector,)
+        other = [sequence] if rows == 1 else ["(n, H, W)"] if channels == 1 else []
+        axes = [a_map, *other, *flat]
     return [Layout(shape, each) for each in axes]
 
 
@@ -328,7 +345,7 @@ def _of_images(
         shapes = [input.shape]
     layouts = _of_shape(shapes[0], channels_first)
     for shape in shapes[1:]:  # flat in the order of the array, if it is flat
-        layouts += _of_shape(shape, channels_first)[:-1]
+        layouts += [x for x in _of_shape(shape, channels_first) if x.axes not in _FLAT]
     return sorted(layouts, key=lambda layout: layout.axes == "(n, H, W)")  # the least usual one
 
 
@@ -361,13 +378,20 @@ def _accepted(
             continue
         for other, y in seen.items():
             if y.shape == x.shape and not np.array_equal(x, y) and accepts(y) is None:
-                raise ValueError(
-                    f"example= of shape {raw.shape} can be seen as {layout.axes} or as "
-                    f"{other.axes}, and the model takes both: give transform=, or a tensor of what "
-                    "the model takes as example="
-                )
+                raise _ambiguous(raw.shape, layout, other)
         return layout
+    if raw.ndim == 4 and raw.shape[1] < raw.shape[3] and accepts(raw.astype(np.float64)) is None:
+        refused = "their channels stand first: move them last, images.transpose(0, 2, 3, 1)"
     raise ValueError(f"the model gives no logits for images of shape {raw.shape[1:]}; {refused}")
+
+
+def _ambiguous(shape: tuple[int, ...], one: Layout, other: Layout) -> ValueError:
+    flatten = "let the model flatten by itself, " if {one.axes, other.axes} == {*_FLAT} else ""
+    return ValueError(
+        f"images of shape {shape} can be seen as {one.axes} or as {other.axes}, and the model "
+        f"takes both: {flatten}give transform=, or a tensor of what the model takes as example= "
+        "without input="
+    )
 
 
 def _left_by_a_line(x: np.ndarray, given: np.ndarray) -> float:
@@ -449,6 +473,8 @@ def _from_inputs(
     layouts = [x for x in layouts if x.seen(np.empty((1, *x.shape))).shape[1:] == inputs.shape[1:]]
     if not layouts:
         raise ValueError(f"example= has shape {inputs.shape}, input= is for another: {input!r}")
+    if len(layouts) > 1:
+        raise _ambiguous(layouts[0].shape, layouts[0], layouts[1])
     layout, picked = layouts[0], inputs[:N_CHECKED]
     why = accepts(picked)
     if why is not None:

@@ -15,10 +15,10 @@ from typing import Any
 from ..networks.network import InputCoding, Network
 from . import keras_oracle
 from .assembler import Assembler
-from .checking import compare
+from .checking import HALF, SINGLE, compare, note_of_half
 from .entry import Layout, Standardisation, Transform, read_sample
 from .keras_files import as_damage, opened
-from .keras_layers import KerasReader, input_shape, is_channels_first
+from .keras_layers import KerasReader, input_shape, is_channels_first, precision
 from .messages import one_line
 
 
@@ -117,8 +117,10 @@ def _read(
         try:
             theirs = keras_oracle.values(path, file.structure, file.version, sample.inputs)
         except keras_oracle.NotCompared as why:
-            note = f"the network was not compared with what Keras computes: {why}"
+            note = f"{keras_oracle.NOT_COMPARED}: {why}"
             return network, [*assembler.notes, note]
+        with as_damage():
+            half = precision(file.structure)
     logits = replace(output, is_probability=False)
     ours = {**reader.values, "": logits}
     compare(
@@ -129,8 +131,9 @@ def _read(
             for layer, array in theirs.items()
             if layer in ours
         ],
+        SINGLE if half is None else HALF[half],
     )
-    return network, assembler.notes
+    return network, [*assembler.notes, *([] if half is None else [note_of_half(half)])]
 
 
 def _declared(shape: tuple[int, ...], channels_first: bool) -> Layout:

@@ -15,10 +15,10 @@ import numpy as np
 
 from ..networks.network import InputCoding, Network
 from .assembler import Assembler
-from .checking import compare
+from .checking import HALF, SINGLE, compare, note_of_half
 from .entry import Layout, Standardisation, Transform, read_sample
 from .messages import one_line
-from .onnx_files import Graph, read_graph
+from .onnx_files import MAX_COMPARED, Graph, Node, read_graph
 from .onnx_operators import OnnxReader
 
 
@@ -109,13 +109,21 @@ def _read(
     reader = OnnxReader(graph, assembler)
     output = reader.read(sample.layout.value)
     network = assembler.network(output, sample.coding, classes, name)
+    entries = sum(value.index.size for value in reader.values.values())
+    if 4 * entries * graph.batch > MAX_COMPARED:
+        raise ValueError(
+            f"takes {graph.batch} images at once, too many to compare; export it for one image, or "
+            "for any number"
+        )
     theirs = graph.values(sample.inputs, list(reader.values))
     compare(
         network,
         sample.images,
         [(reader.places[name], value, theirs[name]) for name, value in reader.values.items()],
+        HALF["float16"] if graph.is_half else SINGLE,
     )
-    return network, assembler.notes
+    notes = [note_of_half("float16")] if graph.is_half else []
+    return network, [*assembler.notes, *notes]
 
 
 def _declared(graph: Graph, given: tuple[int, ...]) -> Layout:
@@ -132,27 +140,35 @@ def _declared(graph: Graph, given: tuple[int, ...]) -> Layout:
         raise ValueError(f"its input has the shape {shape}; images have three axes, sequences two")
     first = Layout((shape[1], shape[2], shape[0]), "(n, C, H, W)")
     last = Layout(shape, "(n, H, W, C)")
+    telling = _first_telling(graph)
+    if telling is not None and telling.op == "Conv":
+        return first
     if first.shape != last.shape and given in (first.shape, last.shape):
         return first if given == first.shape else last
-    return last if _is_channels_last(graph) else first
+    return last if _is_channels_last(graph, telling) else first
 
 
 def _kernels(graph: Graph) -> list[str]:
     return [node.inputs[1] for node in graph.nodes if node.op == "Conv"]
 
 
-def _is_channels_last(graph: Graph) -> bool:
-    """Whether a map comes in as (H, W, C): the first node that tells one axis from another says."""
+def _first_telling(graph: Graph) -> Node | None:
+    """The first node that tells one axis of a map that comes in from another, if one does."""
     name = graph.input
     while True:
         users = [node for node in graph.nodes if name in node.inputs]
         node = next((n for n in users if n.op in ("Conv", "Transpose", "Reshape")), None)
         node = node or next(iter(users), None)
-        if node is None or node.op == "Conv":
-            return False
-        if node.op == "Transpose":
-            return list(node.attributes.get("perm") or ()) == [0, 3, 1, 2]
-        if node.op not in ("Add", "Sub", "Mul", "Div", "Cast", "Identity"):
-            # Nothing says; the short axis is that of the channels.
-            return graph.shape[2] <= 4 < graph.shape[0]
+        if node is None or node.op not in ("Add", "Sub", "Mul", "Div", "Cast", "Identity"):
+            return node
         name = node.outputs[0]
+
+
+def _is_channels_last(graph: Graph, telling: Node | None) -> bool:
+    """Whether a map comes in as (H, W, C), by the node that says so."""
+    if telling is None:
+        return False
+    if telling.op == "Transpose":
+        return list(telling.attributes.get("perm") or ()) == [0, 3, 1, 2]
+    # Nothing says; the short axis is that of the channels.
+    return graph.shape[2] <= 4 < graph.shape[0]

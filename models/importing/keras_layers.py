@@ -364,6 +364,8 @@ class KerasReader:
     def _activation(self, function: Any, value: Value) -> Value:
         """Append an activation by its name in a config."""
         if isinstance(function, dict):  # a layer that is handed to another as its activation
+            if function.get("class_name") in (None, "__lambda__"):
+                raise ValueError(f"has an activation that {_WHY_NOT['Lambda']}")
             kind, config = str(function["class_name"]), function["config"]
             if kind not in ("ReLU", "LeakyReLU", "ELU", "Softmax"):
                 raise ValueError(f"the activation {kind} {config!r} is not supported")
@@ -564,10 +566,10 @@ class KerasReader:
 
     def _with_number(self, layer: LayerRecord, given: Sequence[Any]) -> Value:
         """An operation of Keras 3 between a value and a number, in either order."""
-        number = next((float(v) for v in given if not isinstance(v, Value)), None)
-        if len(given) != 2 or number is None or not any(isinstance(v, Value) for v in given):
+        numbers = [float(v) for v in given if isinstance(v, float | int)]
+        if len(given) != 2 or len(numbers) != 1 or not any(isinstance(v, Value) for v in given):
             raise ValueError("is supported between layers, or between one and a number")
-        is_second = isinstance(given[0], Value)
+        (number,), is_second = numbers, isinstance(given[0], Value)
         value = given[0] if is_second else given[1]
         how: dict[str, tuple[float, float] | None] = {
             "Add": (1.0, number),
@@ -696,6 +698,32 @@ def is_channels_first(structure: dict[str, Any]) -> bool:
         layers = config if isinstance(config, list) else config.get("layers", [])
         waiting += reversed(layers)
     return False
+
+
+def precision(structure: dict[str, Any]) -> str | None:
+    """Half precision in which a layer of a model computes.
+
+    Parameters
+    ----------
+    structure : dict
+        Class name and config of the model.
+
+    Returns
+    -------
+    str or None
+        ``"float16"`` or ``"bfloat16"``, the coarser one if both; None if all is in full precision.
+    """
+    found: set[str] = set()
+    waiting = [structure]
+    while waiting:
+        config = waiting.pop().get("config") or {}
+        layers = config if isinstance(config, list) else config.get("layers", [])
+        waiting += [layer for layer in layers if isinstance(layer, dict)]
+        policy = None if isinstance(config, list) else config.get("dtype")
+        if isinstance(policy, dict):  # Keras 3
+            policy = (policy.get("config") or {}).get("name")
+        found.add(str(policy).removeprefix("mixed_"))
+    return next((name for name in ("bfloat16", "float16") if name in found), None)
 
 
 def _layers_of(structure: dict[str, Any]) -> dict[str, Any]:

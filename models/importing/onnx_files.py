@@ -23,6 +23,7 @@ MAX_PARTS = 500_000  # messages in a file; a ResNet-152 has ten thousand
 MAX_DEPTH = 60  # of messages in messages
 MAX_NODES = 50_000  # after functions are put in place
 MAX_BYTES = 2**30  # of weights, and of a constant that is computed
+MAX_COMPARED = 2**32  # bytes of all values of a file's batch
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,12 @@ class Graph:
         return {name: np.concatenate(parts) for name, parts in found.items()}
 
     @property
+    def is_half(self) -> bool:
+        """Whether input or weights are of float16, in which the evaluator then computes."""
+        types = {self._element, *(tensor.data_type for tensor in self.model.graph.initializer)}
+        return 10 in types
+
+    @property
     def _element(self) -> int:
         kind = next(
             i.type.tensor_type.elem_type for i in self.model.graph.input if i.name == self.input
@@ -266,9 +273,11 @@ def _graph(onnx: Any, model: Any, path: Path) -> Graph:
             names = ", ".join(v.name for v in values) or "none"
             raise ValueError(f"networks have one input and one output; its {what} are {names}")
     shape, batch = _input_shape(onnx, inputs[0])
+    nodes = list(_nodes(onnx, model.graph))
+    _require_order(nodes, {inputs[0].name, *constants})
     return Graph(
         model=model,
-        nodes=list(_nodes(onnx, model.graph)),
+        nodes=nodes,
         constants=constants,
         input=inputs[0].name,
         output=outputs[0].name,
@@ -276,6 +285,21 @@ def _graph(onnx: Any, model: Any, path: Path) -> Graph:
         batch=batch,
         opset=opset,
     )
+
+
+def _require_order(nodes: Sequence[Node], known: set[str]) -> None:
+    """Refuse nodes in another order than ONNX wants them, in which they may run in circles."""
+    for node in nodes:
+        for name in node.inputs:
+            if name and name not in known:
+                raise ValueError(f"{node.place}: no earlier node gives its input {name!r}")
+        made = [name for name in node.outputs if name]
+        if not made:
+            raise ValueError(f"{node.place}: gives no value; export again")
+        for name in made:
+            if name in known:
+                raise ValueError(f"{node.place}: gives {name!r}, which is there already")
+        known.update(made)
 
 
 def _count_parts(content: bytes, descriptor: Any) -> None:

@@ -189,11 +189,14 @@ class OnnxReader:
             If an operator or one of its options is not supported; the message names the node.
         """
         self._known[self._graph.input] = _Term(value=value)
-        self._walk(self._graph.nodes)
-        output = self._known.get(self._graph.output)
-        if not isinstance(output, _Term):
-            raise ValueError(f"its output {self._graph.output!r} does not depend on its input")
-        return self._value(output)
+        try:
+            self._walk(self._graph.nodes)
+            output = self._known.get(self._graph.output)
+            if not isinstance(output, _Term):
+                raise ValueError(f"its output {self._graph.output!r} does not depend on its input")
+            return self._value(output)
+        except RecursionError:
+            raise ValueError("has hundreds of element-by-element nodes in a row") from None
 
     def _walk(self, nodes: Iterable[Node]) -> None:
         for node in nodes:

@@ -71,8 +71,10 @@ def recognised(values: Array) -> Function | None:
             return Function(name)
     with np.errstate(all="ignore"):
         for candidate, wanted in _families(values):
-            if np.isfinite(wanted).all() and _is_same(values, wanted):
-                name, parameters, before, after = candidate
+            name, parameters, before, after = candidate
+            # A straight line x / 2 is x * sigmoid(0 * x), for instance, which is none of them.
+            is_one = np.isfinite((*parameters, before, after)).all() and np.isfinite(wanted).all()
+            if is_one and _is_same(values, wanted):
                 return Function(name, tuple(map(float, parameters)), float(before), float(after))
     return None
 

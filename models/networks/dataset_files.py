@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,20 +50,39 @@ class Digits:
     """The digits that come with scikit-learn."""
 
     def read(self, split: str, data: str | Path | None = None) -> tuple[NDArray, Integers]:
-        """Images and labels; no folder is needed."""
-        from sklearn.datasets import load_digits  # slow to import, and needed for this set only
+        """Images and labels; no folder is needed.
+
+        They are kept in the cache folder: to import scikit-learn takes longer than to run many a
+        network on them.
+        """
+        kept = cache_folder() / "data" / f"digits-{version('scikit-learn')}.npz"
+        if not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = kept.with_name(f"{kept.name}.{os.getpid()}.part")
+            with unfinished.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **self._splits())
+            unfinished.replace(kept)
+        with np.load(kept) as stored:
+            return stored[f"{split}_images"], stored[f"{split}_labels"]
+
+    def _splits(self) -> dict[str, NDArray]:
+        """Images and labels of both splits, as scikit-learn gives them."""
+        from sklearn.datasets import load_digits
         from sklearn.model_selection import train_test_split
 
         digits = load_digits()
-        chosen = train_test_split(
+        parts = train_test_split(
             np.arange(len(digits.target)),
             test_size=_DIGITS_TEST_FRACTION,
             stratify=digits.target,
             random_state=_DIGITS_SEED,
-        )[SPLITS.index(split)]
-        chosen.sort()
-        images = digits.images[chosen].astype(np.uint8)[..., None]
-        return images, digits.target[chosen].astype(np.int64)
+        )
+        found = {}
+        for split, chosen in zip(SPLITS, parts, strict=True):
+            chosen.sort()
+            found[f"{split}_images"] = digits.images[chosen].astype(np.uint8)[..., None]
+            found[f"{split}_labels"] = digits.target[chosen].astype(np.int64)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)

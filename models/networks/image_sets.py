@@ -16,7 +16,7 @@ from .dataset_files import DatasetError
 from .layers import Shape
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ImageSet:
     """Images as a file holds them, with labels and class names if it has any.
 
@@ -36,6 +36,12 @@ class ImageSet:
     images: NDArray
     labels: Integers | None = None
     classes: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.images.shape[1:]))
+        labels = "" if self.labels is None else ", labelled"
+        classes = "" if self.classes is None else f", of {len(self.classes)} classes"
+        return f"ImageSet({self.name}: {len(self.images)} images of {shape}{labels}{classes})"
 
     def taken(self, which: slice | Integers) -> Self:
         """Return some of the images.
@@ -80,15 +86,7 @@ class ImageSet:
                 "*-images*"
             )
         if self.classes is not None and not any_names:
-            numbers = {_plain(name): number for number, name in enumerate(classes)}
-            unknown = [name for name in self.classes if _plain(name) not in numbers]
-            if unknown:
-                raise DatasetError(
-                    f"{self.name}: has the classes {_listed(self.classes)}, the network "
-                    f"{_listed(classes)}; choose other images or another network, or, if the "
-                    "numbers of the classes agree, say --any-classes"
-                )
-            return np.array([numbers[_plain(name)] for name in self.classes])[self.labels]
+            return self._numbers_among(classes)[self.labels]
         most = max(int(self.labels.max()), len(self.classes or ()) - 1)
         if most >= len(classes):
             raise DatasetError(
@@ -96,6 +94,36 @@ class ImageSet:
                 f"to {len(classes) - 1}"
             )
         return self.labels
+
+    def _numbers_among(self, classes: Sequence[str]) -> Integers:
+        """Number of each class of the images as the network counts them."""
+        assert self.classes is not None
+        exact, plain = _places(classes), _places([_plain(name) for name in classes])
+        found = [exact.get(name) or plain.get(_plain(name), []) for name in self.classes]
+        remedy = (
+            "choose other images or another network, or, if the numbers of the classes agree, say "
+            "--any-classes"
+        )
+        unknown = [name for name, own in zip(self.classes, found, strict=True) if not own]
+        if unknown:
+            raise DatasetError(
+                f"{self.name}: has the classes {shortened(self.classes)}, the network "
+                f"{shortened(classes)}, but no {unknown[0]!r}; {remedy}"
+            )
+        taken: dict[int, str] = {}
+        for name, (number, *others) in zip(self.classes, found, strict=True):
+            if others:
+                raise DatasetError(
+                    f"{self.name}: the class {name!r} may be {number} ({classes[number]}) or "
+                    f"{others[0]} ({classes[others[0]]}) of the network; {remedy}"
+                )
+            if number in taken:
+                raise DatasetError(
+                    f"{self.name}: the classes {taken[number]!r} and {name!r} are both "
+                    f"{number} ({classes[number]}) of the network; {remedy}"
+                )
+            taken[number] = name
+        return np.array([number for number, *_ in found])
 
     def shaped(self, shape: Shape) -> NDArray:
         """Return the images as a network takes them, if there is one way only to read them so.
@@ -180,11 +208,58 @@ def is_numbered(classes: Sequence[str]) -> bool:
     return list(classes) == [str(number) for number in range(len(classes))]
 
 
+def require_known_order(name: str, classes: Sequence[str]) -> None:
+    """Refuse classes that are named by numbers out of order: 0, 1, 10, 2, as folders are sorted.
+
+    A network without names may count them in this order, as it read them, or as the numbers say.
+
+    Parameters
+    ----------
+    name : str
+        Of the images, for the message.
+    classes : sequence of str
+        Their names.
+
+    Raises
+    ------
+    DatasetError
+        If these two differ.
+    """
+    if all(one.isdecimal() for one in classes):
+        numbers = [int(one) for one in classes]
+        if numbers != sorted(numbers):
+            raise DatasetError(
+                f"{name}: its classes are numbers out of order ({shortened(classes)}), and nothing "
+                "says whether the network counts them so; import it with --classes and their names "
+                "in its own order"
+            )
+
+
+def _places(names: Sequence[str]) -> dict[str, list[int]]:
+    """Where each name stands; several classes may have one, such as the cranes of ImageNet."""
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return places
+
+
 def _plain(name: str) -> str:
     """A name by its letters: "Lawn-Mower" and "lawn_mower" are one."""
     return name.casefold().replace("_", " ").replace("-", " ").strip()
 
 
-def _listed(names: Sequence[str]) -> str:
+def shortened(names: Sequence[str]) -> str:
+    """Return names in one line, and how many there are if not all are shown.
+
+    Parameters
+    ----------
+    names : sequence of str
+        E.g. of classes.
+
+    Returns
+    -------
+    str
+        At most four of them.
+    """
     shown = ", ".join(names[:4])
     return f"{shown}, ... ({len(names)})" if len(names) > 4 else shown

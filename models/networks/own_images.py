@@ -195,7 +195,7 @@ def _array(name: str, file: IO[bytes], n_bytes: int, most_bytes: int) -> NDArray
             raise ValueError(f"version {version} of the format")
         read_header: Any = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
         shape, is_fortran, dtype = read_header(head)
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # the header is Python text, and its tokeniser has errors of its own
         raise DatasetError(f"{name}: not a NumPy array ({_line(error)})") from None
     if dtype.hasobject:
         raise DatasetError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,8 @@ from torch import nn
 
 # Where training scripts put the weights in a file with other things.
 _INSIDE = ("state_dict", "model_state_dict", "model", "net")
-_PARALLEL = "module."  # before every name, from nn.DataParallel
+_WRAPPERS = ("module.", "_orig_mod.")  # before every name: nn.DataParallel, torch.compile
+_LONGEST = 500  # characters of a message that lists names
 _SAVE = "save module.state_dict() with torch.save instead, and give the class that it belongs to"
 
 
@@ -29,7 +31,7 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     Returns
     -------
     dict of str to Tensor
-        On the CPU. Names are without DataParallel's ``module.``.
+        On the CPU. Names are without DataParallel's ``module.`` and torch.compile's ``_orig_mod.``.
 
     Raises
     ------
@@ -46,7 +48,7 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path}: holds more than weights, such as a whole module, and reading it could run "
-            f"any code; {_SAVE} ({_first_line(error)})"
+            f"any code; {_SAVE}{_named(error)}"
         ) from None
     except Exception as error:  # a damaged file fails in many ways
         raise ValueError(
@@ -58,9 +60,10 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
             break
     if not _is_state_dict(found):
         raise ValueError(f"{path}: holds no state dict; {_SAVE}")
-    if all(name.startswith(_PARALLEL) for name in found):
-        found = {name.removeprefix(_PARALLEL): tensor for name, tensor in found.items()}
-    return dict(found)
+    weights = dict(found)
+    while (prefix := _wrapper(weights)) is not None:
+        weights = {name.removeprefix(prefix): tensor for name, tensor in weights.items()}
+    return weights
 
 
 def load_weights(module: nn.Module, path: str | Path) -> None:
@@ -76,26 +79,35 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
     Raises
     ------
     ValueError
-        As `read_state_dict`, or if names or shapes are not the module's.
+        As `read_state_dict`, or if names, shapes or kinds of number are not the module's.
     """
     weights = read_state_dict(path)
     while isinstance(module, nn.DataParallel):
         module = module.module
+    for name, own in module.state_dict().items():
+        given = weights.get(name, own)
+        is_real = isinstance(own, torch.Tensor) and own.is_floating_point()
+        if is_real and not given.is_floating_point():  # PyTorch would convert them
+            raise ValueError(
+                f"{path}: {name} holds {given.dtype}, not real numbers; save the weights before "
+                "any quantisation"
+            )
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:
         what = " ".join(str(error).split())
+        what = what if len(what) <= _LONGEST else f"{what[:_LONGEST]} ..."
         raise ValueError(f"{path}: {what}") from None
 
 
 def _refuse_other_archives(path: Path) -> None:
     """Refuse archives that torch.save never writes."""
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise ValueError(f"{path}: is damaged ({_first_line(error)})") from None
     if any("/code/" in f"/{entry.filename}" for entry in entries):
         raise ValueError(f"{path}: is a TorchScript archive, which holds code; {_SAVE}")
@@ -105,6 +117,14 @@ def _refuse_other_archives(path: Path) -> None:
         raise ValueError(f"{path}: is compressed, which torch.save never does; it is not read")
 
 
+def _wrapper(weights: Mapping[str, torch.Tensor]) -> str | None:
+    """What a wrapper has put before every name, if one has."""
+    for prefix in _WRAPPERS:
+        if weights and all(name.startswith(prefix) for name in weights):
+            return prefix
+    return None
+
+
 def _is_state_dict(found: Any) -> bool:
     return (
         isinstance(found, Mapping)
@@ -112,6 +132,12 @@ def _is_state_dict(found: Any) -> bool:
         and all(isinstance(name, str) for name in found)
         and all(isinstance(tensor, torch.Tensor) for tensor in found.values())
     )
+
+
+def _named(error: BaseException) -> str:
+    """What the file names that is neither a tensor nor plain data, if torch says it."""
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return f" (it names {found[1]})" if found else ""
 
 
 def _first_line(error: BaseException) -> str:

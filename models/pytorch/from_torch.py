@@ -33,8 +33,18 @@ from ..importing.values import Value
 from ..networks.network import InputCoding, Network
 from . import operations
 from .binary_conv import require_known_modes
-from .tracing import BATCH, Graph, evaluate, evaluated, in_double, place, run, trace
-from .units import steps_of
+from .tracing import (
+    BATCH,
+    Graph,
+    evaluate,
+    evaluated,
+    in_double,
+    named_errors,
+    place,
+    run,
+    trace,
+)
+from .units import RepeatSteps, steps_of
 
 
 def from_torch(
@@ -97,7 +107,7 @@ def from_torch(
     """
     model = getattr(model, "_orig_mod", model)  # of torch.compile
     _require_readable(model)
-    steps_of(model)  # refuses parts that disagree
+    n_steps = steps_of(model)  # refuses parts that disagree
     require_known_modes(model)
     is_tensor = isinstance(example, torch.Tensor)
     with evaluated(model):
@@ -115,6 +125,9 @@ def from_torch(
         output = reader.read()
         network = reader.to.network(output, sample.coding, classes, name or _class_name(model))
         _check(model, graph, reader.known, network, sample)
+    if n_steps > 1:
+        with evaluated(model, in_steps=True):
+            _check_steps(model, n_steps, network, sample, output.is_probability)
     for note in reader.to.notes:
         warnings.warn(note, stacklevel=2)
     return network
@@ -315,6 +328,47 @@ def _check(
             "the module gives an image other logits in another batch: it mixes the images of a "
             "batch, which a network cannot; logits may depend on one image only"
         )
+
+
+def _check_steps(
+    model: nn.Module, n_steps: int, network: Network, sample: Sample, is_probability: bool
+) -> None:
+    """Compare a module that runs its time steps with the network.
+
+    What is traced is a single step, in which the units that know of steps do nothing: only this
+    shows whether they stand where a network of spiking neurons has them.
+    """
+    repeats = any(isinstance(part, RepeatSteps) for part in model.modules())
+    x = torch.from_numpy(np.array(sample.inputs, order="C"))
+    found, tolerance = _over_steps(model, x if repeats else torch.cat([x] * n_steps))
+    n_images = len(sample.images)
+    if len(found) == n_steps * n_images:  # the caller takes the mean
+        found = found.unflatten(0, (n_steps, n_images)).mean(0)
+    theirs, ours = found.double().cpu().numpy(), network.forward(sample.images)
+    if theirs.shape == ours.shape:
+        if is_probability:  # of which the network has the logits, up to a constant
+            theirs = np.log(theirs) if (theirs > 0).all() else theirs
+            theirs, ours = (x - x.mean(axis=1, keepdims=True) for x in (theirs, ours))
+        # Of most images only: thresholds may turn rounding into another spike.
+        different = np.abs(theirs - ours).max(axis=1) > tolerance * np.abs(ours).max()
+        if different.mean() <= 0.5:
+            return
+    raise ValueError(
+        f"over its {n_steps} time steps the module gives other logits than a spiking network, in "
+        "which each unit sees every step and the scores are a mean: RepeatSteps must stand before "
+        "all units that spike, and after MeanOverSteps there may be linear layers only"
+    )
+
+
+def _over_steps(model: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """What a module gives in float64 if it can, else in its own type; and how exact that is."""
+    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    exact = {name: in_double(tensor) for name, tensor in state.items()}
+    try:
+        return torch.func.functional_call(model, exact, (x,)), 1e-6
+    except Exception:  # a forward pass that names its type or device
+        with named_errors(model, "does not run its time steps"):
+            return model(_tensor(model, x.numpy())), 0.05
 
 
 def _differs(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -773,6 +773,12 @@ def softplus(to: Assembler, x: Value, beta: float = 1, threshold: float = 20) ->
     return to.activation(x, "softplus", (float(beta),))
 
 
+@rule("mish")
+def mish(to: Assembler, x: Value) -> Value:
+    """The product x * tanh(softplus(x)): Misra (2020), arXiv 1908.08681."""
+    return to.multiply(x, to.activation(to.activation(x, "softplus", (1.0,)), "tanh"))
+
+
 @rule("softmax", "_softmax", "log_softmax", "_log_softmax")
 def softmax(to: Assembler, x: Value, dim: int, **_others: Any) -> Value:
     """Left out at the end."""

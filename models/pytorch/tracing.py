@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -32,7 +32,7 @@ _HELD = ("_parameters", "_buffers", "_modules")
 
 
 @contextmanager
-def evaluated(module: nn.Module) -> Iterator[None]:
+def evaluated(module: nn.Module, *, in_steps: bool = False) -> Iterator[None]:
     """Put a module into evaluation mode, units as operations, and leave it as it was.
 
     Restored are modes, attributes, parameters and buffers of all its modules and the state of
@@ -42,6 +42,8 @@ def evaluated(module: nn.Module) -> Iterator[None]:
     ----------
     module : nn.Module
         Any.
+    in_steps : bool
+        Let units run their time steps instead, as in the training.
     """
     parts = list(module.modules())
     attributes = [dict(vars(part)) for part in parts]
@@ -52,7 +54,7 @@ def evaluated(module: nn.Module) -> Iterator[None]:
         try:
             for part in parts:
                 part.training = False
-            with as_operations(module):
+            with nullcontext() if in_steps else as_operations(module):
                 yield
         finally:
             for part, kept, contents in zip(parts, attributes, held, strict=True):
@@ -88,7 +90,7 @@ def run(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a module that its user knows
-        with _named_errors(module, f"does not run on an input of shape {tuple(x.shape)}"):
+        with named_errors(module, f"does not run on an input of shape {tuple(x.shape)}"):
             logits = module(x)
     if not isinstance(logits, torch.Tensor):
         raise ValueError(
@@ -208,7 +210,7 @@ def trace(module: nn.Module, x: torch.Tensor) -> Graph:
         "cannot be traced; if its forward pass depends on the values of the image (if, while, "
         "item(), an index that is computed), write it with tensor operations"
     )
-    with _silent(), _named_errors(module, why):
+    with _silent(), named_errors(module, why):
         exported = torch.export.export(module, (x,), strict=False)
         program = exported.run_decompositions({})  # no more than in-place operations undone
     tensors = {**program.state_dict, **program.constants}
@@ -262,8 +264,16 @@ def _described(path: str, kind: str) -> str:
 
 
 @contextmanager
-def _named_errors(module: nn.Module, why: str) -> Iterator[None]:
-    """Turn what a forward pass raises into a ValueError that names the innermost module."""
+def named_errors(module: nn.Module, why: str) -> Iterator[None]:
+    """Turn what a forward pass raises into a ValueError that names the innermost module.
+
+    Parameters
+    ----------
+    module : nn.Module
+        What runs.
+    why : str
+        What it does not do, for the message.
+    """
     paths = {part: path for path, part in reversed([*module.named_modules()])}
     running: list[nn.Module] = []
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..arrays import Array
-from ..dyadic import round_to
 from .projections import WeightedProjection
 
 IMAGES_AT_ONCE = 16  # whose input currents are computed together; more leave the cache
@@ -43,17 +43,34 @@ class Stimulus:
 
     def values(self, images: Array) -> Array:
         """Value for each unit, shape (n_images, n_units), in network units."""
-        flat = images.reshape(len(images), -1)
         if not self.projections:
-            return flat
+            return images.reshape(len(images), -1)
         found = np.empty((len(images), self.bias.size))
-        for start in range(0, len(images), IMAGES_AT_ONCE):
-            part = slice(start, start + IMAGES_AT_ONCE)
-            total = np.zeros_like(found[part]) + self.bias.reshape(-1)
-            for projection in self.projections:
-                total += projection.forward(flat[part])
-            found[part] = round_to(total, self.step) if self.step else total
+        done = 0
+        for block in self.blocks(images):
+            found[done : done + len(block)] = block
+            done += len(block)
         return found
+
+    def blocks(self, images: Array) -> Iterator[Array]:
+        """The same, some images at a time, for those that need not keep all of them."""
+        flat = images.reshape(len(images), -1)
+        for start in range(0, len(images), IMAGES_AT_ONCE):
+            part = flat[start : start + IMAGES_AT_ONCE]
+            yield self._sums(part) if self.projections else part
+
+    def _sums(self, pixels: Array) -> Array:
+        """Weighted sums of the pixels, bias included, on the grid."""
+        first, *others = self.projections
+        total = first.forward(pixels)
+        total += self.bias.reshape(-1)
+        for projection in others:
+            total += projection.forward(pixels)
+        if self.step:
+            total /= self.step
+            np.round(total, out=total)
+            total *= self.step
+        return total
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)

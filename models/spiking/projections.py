@@ -21,7 +21,8 @@ from scipy.sparse import csr_array
 
 from ..arrays import Array
 from ..dyadic import power_of_two_at_least, round_to
-from ..networks.layers import Conv2D, Pair, Shape, Sides, window_count, window_span, windows
+from ..networks.layers import Pair, Shape, Sides, window_count, window_span, windows
+from ..networks.products import convolution
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -142,16 +143,15 @@ class Projection:
         """
         values = _padded(values.reshape(len(values), *self.source_shape), self.pool_padding)
         pooled = windows(values, self.pool, self.pool_stride, (0, 0, 0, 0), 0.0)
-        layer = Conv2D(
-            name="projection",
-            inputs=(self.source,),
-            kernel=self.kernel,
-            bias=np.zeros(self.kernel.shape[3]),
-            stride=self.stride,
-            dilation=self.dilation,
-            groups=self.groups,
+        views = windows(
+            _padded(pooled.sum(axis=(4, 5)), self.padding),
+            (self.kernel.shape[0], self.kernel.shape[1]),
+            self.stride,
+            (0, 0, 0, 0),
+            0.0,
+            self.dilation,
         )
-        found = layer.apply(_padded(pooled.sum(axis=(4, 5)), self.padding))
+        found = convolution(views, self.kernel, self.groups)
         if found.shape[3] == self.target_shape[2]:
             return found.reshape(len(values), -1)
         total = np.zeros((*found.shape[:3], self.target_shape[2]))

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from ..arrays import Integers
 
+COLUMNS = ("image", "layer", "neuron", "step")  # of spike trains
+Column = NDArray[np.integer]
+
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Spikes:
@@ -25,12 +28,28 @@ class Spikes:
         Index in the layer: position in the unit times units of the layer plus unit.
     step : ndarray of int, shape (n_spikes,)
         Steps since the onset of that image; times ``dt_ms`` it is the spike time in ms.
+
+    Raises
+    ------
+    ValueError
+        If a number needs more than 32 bits, in which they are kept: 16 bytes a spike.
     """
 
-    image: Integers
-    layer: Integers
-    neuron: Integers
-    step: Integers
+    image: Column
+    layer: Column
+    neuron: Column
+    step: Column
+
+    def __post_init__(self) -> None:
+        """Keep the columns in 32 bits."""
+        for name in COLUMNS:
+            values = np.asarray(getattr(self, name))
+            if values.dtype != np.int32:
+                kept = values.astype(np.int32)
+                if not np.array_equal(kept, values):
+                    raise ValueError(f"spikes: numbers of {name} need more than 32 bits")
+                values = kept
+            object.__setattr__(self, name, values)
 
     def __repr__(self) -> str:
         return f"Spikes({len(self):,} spikes of {len(np.unique(self.image)):,} images)"
@@ -42,19 +61,20 @@ class Spikes:
     @classmethod
     def of(cls, parts: Sequence[Spikes]) -> Spikes:
         """Join several, in the one order that does not depend on how they were simulated."""
-        names = ("image", "layer", "neuron", "step")
-        joined = {n: np.concatenate([getattr(p, n) for p in parts]) for n in names}
-        order = np.lexsort([joined[n] for n in ("neuron", "step", "layer", "image")])
-        return cls(**{n: joined[n][order] for n in names})
+        joined = cls.following(parts)
+        order = np.lexsort((joined.neuron, joined.step, joined.layer, joined.image))
+        return cls(**{name: getattr(joined, name)[order] for name in COLUMNS})
+
+    @classmethod
+    def following(cls, parts: Sequence[Spikes]) -> Spikes:
+        """Join several of which each holds later images than the one before."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in COLUMNS})
 
     def where(self, chosen: NDArray[np.bool_]) -> Spikes:
         """Those of a boolean mask, shape (n_spikes,)."""
-        return Spikes(
-            image=self.image[chosen],
-            layer=self.layer[chosen],
-            neuron=self.neuron[chosen],
-            step=self.step[chosen],
-        )
+        return Spikes(**{name: getattr(self, name)[chosen] for name in COLUMNS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +148,9 @@ class Recording:
         Wall time of code generation and compilation, and of everything after it.
     loop_s : float
         Wall time of the simulation loops alone, summed over all program starts.
+    with_own_axons : tuple of str
+        Connections whose source neurons had axons of their own, since their delays differ; spikes
+        over the others travelled by block, all neurons of a layer at once.
     """
 
     scheme: str
@@ -150,6 +173,7 @@ class Recording:
     build_s: float
     run_s: float
     loop_s: float
+    with_own_axons: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return (

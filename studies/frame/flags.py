@@ -83,6 +83,7 @@ def add_subject_flags(
     *,
     takes_several: bool,
     reads_calibration: bool,
+    imports: bool,
 ) -> None:
     """Flags that choose networks and images; `networks` names each data set's default network."""
     first = next(iter(networks))
@@ -95,8 +96,14 @@ def add_subject_flags(
     flags.add_argument(
         "--network",
         nargs="+" if takes_several else None,
-        help="a shipped network, a .safetensors file, or an .onnx, .keras or .h5 file, which is "
-        "imported (default: by data set)" + ("; several are compared" if takes_several else ""),
+        help="a shipped network, "
+        + (
+            "a .safetensors file, or an .onnx, .keras or .h5 file, which is imported"
+            if imports
+            else "or a .safetensors file"
+        )
+        + " (default: by data set)"
+        + ("; several are compared" if takes_several else ""),
     )
     flags.add_argument(
         "--any-classes",

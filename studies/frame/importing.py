@@ -123,6 +123,11 @@ def shown_coding(coding: InputCoding) -> str:
 
 def _kind(path: Path) -> str:
     """Which reader reads a file, by its name."""
+    if path.suffix.lower().partition(":")[0] == ".py":
+        raise ValueError(
+            f"{path}: is code that builds a module; import it first: {COMMAND} {path} --weights "
+            "NET.pt --images SAMPLE.npz --out NET.safetensors"
+        )
     if path.suffix.lower() in _MODULES:
         raise ValueError(
             f"{path}: holds weights and no module; import both with: {COMMAND} FILE.py:FUNCTION "

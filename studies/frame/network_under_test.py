@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from ann2brian.models.networks import weight_files
-from ann2brian.models.networks.image_sets import ImageSet, is_numbered
+from ann2brian.models.networks.image_sets import ImageSet, is_numbered, require_known_order
 from ann2brian.models.networks.network import Network
 from ann2brian.studies.frame.importing import HAS_NAMES, InputFlags, weight_file
 from ann2brian.studies.frame.study_images import StudyImages
@@ -120,7 +120,10 @@ def load(
 def _goes_by_number(network: Network, info: dict[str, Any], images: ImageSet) -> bool:
     """Whether an import made up the names of the classes, and there are as many."""
     is_made_up = is_numbered(network.classes) and info.get(HAS_NAMES) is False
-    return is_made_up and images.classes is not None and len(images.classes) == len(network.classes)
+    if not is_made_up or images.classes is None or len(images.classes) != len(network.classes):
+        return False
+    require_known_order(images.name, images.classes)
+    return True
 
 
 def _taken_by(network: Network, images: ImageSet) -> NDArray:

@@ -150,6 +150,7 @@ class Study:
             self.networks,
             takes_several=self.compares_networks,
             reads_calibration=self.scheme.reads_calibration,
+            imports=self.imports,
         )
         if self.comparisons:
             parser.add_argument("--study", action="store_true", help=self.comparisons)

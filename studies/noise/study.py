@@ -35,7 +35,8 @@ def conditions(
         names = ", ".join(one.network.name for one in subjects if one not in spiking)
         raise ValueError(
             f"{names}: no spiking units; such networks take part in --study only, as rate "
-            "conversion beside others. Name a network of --scheme noise"
+            "conversion beside others. Name a network that was trained for it "
+            "(docs/train-your-own.md, or studies/train.py --scheme noise)"
         )
     if arguments.study:
         _refuse_variants(arguments, as_trained(NoiseOptions(), spiking[0].network))

@@ -122,7 +122,7 @@ def _counts(recording: Recording) -> dict[str, np.ndarray]:
     found = {}
     for index, layer in enumerate(recording.layers):
         mine = spikes.layer == index
-        flat = spikes.image[mine] * layer.n_units + spikes.neuron[mine]
+        flat = spikes.image[mine].astype(np.int64) * layer.n_units + spikes.neuron[mine]
         size = recording.n_images * layer.n_units
         found[layer.name] = np.bincount(flat, minlength=size).reshape(recording.n_images, -1)
     return found

@@ -321,7 +321,8 @@ def other_value(option):
 def test_flags_are_explained(study):
     """Every flag has a help text of some words; each option its default, and a sweep its list."""
     parser = study.parser()
-    parser.format_help()  # a stray per cent sign would fail here
+    said = parser.format_help()  # a stray per cent sign would fail here
+    assert ("which is imported" in " ".join(said.split())) == study.imports
     flags = {flag: action for action in parser._actions for flag in action.option_strings}
     for flag, action in flags.items():
         assert len(action.help.split()) >= 3 or flag in ("-h", "--help"), flag

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from ann2brian.models.importing.keras_oracle import NOT_COMPARED
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks.network import accuracy
 from ann2brian.models.networks.weight_files import load_info, load_network
@@ -93,7 +94,56 @@ def test_names_and_defaults(folder, capsys):
     assert str(path) == "mine.safetensors"
     assert (network.name, network.classes) == ("mine", tuple(names))
     assert load_info(path)[HAS_NAMES] is True
-    assert "note: the sample images reach 16 of 255" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "note: the sample images reach 16 of 255" in said
+    assert "the weights are those" not in said
+    import_network.main([BUILT[0], *SEEN, "--out", "own.safetensors"])
+    assert "note: the weights are those that build() gives" in capsys.readouterr().out
+
+
+def test_classes_are_those_of_the_sample(folder, capsys):
+    """Their order decides what an output means, so it is printed; other numbers are refused."""
+    tmp_path, _, images, labels = folder
+    names = np.array([f"class {9 - k}" for k in range(10)])
+    np.savez(tmp_path / "named.npz", images=images[..., 0], labels=labels, classes=names)
+    flags = ("--images", "named.npz", "--maximum", "16")
+    path = import_network.main([*BUILT, *flags])
+    assert (load_network(path).classes, load_info(path)[HAS_NAMES]) == (tuple(names), True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "classes, in its order class 9, class 8, class 7, class 6, ... (10): of named.npz" in said
+    )
+    np.savez(tmp_path / "named.npz", images=images[..., 0], labels=labels % 9, classes=names[:9])
+    said = refused(capsys, *BUILT, *flags, "--force")
+    assert "--images named.npz: names 9 classes, the network has 10; give all" in said
+
+
+@pytest.mark.parametrize("said", [[], [f"n.keras: {NOT_COMPARED}: Keras is not installed"]])
+def test_what_was_not_compared_is_not_said_to_agree(folder, capsys, monkeypatch, said):
+    """A network whose reader warns that it was not compared with its framework."""
+    tmp_path, *_ = folder
+    network = load_network(import_network.main([*BUILT, *SEEN, "--out", "own.safetensors"]))
+    (tmp_path / "n.keras").write_bytes(b"x")
+    monkeypatch.setattr(import_network, "noted", lambda read: (network, said))
+    capsys.readouterr()
+    import_network.main(["n.keras"])
+    row = re.search("compared with the framework +(.*)", capsys.readouterr().out)
+    assert row[1] == ("no" if said else "every layer agrees, to rounding")
+
+
+def test_classes_of_the_sample(folder, capsys):
+    """Their names are the network's, unless they are numbers out of order."""
+    tmp_path, _, images, labels = folder
+    for names in ("abcdefghij", "0123456789", "0132456789"):
+        np.savez(tmp_path / "named.npz", images=images, labels=labels, classes=list(names))
+        flags = [*BUILT, "--images", "named.npz", "--maximum", "16", "--force"]
+        if names != "0132456789":
+            assert load_network(import_network.main(flags)).classes == tuple(names)
+        else:
+            with pytest.raises(SystemExit):
+                import_network.main(flags)
+            assert "numbers out of order (0, 1, 3, 2, " in capsys.readouterr().err
+            import_network.main([*flags, "--classes", *names])
 
 
 def test_files_of_other_frameworks(folder, monkeypatch):

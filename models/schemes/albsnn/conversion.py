@@ -272,7 +272,8 @@ def _require_convertible(network: Network) -> None:
         if isinstance(layer, Activation | QuantisedReLU):
             raise ValueError(
                 f"network {network.name!r}: {layer.label} does not spike; this scheme runs "
-                "networks that were trained with spiking units (studies/train.py --scheme albsnn)"
+                "networks that were trained with spiking units (docs/train-your-own.md, or "
+                "studies/train.py --scheme albsnn)"
             )
         if isinstance(layer, Spike) and layer.mean:
             raise ValueError(

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 
 from ...arrays import Array
 
@@ -200,6 +199,8 @@ class Search:
 
     def descend(self, vector: Array, n_iterations: int) -> Point:
         """Quasi-Newton descent (L-BFGS-B)."""
+        from scipy.optimize import minimize  # slow to import, and few studies search
+
         found = minimize(
             self.log_error,
             vector,

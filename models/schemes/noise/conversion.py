@@ -118,7 +118,8 @@ def convert(
         if isinstance(layer, Activation | QuantisedReLU):
             raise ValueError(
                 f"network {network.name!r}: {layer.label} does not spike; this scheme runs "
-                "networks that were trained with spiking units (studies/train.py --scheme noise)"
+                "networks that were trained with spiking units (docs/train-your-own.md, or "
+                "studies/train.py --scheme noise)"
             )
     require_spiking(network, SPIKING, (Spike,))
     timing = direct_timing(network, SPIKING)

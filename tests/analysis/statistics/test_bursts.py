@@ -83,6 +83,13 @@ def rasters(draw):
 # ---- trains ----
 
 
+def test_trains_beyond_32_bits():
+    """Numbers of trains, image times neurons plus neuron, that 32 bits do not hold."""
+    own = trains([0, 2**16], [3, 3], [0, 1], n_images=2**17, n_units=2**16)
+    assert own.train.tolist() == [3, 2**32 + 3]
+    assert own.image.tolist() == [0, 2**16]
+
+
 def test_trains_refuse_other_layers():
     """Spikes of two layers, and outside the layer, against the message that names it."""
     both = Spikes.of([spikes_of([0], [0], [0]), spikes_of([0], [0], [0], layer=1)])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from ann2brian.analysis.statistics.accuracy import accuracy_interval, accuracy_over_time
 from ann2brian.analysis.statistics.gate_codes import (
+    _gates,
     activation_error,
     code_words,
     decoded,
@@ -306,6 +307,18 @@ def test_latencies_random(fired):
             assert row[f"{name}_from_onset_ms"] == pytest.approx(expected + onset, abs=1e-12)
 
 
+def test_gates_beyond_32_bits():
+    """Two spikes whose gates have numbers of more than 32 bits, in words and in counts."""
+    layer = RecordedLayer(name="wide", shape=(1, 1, 2**16), n_positions=2, onset=0)
+    spikes = Spikes(
+        image=np.array([0, 2**16]),
+        layer=np.zeros(2, dtype=np.int64),
+        neuron=np.array([1, 2**16 + 1]),
+        step=np.array([0, 1]),
+    )
+    assert _gates(spikes, layer).tolist() == [1, 2**32 + 1]
+
+
 # ---- code words ----
 
 
@@ -327,6 +340,14 @@ def test_code_words_uniform(n_positions):
     table = code_words(recording_of([fired[None]]))
     assert table["words_used"][0] == 2**n_positions
     assert table["entropy_bits"][0] == pytest.approx(n_positions, rel=1e-14)
+
+
+def test_code_words_of_long_chains():
+    """Words that differ in their last neuron only, the 63rd, against the count of two."""
+    fired = np.zeros((1, 63, 2), dtype=bool)
+    fired[0, 3] = True
+    fired[0, 62, 0] = True
+    assert code_words(recording_of([fired]))["words_used"].tolist() == [2]
 
 
 @pytest.mark.parametrize("value", [False, True])

@@ -66,6 +66,7 @@ def test_each_neuron_may_have_its_own_delay(case):
         objects.set_delay("act1->inner", objects.delay("act1->inner") + own)
 
     assert_same(simulate(spiking, images, target="numpy", record=True, change=change), made)
+    assert made.with_own_axons == ()  # one delay a position: by block
     zero = []
 
     def no_delay(objects):
@@ -74,6 +75,60 @@ def test_each_neuron_may_have_its_own_delay(case):
 
     simulate(spiking, images[:1], target="numpy", change=no_delay)
     assert zero[0].shape == (n_positions * n_units,) and not zero[0].any()
+
+
+@pytest.mark.parametrize("target", ["numpy", "cpp_standalone"])
+def test_axons_of_their_own_deliver_what_blocks_deliver(case, target):
+    """Each neuron with its own axon against all of a layer at once; a few late ones, both ways."""
+    spiking, images = case
+    rng = np.random.default_rng(0)
+    late_ones = rng.random(spiking.population("act1").n_neurons) < 0.1
+
+    def with_axons(objects):
+        for number, route in enumerate(objects.layout.routes):
+            shape = route.positions, route.units
+            objects.delays[number] = np.broadcast_to(objects.delays[number][:, None], shape)
+
+    def some_late(objects):
+        delay = objects.delay("act1->inner")
+        objects.set_delay("act1->inner", delay + late_ones * ms)
+
+    def all_with_axons(objects):
+        with_axons(objects)
+        some_late(objects)
+
+    options = {"record": True, "batch": 2}
+    run = simulate(spiking, images, target=target, change=with_axons, **options)
+    assert_same(run, simulate(spiking, images, target="numpy", **options))
+    assert set(run.with_own_axons) == set(run.events_by_step)
+    runs = [
+        simulate(spiking, images, target=target, change=change, **options)
+        for change in (some_late, all_with_axons)
+    ]
+    assert_same(*runs)
+    assert runs[0].with_own_axons == ("act1->inner",)
+    assert not np.array_equal(runs[0].scores, run.scores)
+
+
+def test_connections_are_cut(case):
+    """A lesion against weights of 0; cut twice is refused."""
+    spiking, images = case
+    silent = tuple(
+        p.with_weights(0 * p.weights) if p.name == "act1->inner" else p for p in spiking.projections
+    )
+    run = simulate(
+        spiking, images, target="numpy", change=lambda objects: objects.cut("act1->inner")
+    )
+    wanted = simulate(replace(spiking, projections=silent), images, target="numpy")
+    assert np.array_equal(run.scores, wanted.scores)
+    assert not run.events_by_step["act1->inner"].any()
+
+    def twice(objects):
+        objects.cut("act1->inner")
+        objects.cut("act1->inner")
+
+    with pytest.raises(ValueError, match="no connection 'act1->inner'; there are input->act1"):
+        simulate(spiking, images, target="numpy", change=twice)
 
 
 @pytest.mark.parametrize(

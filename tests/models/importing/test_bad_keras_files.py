@@ -189,6 +189,10 @@ def test_weights_that_are_no_arrays_of_floats(change, message, tmp_path):
         (structure(layer("LSTM", "r", "in", units=2)), r"layer r \(LSTM\): is recurrent"),
         (structure(layer("Mine", "m", "in")), r"layer m \(Mine\): is not supported"),
         (structure(dense(activation={"class_name": "function", "config": "x"})), "function"),
+        (
+            structure(dense(activation={"value": ["4wEA"]})),
+            r"out \(Dense\): has an activation that",
+        ),
         (structure(dense("nowhere")), "layers out: their inputs come from nowhere"),
         (structure(dense("out")), "layers out: their inputs come from nowhere"),
         (structure(dense(), shape=(None, None)), "axes left open"),

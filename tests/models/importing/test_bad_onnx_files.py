@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from ann2brian.models.importing import from_onnx as reader
 from ann2brian.models.importing import onnx_files, onnx_operators
 from ann2brian.models.importing.from_onnx import from_onnx
 
@@ -179,6 +180,22 @@ def test_what_would_become_very_large(steps, tmp_path):
     refused(saved(built, tmp_path), r"node \w+ \(\w+\): .*(more than|at most|cannot be told)")
 
 
+def test_a_very_large_batch(tmp_path, monkeypatch):
+    """A file for so many images at once that their values would not fit; one for fewer is read."""
+    path = saved(model(onnx, MAP, conv(), batch=8), tmp_path)
+    assert from_onnx(path, np.zeros((1, 4, 4, 2), np.uint8)).n_parameters
+    monkeypatch.setattr(reader, "MAX_COMPARED", 1000)
+    refused(path, "takes 8 images at once, too many to compare")
+
+
+def test_a_very_long_chain(tmp_path):
+    """Element by element, without a layer between."""
+    refused(
+        saved(model(onnx, MAP, *[step("Neg", "")] * 900, head=False), tmp_path),
+        "hundreds of element-by-element nodes",
+    )
+
+
 def test_many_constants_that_are_computed(tmp_path, monkeypatch):
     """Each is small enough, and all together are not."""
     monkeypatch.setattr(onnx_operators, "MAX_BYTES", 100_000)
@@ -262,6 +279,26 @@ def test_nodes_of_others(tmp_path):
     refused(saved(built, tmp_path), "no earlier node gives its input 'nothing'")
     node.input[:] = []
     refused(saved(built, tmp_path), r"node relu0 \(Relu\)")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([("Identity", ["x"], ["x"])], "identity0 .*gives 'x', which is there already"),
+        ([("Relu", ["x"], ["a"]), ("Relu", ["a"], ["a"])], "relu1 .*gives 'a', which is there"),
+        ([("Add", ["x", "b"], ["a"]), ("Identity", ["a"], ["b"])], "no earlier node gives .*'b'"),
+        ([("Identity", ["x"], [])], "identity0 .*gives no value"),
+        ([("Identity", ["x"], [""])], "identity0 .*gives no value"),
+    ],
+)
+def test_nodes_that_run_in_circles(nodes, message, tmp_path):
+    """Names that are given twice, too early or not at all; nothing waits for ever."""
+    made = [
+        onnx.helper.make_node(op, inputs, outputs, name=f"{op.lower()}{i}")
+        for i, (op, inputs, outputs) in enumerate(nodes)
+    ]
+    last = onnx.helper.make_node("Flatten", [nodes[-1][2][0] if nodes[-1][2] else "x"], ["y"])
+    refused(saved(wrapped(onnx, [*made, last], [], MAP, "y", 18, "n"), tmp_path), message)
 
 
 def test_models_of_other_shapes_and_versions(tmp_path):

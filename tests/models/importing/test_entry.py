@@ -77,7 +77,6 @@ def test_real_images_are_not_divided():
         (BYTES[..., 0], (30,), (6, 5, 1)),
         (BYTES[:, 0, 0], (3,), (1, 1, 3)),
         (BYTES[:, 0, 0], (3, 1, 1), (1, 1, 3)),
-        (BYTES, (90,), (6, 5, 3)),
     ],
 )
 def test_layout_is_found(example, axes, shape):
@@ -93,6 +92,36 @@ def test_ambiguous_layout_is_refused():
     """Square grey images or sequences that the model takes either way."""
     with pytest.raises(ValueError, match=r"can be seen as \(n, C, L\) or as \(n, H, W\)"):
         sample(BYTES[:, :5, :, 0], 5, 5)
+
+
+@pytest.mark.parametrize("options", [{}, {"input": InputCoding((6, 5, 3), 255, STD, MEAN)}])
+def test_colours_may_have_been_flattened_in_either_order(options):
+    """A model of vectors does not say which; a transform does, and so does a vector."""
+    flat = "let the model flatten by itself, give transform="
+    with pytest.raises(ValueError, match=rf"\(n, C \* H \* W\) or as \(n, F\).*{flat}"):
+        sample(BYTES, 90, **options)
+    if options:
+        with pytest.raises(ValueError, match=r"\(n, C \* H \* W\) or as \(n, F\)"):
+            sample(None, 90, **options)
+        x = options["input"].standardise(BYTES).reshape(20, 90)
+        with pytest.raises(ValueError, match=r"\(n, C \* H \* W\) or as \(n, F\)"):
+            sample(x, 90, is_model_input=True, **options)
+    else:
+        for view in (BYTES, BYTES.transpose(0, 3, 1, 2)):
+            rows = {one.tobytes(): x.ravel() / 255 for one, x in zip(BYTES, view, strict=True)}
+            found = sample(BYTES, 90, transform=lambda one, rows=rows: rows[one.tobytes()])
+            np.testing.assert_allclose(found.inputs[-1], view[-1].ravel() / 255)
+        vectors = BYTES.reshape(20, 90) / np.float64(255)
+        assert sample(vectors, 90, is_model_input=True).coding.shape == (1, 1, 90)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_raw_images_with_their_channels_first_are_refused(channels):
+    """A model that begins with a flatten takes them either way, and one way is wrong."""
+    raw = BYTES[..., :channels].transpose(0, 3, 1, 2)
+    message = rf"\(20, {channels}, 6, 5\) seems to have its channels first.*moveaxis"
+    with pytest.raises(ValueError, match=message):
+        read_sample(raw, Standardisation(), accepts=lambda x: None, channels_first=True)
 
 
 def test_example_and_coding_are_the_same_thing():
@@ -217,6 +246,8 @@ def test_without_example():
         (np.zeros((0, 6, 5, 3)), r"must hold at least one image"),
         (np.zeros((2, 6, 5, 3, 1)), r"must hold at least one image"),
         (np.array([["a"]]), r"must hold at least one image.*<U1"),
+        ("mine.npz", r"images of a file are ab.read_images\(path\).images"),
+        (BYTES.transpose(0, 3, 1, 2), "seems to have its channels first"),
         (np.full((2, 6, 5, 3), np.nan), "holds NaN or inf"),
         (BYTES[:, :4], r"no logits for images of shape \(4, 5, 3\); as \(n, C, H, W\) of shape"),
         (BYTES * 2.0, "above maximum=255"),

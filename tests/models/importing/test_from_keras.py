@@ -217,6 +217,41 @@ def test_a_softmax_at_the_end_is_left_out(is_layer, tmp_path):
     )
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
+def test_half_precision_is_compared_to_its_rounding(policy, suffix, tmp_path):
+    """A layer in half precision between others, with a note, and a wrong one all the same."""
+    model = drawn(
+        sequential(
+            L.Conv2D(3, 3, activation="relu", dtype=policy),
+            L.Flatten(),
+            L.Dense(3),
+            shape=(6, 6, 2),
+        )
+    )
+    path, x = tmp_path / f"net{suffix}", images(6, 6, 2)
+    model.save(path)
+    name = policy.removeprefix("mixed_")
+    with pytest.warns(UserWarning, match=f"it computes in {name}, and the network in float64"):
+        network = from_keras(path, x)
+    wanted, found = logits(model, x), network.forward(x)
+    assert np.abs(found - wanted).max() < 0.02 * np.abs(wanted).max()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras_layers.KerasReader, "_activation", lambda _self, _name, value: value)
+        with pytest.raises(ValueError, match="differs from the framework"):
+            from_keras(path, x)
+
+
+def test_a_product_with_an_array_is_refused(tmp_path):
+    """Which Keras 3 records as if it were an input."""
+    factor = np.arange(1.0, 4.0, dtype=np.float32)
+    functional((6, 6, 3), lambda x: L.Dense(2)(L.Flatten()(x * factor))).save(
+        tmp_path / "net.keras"
+    )
+    with pytest.raises(ValueError, match=r"\(Multiply\): is supported between layers, or between"):
+        from_keras(tmp_path / "net.keras", images(6, 6, 3))
+
+
 def test_the_check_finds_a_layer_that_is_read_wrongly(tmp_path, monkeypatch):
     """A convolution whose padding is that of PyTorch, not of TensorFlow."""
     model = drawn(
@@ -228,6 +263,21 @@ def test_the_check_finds_a_layer_that_is_read_wrongly(tmp_path, monkeypatch):
     monkeypatch.setattr(keras_layers.KerasReader, "_padding", lambda *_: (1, 1, 1, 1))
     with pytest.raises(ValueError, match=r"net.keras: layer conv2d\w*: Conv2D 'conv1' differs"):
         from_keras(tmp_path / "net.keras", images(6, 6, 1))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_compiled_model_is_compared(suffix, tmp_path, monkeypatch):
+    """What it was trained with is in the file; without a warning, and a wrong layer is found."""
+    model = drawn(
+        sequential(
+            L.Conv2D(2, 3, strides=2, padding="same"), L.Flatten(), L.Dense(2), shape=(6, 6, 1)
+        )
+    )
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(True), metrics=["accuracy"])
+    agrees(model, (6, 6, 1), tmp_path, suffix)
+    monkeypatch.setattr(keras_layers.KerasReader, "_padding", lambda *_: (1, 1, 1, 1))
+    with pytest.raises(ValueError, match="Conv2D 'conv1' differs"):
+        from_keras(tmp_path / f"net{suffix}", images(6, 6, 1))
 
 
 def test_without_keras_a_note_says_that_nothing_was_compared(tmp_path, monkeypatch):

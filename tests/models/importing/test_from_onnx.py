@@ -524,3 +524,34 @@ def test_the_check_names_the_node_that_is_read_wrongly(has_runtime, tmp_path, mo
     message = r"net.onnx: node leakyrelu1 \(LeakyRelu\): LeakyReLU 'act1' differs"
     with pytest.raises(ValueError, match=message):
         from_onnx(tmp_path / "net.onnx", images(6, 7, 2), maximum=255)
+
+
+def test_half_precision_is_compared_to_its_rounding(tmp_path):
+    """A file in float16 is read, with a note; a wrong layer is found all the same."""
+    built = model(onnx, MAP, step("Conv", "", weights(3, 2, 3, 3)), step("Relu", ""))
+    exact = reference.ReferenceEvaluator(built)
+    for tensor in built.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
+    for value in (built.graph.input[0], built.graph.output[0]):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    path, x = tmp_path / "net.onnx", images(6, 7, 2)
+    onnx.save(built, path)
+    with pytest.warns(UserWarning, match="it computes in float16, and the network in float64"):
+        network = from_onnx(path, x)
+    wanted = exact.run(None, {"x": seen(x, MAP, False)})[0]
+    np.testing.assert_allclose(network.forward(x), wanted, atol=0.02 * np.abs(wanted).max())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_operators.OnnxReader, "_plain", onnx_operators.OnnxReader._nothing)
+        with pytest.raises(ValueError, match="differs from the framework"):
+            from_onnx(path, x)
+
+
+def test_raw_images_with_their_channels_first_are_refused(tmp_path):
+    """Of a file that begins with a convolution; the message says how to move them."""
+    path = tmp_path / "net.onnx"
+    onnx.save(model(onnx, MAP, step("Conv", "", weights(3, 2, 3, 3))), path)
+    with pytest.raises(
+        ValueError, match=r"\(3, 2, 6, 7\) seems to have its channels first.*moveaxis"
+    ):
+        from_onnx(path, images(*MAP))

@@ -51,6 +51,19 @@ def test_digits_split_is_a_stratified_partition():
     np.testing.assert_allclose(share, 0.3, atol=0.01)  # whole images: up to 1 of 174
 
 
+def test_digits_are_kept(tmp_path, monkeypatch):
+    """Read again without scikit-learn: the same images and labels, and no file half written."""
+    monkeypatch.setenv("ANN2BRIAN_CACHE", str(tmp_path))
+    first = [load("digits", split) for split in ("train", "test")]
+    monkeypatch.setattr("sklearn.datasets.load_digits", None)
+    again = [load("digits", split) for split in ("train", "test")]
+    for (images, labels), (kept, kept_labels) in zip(first, again, strict=True):
+        assert kept.dtype == images.dtype == np.uint8
+        assert np.array_equal(kept, images) and np.array_equal(kept_labels, labels)
+    (file,) = (tmp_path / "data").iterdir()
+    assert file.suffix == ".npz"
+
+
 def test_digits_split_is_always_the_same():
     """The digits' test labels against a checksum noted with scikit-learn 1.9.1."""
     _, labels = load("digits", "test")

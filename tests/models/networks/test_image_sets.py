@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 from ann2brian.models.networks.dataset_files import DatasetError
-from ann2brian.models.networks.image_sets import ImageSet, is_numbered, sha256
+from ann2brian.models.networks.image_sets import ImageSet, is_numbered, require_known_order, sha256
 
 
 def counted(*shape):
@@ -77,11 +77,42 @@ def test_labels_go_by_name():
     )
     assert own.labels_among(("cat", "dog", "lawn-mower")).tolist() == [0, 2]
     assert own.labels_among(("x", "y"), any_names=True).tolist() == [1, 0]
-    message = r"own: has the classes Lawn_Mower, cat, the network cat, dog; .*--any-classes"
+    message = (
+        "own: has the classes Lawn_Mower, cat, the network cat, dog, but no 'Lawn_Mower'; "
+        ".*--any-classes"
+    )
     with pytest.raises(DatasetError, match=message):
         own.labels_among(("cat", "dog"))
     with pytest.raises(DatasetError, match="labels up to 1, the network has 1 classes, 0 to 0"):
         own.labels_among(("x",), any_names=True)
+
+
+def test_names_that_differ_in_case_only():
+    """Letters of both cases, as EMNIST has them, are classes of their own."""
+    letters = ("A", "B", "a", "b")
+    own = ImageSet(name="own", images=counted(1), labels=np.array([1, 0]), classes=("b", "A"))
+    assert own.labels_among(letters).tolist() == [0, 3]
+    own = ImageSet(name="own", images=counted(1), labels=np.array([1, 0]), classes=("a", "A"))
+    with pytest.raises(DatasetError, match=r"classes 'a' and 'A' are both 0 \(a\) .*--any-classes"):
+        own.labels_among(("a", "b"))
+
+
+def test_two_classes_of_one_name():
+    """The two cranes of ImageNet: refused where the images have one, no matter where not."""
+    own = ImageSet(name="own", images=counted(1), labels=np.array([0, 1]), classes=("Crane", "cat"))
+    with pytest.raises(DatasetError, match=r"'Crane' may be 0 \(crane\) or 2 \(crane\) of the"):
+        own.labels_among(("crane", "cat", "crane"))
+    own = ImageSet(name="own", images=counted(1), labels=np.array([0, 0]), classes=("cat",))
+    assert own.labels_among(("crane", "cat", "crane")).tolist() == [1, 1]
+
+
+def test_numbers_out_of_order():
+    """Folders 0 to 11 are sorted as text; those of one digit, or with zeros in front, are not."""
+    require_known_order("own", tuple("0123456789"))
+    require_known_order("own", [f"{number:02}" for number in range(12)])
+    require_known_order("own", ("cat", "10", "2"))
+    with pytest.raises(DatasetError, match=r"own: its classes are numbers out of order \(0, 1, 10"):
+        require_known_order("own", sorted(str(number) for number in range(12)))
 
 
 def test_labels_without_names():
@@ -92,6 +123,15 @@ def test_labels_without_names():
         own.labels_among(tuple("abc"))
     with pytest.raises(DatasetError, match=r"x.npy: has no labels"):
         ImageSet(name="x.npy", images=counted(1)).labels_among(tuple("abc"))
+
+
+def test_repr():
+    """What it holds in a line, and none of the values."""
+    own = ImageSet(
+        name="x.npz", images=counted(4, 5, 3), labels=np.array([0, 1]), classes=("a", "b")
+    )
+    assert repr(own) == "ImageSet(x.npz: 2 images of 4x5x3, labelled, of 2 classes)"
+    assert repr(ImageSet(name="x.npy", images=counted(7))) == "ImageSet(x.npy: 2 images of 7)"
 
 
 def test_taken():

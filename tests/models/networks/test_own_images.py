@@ -202,6 +202,7 @@ OBJECTS = npy((2,), "|O", b"\x80\x04]\x94.")
         (npy((), header="{'descr': __import__('os'), 'shape': ()}"), "not a NumPy array"),
         (npy((2, 2), "<f4", np.array([0, 1, np.nan, 0], "<f4").tobytes()), "image 1 holds NaN"),
         (npy((2, 2), "<f8", np.array([np.inf, 1, 0, 0], "<f8").tobytes()), "image 0 holds NaN"),
+        (npy((), header="{'descr': " + 3000 * "("), "not a NumPy array"),
         (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{", "not a NumPy array"),
         (b"\x93NUMPY\x03\x00\x01\x00\x00\x00{", r"version \(3, 0\)"),
         (b"", "not a NumPy array"),

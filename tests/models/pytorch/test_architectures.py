@@ -239,6 +239,7 @@ FUNCTIONS = {
     "clip": lambda x: x.clamp(-0.1, 0.3) + x.clamp(min=0.1) + x.clamp_max(0.2) + F.hardtanh(2 * x),
     "gates": lambda x: F.hardswish(x) + F.hardsigmoid(x) + x * torch.sigmoid(x) + F.silu(x),
     "exponential": lambda x: F.elu(x, 0.5) + F.selu(x) + F.celu(x, 0.7) + F.softplus(x, beta=2),
+    "mish": lambda x: F.mish(x) - F.mish(2 * x),
     "gelu": lambda x: F.gelu(x) + F.gelu(x, approximate="tanh"),
     "leaky": lambda x: F.leaky_relu(x, 0.3) + F.rrelu(x) + F.threshold(x, 0.1, 0.1) + x.abs(),
     "prelu": lambda x: F.prelu(x, four(x)) + F.prelu(x, four(x)[:1]),

@@ -1,6 +1,7 @@
 """Files of torch.save: weights are read, anything else is refused and never run."""
 
 import pickle
+import re
 import zipfile
 
 import pytest
@@ -56,6 +57,13 @@ def test_a_pickled_module_is_refused(tmp_path):
         read_state_dict(path)
 
 
+def test_what_else_a_file_holds_is_named(tmp_path):
+    """Of torch's page of advice, with colours for a terminal, the name only."""
+    with pytest.raises(ValueError) as error:
+        read_state_dict(saved({"trap": Trap()}, tmp_path))
+    assert re.search(r"belongs to \(it names _pytest\.outcomes\.\w+\)$", str(error.value))
+
+
 def test_other_archives_are_refused(tmp_path):
     """Compressed archives, which could grow, and those of other exports."""
     path = saved(module().state_dict(), tmp_path)
@@ -98,3 +106,29 @@ def test_weights_of_another_module_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"net\.pt: .*0\.weight") as caught:
         load_weights(module(), path)
     assert "\n" not in str(caught.value)
+
+
+def test_names_of_a_compiled_module(tmp_path):
+    """Wrapped by torch.compile inside of DataParallel, and the other way round."""
+    state = module().state_dict()
+    for prefix in ("_orig_mod.", "module._orig_mod.", "_orig_mod.module."):
+        path = saved({prefix + name: tensor for name, tensor in state.items()}, tmp_path)
+        assert list(read_state_dict(path)) == list(state)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.complex64])
+def test_numbers_of_another_kind_are_refused(tmp_path, kind):
+    """Weights after a quantisation, which PyTorch would take as they are."""
+    state = module().state_dict()
+    path = saved(state | {"0.weight": (10 * state["0.weight"]).to(kind)}, tmp_path)
+    with pytest.raises(ValueError, match=rf"net\.pt: 0\.weight holds {kind}, not real numbers"):
+        load_weights(module(), path)
+
+
+def test_archives_of_unknown_kinds(tmp_path):
+    """An entry that asks for a newer version of the format."""
+    content = bytearray(saved(module().state_dict(), tmp_path).read_bytes())
+    content[content.index(b"PK\x01\x02") + 6] = 110
+    (tmp_path / "net.pt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"net\.pt: is damaged"):
+        read_state_dict(tmp_path / "net.pt")

@@ -306,6 +306,61 @@ def test_time_steps_travel_with_the_network():
     assert not np.allclose(*found)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: (RepeatSteps(), NoisySpike(), MeanOverSteps(), nn.MaxPool2d(2), head(4 * 9)),
+        lambda: (RepeatSteps(), NoisySpike(), MeanOverSteps(), NoisySpike(), head(168)),
+        lambda: (RepeatSteps(), NoisySpike(), MeanOverSteps(), QCFS(4), head(168)),
+        lambda: (NoisySpike(), RepeatSteps(), NoisySpike(), head(168), MeanOverSteps()),
+        lambda: (RepeatSteps(), NoisySpike(), head(168), nn.Softmax(1), MeanOverSteps()),
+    ],
+    ids=["pooled", "spiking again", "quantised", "before the steps", "mean of softmaxes"],
+)
+def test_steps_that_no_spiking_network_has_are_refused(make):
+    """What is not linear outside of the steps, and spikes before them: other logits otherwise."""
+    torch.manual_seed(2)
+    module = nn.Sequential(*make())
+    set_steps(module, 4)
+    with pytest.raises(ValueError, match=r"over its 4 time steps the module gives other logits"):
+        from_torch(module, input=CODING)
+
+
+class InItsOwnType(nn.Sequential):
+    def forward(self, x):
+        return super().forward(x.float())
+
+
+@pytest.mark.filterwarnings("ignore:the softmax at the end is left out")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.Sequential(
+            RepeatSteps(), NoisySpike(), nn.Flatten(), MeanOverSteps(), head(168)
+        ),
+        lambda: InItsOwnType(RepeatSteps(), NoisySpike(), head(168), MeanOverSteps()),
+        lambda: nn.Sequential(NoisySpike(), head(168), MeanOverSteps()),
+        lambda: nn.Sequential(RepeatSteps(), NoisySpike(), head(168)),
+        lambda: nn.Sequential(NoisySpike(), head(168), nn.LogSoftmax(1), MeanOverSteps()),
+        lambda: nn.Sequential(NoisySpike(), head(168), MeanOverSteps(), nn.Softmax(1)),
+    ],
+    ids=["linear after", "float32", "repeated before", "mean after", "log-softmax", "softmax"],
+)
+def test_steps_in_other_places(make):
+    """Parts that the training loop has instead, and what changes no class, are taken."""
+    torch.manual_seed(2)
+    module = make()
+    set_steps(module, 4)
+    network = from_torch(module, input=CODING)
+    images = np.random.default_rng(6).integers(0, 256, (9, 7, 6, 4))
+    x = torch.from_numpy(CODING.standardise(images).transpose(0, 3, 1, 2)).float()
+    x = x if any(isinstance(part, RepeatSteps) for part in module) else x.repeat(4, 1, 1, 1)
+    with torch.no_grad():
+        expected = module.eval()(x)
+    expected = expected if len(expected) == 9 else expected.unflatten(0, (4, 9)).mean(0)
+    assert (network.forward(images).argmax(1) == expected.argmax(1).numpy()).mean() > 0.8
+
+
 def test_a_mode_that_no_layer_reads_is_refused():
     """`is_binary` set on an ordinary convolution against the message that names it."""
     module = nn.Sequential(nn.Conv2d(4, 5, 3), nn.Tanh(), head(100))
@@ -422,7 +477,7 @@ NORMALISES = "normalises each image by itself; train with BatchNorm"
         ([nn.Identity(), nn.LayerNorm(6)], rf"module 1 \(LayerNorm\), .*{NORMALISES}"),
         ([nn.BatchNorm2d(4, track_running_stats=False)], r"0 \(BatchNorm2d\).*running statistics"),
         ([nn.ConvTranspose2d(4, 4, 3)], r"module 0 \(ConvTranspose2d\).*upsample and convolve"),
-        ([nn.Sequential(nn.Mish())], r"module 0\.0 \(Mish\), mish: is not supported; replace it"),
+        ([nn.Sequential(nn.LogSigmoid())], r"module 0\.0 \(LogSigmoid\), .*: is not supported; re"),
         ([nn.Softmax(1), nn.ReLU()], r"module 0 \(Softmax\), .*softmax.*end"),
         ([nn.MaxPool2d(2, dilation=2)], r"\(MaxPool2d\), .*dilation"),
         ([Calls(lambda x: x - x.mean(0))], r"\(Calls\), mean: works along the batch axis"),

@@ -196,6 +196,8 @@ OWN = ("--network", "digits-relu", "--calibration-images", "TRAIN")
         (["--dataset", "cifar-100"], "no amos network is shipped for it; name one with --network"),
         (["--dataset", "cifar-10", "--network", "net.pt"], "net.pt: holds weights and no module; "
          "import both with: python studies/import_network.py FILE.py:FUNCTION --weights net.pt"),
+        (["--network", "mynet.py:build"], "mynet.py:build: is code that builds a module; import "
+         "it first: python studies/import_network.py mynet.py:build --weights"),
         (["--network", "net.tflite"], "net.tflite: holds a TensorFlow Lite model"),
         (["--network", "net.onnx"], "net.onnx: no such file"),
         (["--network", "digits-relu", "--std", ".3"], "--std: digits-relu knows how it sees"),
@@ -253,6 +255,22 @@ def test_numbers_that_an_import_made_up_are_no_names(reached, refused, fashion, 
     eleven = a_network([str(number) for number in range(11)])
     path = save_network(eleven, tmp_path / "mine.safetensors", {HAS_NAMES: False})
     assert "(11)" in refused(run_amos, "--network", path, "--dataset", "fashion-mnist")
+
+
+def test_folders_that_are_numbers_have_no_known_order(refused, reached, tmp_path):
+    """Folders 0 to 11, sorted as text, on a network that does not name its classes."""
+    names = [str(number) for number in range(12)]
+    np.savez(
+        tmp_path / "x.npz", images=np.zeros((12, 28, 28), np.uint8), labels=range(12),
+        classes=sorted(names),
+    )  # fmt: skip
+    path = save_network(a_network(names), tmp_path / "mine.safetensors", {HAS_NAMES: False})
+    flags = ["--network", path, "--images", tmp_path / "x.npz"]
+    flags += ["--calibration-images", tmp_path / "x.npz"]
+    assert "numbers out of order (0, 1, 10, 11, ... (12))" in refused(run_amos, *flags)
+    reached(run_amos, *flags, "--any-classes")
+    save_network(a_network(names), path, {HAS_NAMES: True})
+    reached(run_amos, *flags)
 
 
 def test_labels_go_by_the_names_of_classes(own, tmp_path):

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from ann2brian.models.dyadic import grid_step
-from ann2brian.models.engine.layout import SPARE_SIGNS, lay_out
+from ann2brian.models.engine.layout import LANES, SPARE_SIGNS, lay_out
 from ann2brian.models.networks.grids import on_grid
 from ann2brian.models.networks.layers import (
     Activation,
@@ -15,12 +15,15 @@ from ann2brian.models.networks.layers import (
     AvgPool2D,
     BatchNorm,
     BinaryConv2D,
+    Concat,
     Conv2D,
     Dense,
     Flatten,
     GlobalAvgPool,
     MaxPool2D,
+    Multiply,
     QuantisedReLU,
+    Resample2D,
     Spike,
 )
 from ann2brian.models.networks.network import Network
@@ -478,7 +481,8 @@ def bit(words, index):
 def n_bits(layer):
     """Of a binary layer's signs: one each, and the output channels of a tap fill whole bytes."""
     rows, columns, per_group, n_out = layer.signs.shape
-    return rows * columns * per_group * layer.groups * -(-n_out // layer.groups // 8) * 8
+    n_each = -(-n_out // layer.groups // LANES) * LANES
+    return rows * columns * per_group * layer.groups * n_each
 
 
 @pytest.mark.parametrize("channels", [37, 32, 5])
@@ -491,7 +495,10 @@ def test_plan_packs_a_bit_a_weight(channels):
     sizes = {name: n_bits(network.layer(name)) for name in names}
     assert layout.signs.dtype == np.int32
     assert len(layout.signs) == -(-sum(sizes.values()) // 32) + SPARE_SIGNS
-    assert layout.weights.size == network.layer("conv4").kernel.size + 1  # and max pooling's
+    assert layout.weights.size == 1  # max pooling's
+    rows, columns, n_in, n_out = network.layer("conv4").kernel.shape
+    n_packed = rows * columns * n_in * -(-n_out // LANES) * LANES
+    assert layout.packed.size == n_packed + LANES and layout.packed.dtype == np.int16
     routes = {
         p.name: route
         for p, route in zip(spiking.projections, layout.routes, strict=True)
@@ -504,7 +511,7 @@ def test_plan_packs_a_bit_a_weight(channels):
         layer = network.layer(name)
         rows, columns, per_group, n_out = layer.signs.shape
         n_each = n_out // layer.groups
-        assert route.tap == -(-n_each // 8) * 8
+        assert route.tap == -(-n_each // LANES) * LANES
         index = start
         for group in range(layer.groups):
             for channel in range(per_group):
@@ -523,11 +530,12 @@ def test_plan_packs_a_bit_a_weight(channels):
 
 
 def test_gains_of_binary_routes_are_volts():
-    """Factors of each route against one threshold in volts for signs, and 1 for real weights."""
+    """Factors of each route in volts: one threshold for signs, the grid's step for real weights."""
     spiking = convert(mixed("rbrbb")).spiking
     layout = lay_out(spiking, 1, 1)
+    step = grid_step(spiking.projections[2].kernel)
     found = [(route.is_binary, layout.gains[route.gain_start]) for route in layout.routes]
-    assert found == [(1, 2.0**-6), (0, 1), (0, 1), (1, 2.0**-6), (1, 2.0**-6)]
+    assert found == [(1, 2.0**-6), (0, 1), (0, step * 2.0**-6), (1, 2.0**-6), (1, 2.0**-6)]
 
 
 def test_binary_projections_hold_signs_only():
@@ -620,6 +628,23 @@ S, END = Spike("s", ("c",)), (conv("d", "s"), GlobalAvgPool("g", ("d",)))
         (
             (S, AvgPool2D("p", ("s",)), bn("n", "p"), conv("d", "n"), *END[1:]),
             "BatchNorm 'n' comes before the weights of 'd'",
+        ),
+        (
+            (S, Concat("k", ("s", "s")), conv("d", "k", n_in=4), *END[1:]),
+            "Concat 'k' cannot stand between the spiking layers of a locally binary network",
+        ),
+        (
+            (
+                S,
+                Resample2D("r", ("s",), np.ones((8, 4)), np.ones((8, 4))),
+                conv("d", "r"),
+                *END[1:],
+            ),
+            "Resample2D 'r' cannot stand between the spiking layers",
+        ),
+        (
+            (S, Multiply("m", ("s", "s")), conv("d", "m"), *END[1:]),
+            "Multiply 'm' cannot (stand|become)",
         ),
         ((MaxPool2D("p", ("c",), (4, 4)),), "'p' pools 'c', which does not spike"),
         ((GlobalAvgPool("g", ("c",)),), "has no activation"),
