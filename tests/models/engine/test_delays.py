@@ -7,6 +7,8 @@ import pytest
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.schemes.amos import conversion
 from ann2brian.models.schemes.amos.options import AmosOptions
+from ann2brian.models.schemes.burst import conversion as burst
+from ann2brian.models.schemes.burst.options import BurstOptions
 from brian2 import ms, mV
 
 from tests.support.networks import assert_same, images_for, of_kind
@@ -75,6 +77,25 @@ def test_each_neuron_may_have_its_own_delay(case):
 
     simulate(spiking, images[:1], target="numpy", change=no_delay)
     assert zero[0].shape == (n_positions * n_units,) and not zero[0].any()
+
+
+def test_delays_are_in_steps_where_a_phase_has_several():
+    """Delays of burst neurons, read and set to a whole step that is no whole phase."""
+    network = of_kind("dense")
+    images = images_for(network, 3)
+    spiking = burst.convert(network, BurstOptions(n_steps=2, gamma=3), images).spiking
+    assert spiking.phase_steps > 2
+    projection = spiking.projections[0]
+    read = []
+
+    def change(objects):
+        read.append(objects.delay(projection.name))
+        objects.set_delay(projection.name, 2 * spiking.dt_ms * ms)
+        read.append(objects.delay(projection.name))
+
+    simulate(spiking, images, target="numpy", change=change)
+    assert np.allclose(read[0] / ms, projection.delays[0] * spiking.dt_ms)
+    assert np.allclose(read[1] / ms, 2 * spiking.dt_ms)
 
 
 @pytest.mark.parametrize("target", ["numpy", "cpp_standalone"])
