@@ -129,7 +129,7 @@ def drawn(rng, kind):
         channels // groups,
         groups * int(rng.choice([1, 3, 8, 20, 50, 140, 200, 600])),
     )
-    kernel = rng.choice([-1.0, 1.0], kernel_shape)
+    kernel = np.where(rng.random(kernel_shape) < rng.choice([0.5, 1.0]), 1.0, -1.0)
     if kind not in ("binary", "signs"):
         kernel = rng.integers(-(2**15) + 1, 2**15, kernel_shape) / 2.0**12
     if kind == "wide":
