@@ -32,12 +32,12 @@ struct Route {
     int32_t array, target_offset, target_units;         // array: index into State::targets
     int32_t target_channels, first_channel;             // of the whole map, and where ours begin
     int32_t readout_row, first_phase;                   // row: -1 unless the read-out is the target
-    int32_t is_binary, is_gathered;                     // kernel_start: see below
+    int32_t is_binary, is_gathered;                     // where the kernel lies: see below
     int32_t tap, places_start;                          // room of a tap's output channels
 };
 
-// kernel_start is an index into State::weights, or into State::packed if is_gathered; if is_binary it
-// is a bit of State::signs.
+// A kernel begins at kernel_start: of State::signs, a bit, if it is binary; of State::packed, if it
+// is gathered but not binary; otherwise of State::weights.
 
 // Columns of the layer table; same order as Layer in layout.py.
 struct Layer {
@@ -65,7 +65,7 @@ struct State {
     const double *gains;
     const int32_t *signs;                               // 32 to a number, the lowest bit first
     const int32_t *columns;                             // of sparse routes: first weights, targets
-    const int32_t *places;                              // of packed routes: see gather;
+    const int32_t *places;                              // of gathered routes: see gather;
                                                         // of windows: see reach_windows
     const int32_t *delays;                              // one a route and position; -1: not by block
     double *const *targets;                             // what spikes add to, one array a variable:
@@ -224,8 +224,7 @@ inline int32_t convolve(const Route &r, Drive *target, Kernel kernel, int64_t st
     // Kernel of one source channel: rows, columns from last to first, output channels. For stride
     // 1 a kernel row then lies in memory like the stretch of target row that it is added to.
     const int32_t out_per_group = r.groups == 1 ? r.out_channels : r.out_channels / r.groups;
-    const int32_t tap = r.tap;
-    const int32_t row_size = r.kernel_w * tap;
+    const int32_t tap = r.tap, row_size = r.kernel_w * tap;
     const bool whole_rows = r.stride_w == 1 && r.dilation_w == 1 && tap == out_per_group
                             && r.out_channels == r.target_channels && r.groups == 1;
     const int32_t pixel = r.target_channels;
@@ -431,8 +430,6 @@ struct SumChannels<0> {
     static void run(const Route &, Gathered &, const int16_t *, int32_t, int32_t) {}
 };
 
-enum { MANY = 6 };                                      // spikes a place: one loop for each place
-
 // Sums of a block's spikes over packed kernels, to the targets.
 template <class Drive>
 inline void gather_packed(const Route &r, Gathered &g, const int16_t *weights, Drive *target,
@@ -537,7 +534,8 @@ inline void gather_channels(const Route &r, Gathered &g, const uint8_t *signs, D
                 const int32_t py = oy * r.stride_h + ky - r.pad_h;
                 if (py < 0 || py >= r.pooled_h) continue;
                 const int32_t *first = g.first.data() + py * r.pooled_w;
-                const uint8_t *at = signs + (ky * r.kernel_w + r.kernel_w - 1 + left) * tap + channel / 8;
+                const int32_t column = ky * r.kernel_w + r.kernel_w - 1 + left;
+                const uint8_t *at = signs + column * tap + channel / 8;
                 for (int32_t i = first[low]; i < first[high]; i++) rows[n++] = at + g.kernel[i];
             }
             Drive *__restrict__ to =
@@ -571,6 +569,8 @@ inline void gather_signs(const Route &r, Gathered &g, const uint8_t *signs, Driv
         }
     }
 }
+
+enum { MANY = 6 };                                      // spikes a place: one loop for each place
 
 // All spikes of a block arrive over a route; returns the number of targets.
 template <class Drive, class Weight>

@@ -138,8 +138,8 @@ class Layout:
         Binary kernels, 32 to a number, the lowest bit first and set for +1; filled up in the same
         way, so that the channels of a tap begin with a byte.
     places : ndarray of int32
-        Of each gathered route: the pooled place of each place, or -1; its column; then the targets of
-        a spike at each pooled place. Of each route to pooling windows: `_windows_of_places`.
+        Of each gathered route: the pooled place of each place, or -1; its column; then the targets
+        of a spike at each pooled place. Of each route to pooling windows: `_windows_of_places`.
     columns : ndarray of int32
         Of each sparse route: where the weights of each source unit begin, one entry more than
         there are units, then the target unit of each weight.

@@ -115,7 +115,7 @@ def test_signs_of_branches_take_a_bit_each():
     layout = lay_out(conversion.spiking, 2, 1)
     names = ("conv2", "conv3", "short3", "conv6", "conv4", "conv4", "conv5")
     shapes = [network.layer(name).signs.shape for name in names]
-    n_bits = sum(rows * columns * n_in * (n_out + -n_out % 8) for rows, columns, n_in, n_out in shapes)
+    n_bits = sum(np.prod(shape[:3]) * (shape[3] + -shape[3] % 8) for shape in shapes)
     assert len(layout.signs) == -(-n_bits // 32) + SPARE_SIGNS
     assert conversion.binary == ("conv2", "conv3", "short3", "conv6", "conv4", "conv5")
     sizes = {name: len(own) for name, own in conversion.projections.items()}
