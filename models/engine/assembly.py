@@ -11,15 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from brian2 import (
-    BrianObject,
     Clock,
-    Function,
     NeuronGroup,
     SpikeMonitor,
     StateMonitor,
-    Synapses,
     TimedArray,
-    get_device,
     have_same_dimensions,
     second,
     volt,
@@ -27,13 +23,14 @@ from brian2 import (
 from brian2 import Network as BrianNetwork
 from numpy.typing import NDArray
 
-from ..arrays import Integers
 from ..dyadic import SINGLE_BITS
 from ..spiking.inputs import Injection, Stimulus
-from .delivery import State, brian2_functions
+from .deliveries import data_of, deliveries
+from .delivery import brian2_functions
 from .job import Job, Part
-from .layout import Layout, Route
+from .layout import Layout
 from .neurons import can_be_shared, neuron_group, single_variables
+from .numpy_delivery import State
 from .objects import Objects
 
 
@@ -70,7 +67,7 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
     tally = _tally(job, clocks)
     lateral = _lateral(job, clocks)
     state = _state(job, groups, copies, readout, tally, lateral)
-    _keep_time(layout, copies, _data_of(state, target))
+    _keep_time(layout, copies, data_of(state, target))
     stimuli = tuple(
         _present(job, stimulus, number, part, groups, clocks)
         for number, stimulus in enumerate(network.stimuli)
@@ -108,7 +105,7 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
     )
     if job.change is not None:
         job.change(objects)
-    objects.network.add(*_deliveries(job, objects, state, clocks, target))
+    objects.network.add(*deliveries(job, objects, state, clocks.steps, target))
     return objects
 
 
@@ -248,20 +245,6 @@ def _state(
     )
 
 
-def _data_of(state: State, target: str) -> State:
-    """Arrays of the variables, or their names in a generated program."""
-    device = get_device()
-    is_program = target == "cpp_standalone"
-
-    def data_of(one: tuple[Any, str] | None) -> Any:
-        if one is None:
-            return None
-        variable = one[0].variables[one[1]]
-        return device.get_array_name(variable) if is_program else variable.get_value()
-
-    return State(*([data_of(one) for one in own] for own in state))
-
-
 def _keep_time(layout: Layout, copies: NeuronGroup, data: State) -> None:
     """Let every copy set the ages of its neurons, and move drive along its chains."""
     names = ["set_ages", *(["travel"] if layout.sizes.chained else [])]
@@ -271,77 +254,6 @@ def _keep_time(layout: Layout, copies: NeuronGroup, data: State) -> None:
         copies.run_regularly(
             "travelled = travel(i, t_in_timesteps)", when="before_synapses", name="travel"
         )
-
-
-def _deliveries(
-    job: Job, objects: Objects, state: State, clocks: _Clocks, target: str
-) -> list[BrianObject]:
-    """What finds the spikes of a step and takes them to their targets: by block, or by neuron."""
-    layout = job.layout
-    by_block = [steps if steps.ndim == 1 else np.full(len(steps), -1) for steps in objects.delays]
-    longest = max((int(steps.max()) for steps in by_block), default=0)
-    post = NeuronGroup(
-        max(longest + 1, 1) * layout.sizes.words,
-        "remembered : integer  # spikes of the last steps, a bit a neuron; bookkeeping",
-        namespace={},
-        clock=clocks.steps,
-        name="post",
-    )
-    state = state._replace(remembered=[(post, "remembered")])
-    data = _data_of(state, target)
-    functions = brian2_functions(
-        layout, data, ["find_spikes", "deliver", "deliver_spike"], by_block
-    )
-    mail = NeuronGroup(
-        1,
-        "found : integer\ndelivered : integer",
-        namespace={name: functions[name] for name in ("find_spikes", "deliver")},
-        clock=clocks.steps,
-        name="mail",
-    )
-    # After all threshold tests, whose place it takes: objects of one slot and order run by name.
-    last = max(f"{name}_thresholder" for name in objects.neurons)
-    mail.run_regularly("found = find_spikes(t_in_timesteps)", when="thresholds", name=f"{last}_2")
-    mail.run_regularly("delivered = deliver(t_in_timesteps)", when="synapses", name="deliver")
-    return [post, mail, *_axons(job, objects, functions["deliver_spike"], clocks)]
-
-
-def _axons(job: Job, objects: Objects, deliver_spike: Function, clocks: _Clocks) -> list[Synapses]:
-    """One synapse for each neuron of the connections where delays differ, by type of the source."""
-    layout, found = job.layout, []
-    for number, (kind, group) in enumerate(objects.neurons.items()):
-        routes = [
-            (index, route)
-            for index, route in enumerate(layout.routes)
-            if route.group == number and objects.delays[index].ndim == 2
-        ]
-        if not routes:
-            continue
-        axons = [_axons_of(route, index, objects.delays[index]) for index, route in routes]
-        neurons, of_routes, steps = (np.concatenate(column) for column in zip(*axons, strict=True))
-        synapses = Synapses(
-            group,
-            group,
-            "route : integer (constant)\nreached : integer  # targets of the last spike",
-            # i_pre and not i: see docs/brian2-releases.md
-            on_pre="reached = deliver_spike(i_pre, route, t_in_timesteps)",
-            namespace={"deliver_spike": deliver_spike},
-            clock=clocks.steps,
-            name=f"{kind}_axons",
-        )
-        synapses.connect(i=neurons, j=neurons)
-        synapses.route = of_routes
-        synapses.delay = steps * job.network.dt_s * second
-        found.append(synapses)
-    return found
-
-
-def _axons_of(route: Route, number: int, steps: Integers) -> tuple[Integers, Integers, Integers]:
-    """Source, route and delay in steps of each axon of a route, all copies."""
-    n_copies = route.block // route.units
-    all_steps = np.repeat(steps[:, None], n_copies, axis=1).ravel()
-    neurons = (route.offset + np.arange(all_steps.size))[all_steps >= 0]
-    return neurons, np.full(neurons.size, number), all_steps[all_steps >= 0]
 
 
 def _traces(
