@@ -61,7 +61,7 @@ template <class Weight>
 struct State {
     const int32_t *sizes_table, *groups_table, *layers_table, *routes_table;
     const Weight *weights;
-    const int16_t *packed;                              // whole multiples of a grid
+    const int32_t *packed;                              // whole multiples of a grid, of 16 bits
     const double *gains;
     const int32_t *signs;                               // 32 to a number, the lowest bit first
     const int32_t *columns;                             // of sparse routes: first weights, targets
@@ -73,13 +73,14 @@ struct State {
     int32_t *const *ages;                               // one array a group of neurons
     int32_t *const *in_image, *const *n_spikes, *const *most_in_image;  // the same: counts
     int32_t *const *spikes;                             // the same: indices, and last their number
-    int8_t *const *fires;                               // the same: one flag a neuron
+    char *const *fires;                                 // the same: one flag a neuron
     int32_t *remembered;                                // a row a step: one bit a neuron
     double *inhibition, *pending;                       // of the group of chains, if there is one
     double *arrivals, *events;                          // counts, one row a route, one entry a step
     const int32_t *n_images;                            // of each copy
     void target(int32_t i, double *&found) const { found = targets[i]; }
     void target(int32_t i, float *&found) const { found = singles[i]; }
+    const int16_t *gathered() const { return reinterpret_cast<const int16_t *>(packed); }
     const Sizes &sizes() const { return *reinterpret_cast<const Sizes *>(sizes_table); }
     const Group &group(int32_t i) const { return reinterpret_cast<const Group *>(groups_table)[i]; }
     const Layer &layer(int32_t i) const { return reinterpret_cast<const Layer *>(layers_table)[i]; }
@@ -320,7 +321,7 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
             if (r.is_binary)
                 reached += convolve(r, target, Signs{s.signs}, start, b.gain, py, px);
             else if (r.is_gathered)
-                reached += convolve(r, target, s.packed, start, b.gain, py, px);
+                reached += convolve(r, target, s.gathered(), start, b.gain, py, px);
             else
                 reached += convolve(r, target, s.weights, start, b.gain, py, px);
         }
@@ -620,7 +621,7 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
         gather_signs(r, g, reinterpret_cast<const uint8_t *>(s.signs) + r.kernel_start / 8, target,
                      Drive(b.gain));
     else
-        gather_packed(r, g, s.packed + r.kernel_start, target, Drive(b.gain));
+        gather_packed(r, g, s.gathered() + r.kernel_start, target, Drive(b.gain));
     return reached;
 }
 
@@ -712,7 +713,7 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
 }
 
 // 64 flags of a byte, 0 or 1, as bits.
-inline uint64_t bits_of(const int8_t *flags) {
+inline uint64_t bits_of(const char *flags) {
 #if defined(__AVX512BW__)
     return _mm512_test_epi8_mask(_mm512_loadu_si512(flags), _mm512_set1_epi8(1));
 #else
@@ -734,7 +735,7 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
     int32_t *row = s.remembered + (step % size.remembered) * size.words, found = 0;
     for (int32_t i = 0; i < size.groups; i++) {
         const Group &group = s.group(i);
-        const int8_t *flags = s.fires[i];
+        const char *flags = s.fires[i];
         int32_t *spikes = s.spikes[i], *words = row + group.first_word, n = 0;
         for (int32_t from = 0; from < group.size; from += 64) {
             uint64_t bits = 0;

@@ -30,7 +30,7 @@ extern "C" void run_WEIGHT(int64_t step, void **tables, void **state) {
     ann2brian::deliver(s, step);
 }
 """
-OPTIONS = ("-O2", "-ffast-math", "-fno-finite-math-only", "-std=c++11", "-fPIC", "-shared")
+OPTIONS = ("-O2", "-ffast-math", "-fno-finite-math-only", "-std=c++11", "-fPIC", "-c")
 PROCESSORS = {"native": "-march=native", "avx2": "-march=haswell", "plain": "-march=x86-64"}
 
 
@@ -44,7 +44,6 @@ def libraries(tmp_path_factory):
             text = ""
             for weight in ("float", "double"):
                 types = {"weights": f"const {weight} *", "gains": "const double *"}
-                types["packed"] = "const int16_t *"
                 pointers = [
                     f"({types.get(table, 'const int32_t *')})tables[{i}]"
                     for i, table in enumerate(TABLES)
@@ -58,7 +57,9 @@ def libraries(tmp_path_factory):
             file = folder / f"{processor}.so"
             flags = [*OPTIONS, PROCESSORS[processor], f"-I{HEADER.parent}"]
             source = str(folder / f"{processor}.cpp")
-            subprocess.run(["g++", *flags, source, "-o", str(file)], check=True)
+            # Linked without -ffast-math, which would switch subnormal numbers off in this process.
+            subprocess.run(["g++", *flags, source, "-o", f"{file}.o"], check=True)
+            subprocess.run(["g++", "-shared", f"{file}.o", "-o", str(file)], check=True)
             made[processor] = ctypes.CDLL(str(file))
         return made[processor]
 
@@ -208,7 +209,7 @@ class Arrays:
             n_spikes=counts,
             most_in_image=counts,
             spikes=[np.zeros(g.size + 1, dtype=np.int32) for g in layout.groups],
-            fires=[np.zeros(g.size, dtype=np.int8) for g in layout.groups],
+            fires=[np.zeros(g.size, dtype=bool) for g in layout.groups],
             remembered=[np.zeros(layout.sizes.words * (LONGEST + 1), dtype=np.int32)],
             inhibition=[],
             pending=[],
@@ -278,7 +279,7 @@ def check(library, projection, n_copies, is_single, rng):
     layout = lay_out(network_of(projection), n_copies, 1)
     activity = rng.choice([0.02, 0.2, 0.9])
     fires = rng.random((N_STEPS, layout.groups[0].size)) < activity
-    fires = fires.astype(np.int8)
+    fires = fires.astype(bool)
     wanted, n_arrived, n_reached = expected(projection, layout, fires)
     step = grid_step(wanted)
     if is_single and np.abs(wanted).max() / min(step, 1.0) >= 2**20:
