@@ -2,7 +2,7 @@
 # In Brian2, a subexpression read twice in one block can keep its old value, on every target.
 #
 # Version    brian2 2.9.0 (Python 3.11, numpy 2.3.5), 2.10.1 (3.12, numpy 2.5.5) and 2.11.0 (3.13)
-# Behaviour  In the statements of a reset, a run_regularly or an on_pre, a subexpression is to be
+# Behaviour  In the statements of a run_regularly or a reset, a subexpression is to be
 #            computed anew when a variable that it rests on has changed. With 'y = 2*u : 1' it is
 #            after 'w = y', 'u = 10*u'. It is not if one line reads it and changes the variable, as
 #            'u = 3*y' does: 'w = y' then gives 2, while u is 6 and y, asked after the block, 12.
