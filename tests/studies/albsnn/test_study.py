@@ -509,7 +509,7 @@ def test_checks_compare_seeds_that_both_have():
     bad.loc[2, "saving"] = 0.59  # one seed is enough
     bad.loc[0, "equal_logits"] = 0.0
     found = albsnn_conditions.checks(
-        bad, COST.assign(time_ratio=[1.1, 1.0], weight_bytes=[1, 30])
+        bad, COST.assign(time_ratio=[1.1, 1.0], weight_bytes=[1, 14])
     ).set_index("check")
     assert found["holds"].to_dict() == {
         "seeds": False,
@@ -537,7 +537,7 @@ def test_checks_name_what_is_demanded():
         "saving": 60.0,
         "equal logits": 0.0,
         "time": 0.0,
-        "memory": 31.0,
+        "memory": 15.0,
     }
     assert {name: least for name, _, least in albsnn_conditions.CHECKS} == wanted
 
