@@ -32,9 +32,12 @@ struct Route {
     int32_t array, target_offset, target_units;         // array: index into State::targets
     int32_t target_channels, first_channel;             // of the whole map, and where ours begin
     int32_t readout_row, first_phase;                   // row: -1 unless the read-out is the target
-    int32_t is_binary;                                  // kernel_start: index into State::signs
-    int32_t packed_channels, places_start;              // if not 0: into State::packed
+    int32_t is_binary, is_gathered;                     // where the kernel lies: see below
+    int32_t tap, places_start;                          // room of a tap's output channels
 };
+
+// A kernel begins at kernel_start: of State::signs, a bit, if it is binary; of State::packed, if it
+// is gathered but not binary; otherwise of State::weights.
 
 // Columns of the layer table; same order as Layer in layout.py.
 struct Layer {
@@ -58,11 +61,11 @@ template <class Weight>
 struct State {
     const int32_t *sizes_table, *groups_table, *layers_table, *routes_table;
     const Weight *weights;
-    const int16_t *packed;                              // whole multiples of a grid
+    const int32_t *packed;                              // whole multiples of a grid, of 16 bits
     const double *gains;
     const int32_t *signs;                               // 32 to a number, the lowest bit first
     const int32_t *columns;                             // of sparse routes: first weights, targets
-    const int32_t *places;                              // of packed routes: see gather;
+    const int32_t *places;                              // of gathered routes: see gather;
                                                         // of windows: see reach_windows
     const int32_t *delays;                              // one a route and position; -1: not by block
     double *const *targets;                             // what spikes add to, one array a variable:
@@ -70,13 +73,14 @@ struct State {
     int32_t *const *ages;                               // one array a group of neurons
     int32_t *const *in_image, *const *n_spikes, *const *most_in_image;  // the same: counts
     int32_t *const *spikes;                             // the same: indices, and last their number
-    int8_t *const *fires;                               // the same: one flag a neuron
+    char *const *fires;                                 // the same: one flag a neuron
     int32_t *remembered;                                // a row a step: one bit a neuron
     double *inhibition, *pending;                       // of the group of chains, if there is one
     double *arrivals, *events;                          // counts, one row a route, one entry a step
     const int32_t *n_images;                            // of each copy
     void target(int32_t i, double *&found) const { found = targets[i]; }
     void target(int32_t i, float *&found) const { found = singles[i]; }
+    const int16_t *gathered() const { return reinterpret_cast<const int16_t *>(packed); }
     const Sizes &sizes() const { return *reinterpret_cast<const Sizes *>(sizes_table); }
     const Group &group(int32_t i) const { return reinterpret_cast<const Group *>(groups_table)[i]; }
     const Layer &layer(int32_t i) const { return reinterpret_cast<const Layer *>(layers_table)[i]; }
@@ -221,8 +225,7 @@ inline int32_t convolve(const Route &r, Drive *target, Kernel kernel, int64_t st
     // Kernel of one source channel: rows, columns from last to first, output channels. For stride
     // 1 a kernel row then lies in memory like the stretch of target row that it is added to.
     const int32_t out_per_group = r.groups == 1 ? r.out_channels : r.out_channels / r.groups;
-    const int32_t tap = r.packed_channels ? r.packed_channels : out_per_group;
-    const int32_t row_size = r.kernel_w * tap;
+    const int32_t tap = r.tap, row_size = r.kernel_w * tap;
     const bool whole_rows = r.stride_w == 1 && r.dilation_w == 1 && tap == out_per_group
                             && r.out_channels == r.target_channels && r.groups == 1;
     const int32_t pixel = r.target_channels;
@@ -303,8 +306,7 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
     const int32_t y = quotient(place, r.width), x = place - y * r.width;
     const int32_t out_per_group = r.groups == 1 ? r.out_channels : r.out_channels / r.groups;
     const int32_t group = r.groups == 1 ? 0 : channel / (r.channels / r.groups);
-    const int32_t tap = r.packed_channels ? r.packed_channels : out_per_group;
-    const int64_t start = r.kernel_start + channel * int64_t(r.kernel_h) * r.kernel_w * tap;
+    const int64_t start = r.kernel_start + channel * int64_t(r.kernel_h) * r.kernel_w * r.tap;
     int32_t reached = 0;
     // Pooled rows whose window holds y: window * stride - padding <= y < ... + size.
     int32_t first_py = y + r.pool_pad_h - r.pool_h + r.pool_stride_h;
@@ -318,8 +320,8 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
             target += b.target + r.first_channel + group * out_per_group;
             if (r.is_binary)
                 reached += convolve(r, target, Signs{s.signs}, start, b.gain, py, px);
-            else if (r.packed_channels)
-                reached += convolve(r, target, s.packed, start, b.gain, py, px);
+            else if (r.is_gathered)
+                reached += convolve(r, target, s.gathered(), start, b.gain, py, px);
             else
                 reached += convolve(r, target, s.weights, start, b.gain, py, px);
         }
@@ -333,11 +335,18 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
 // added. Sums are whole numbers; gain and grid step are applied once, when they reach the targets.
 
 // As many channels as a register holds, and 8 of them. The compiler converts vectors by detours, so
-// the processor's own instructions stand here where it has them.
+// the processor's own instructions stand here where it has them; elsewhere it does best with many.
 typedef int16_t Narrow8 __attribute__((vector_size(16), aligned(2), may_alias));
 typedef int16_t Narrow16 __attribute__((vector_size(32), aligned(2), may_alias));
 typedef int32_t Sums8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t Sums16 __attribute__((vector_size(64), aligned(4), may_alias));
+#if defined(__AVX2__) && !defined(__AVX512F__)
+typedef Sums8 Sums;
+#else
+typedef Sums16 Sums;
+#endif
+enum { LANES = sizeof(Sums) / sizeof(int32_t) };
+enum { MOST_EIGHTHS = LANES };                          // as many sums as fit the registers
 
 inline void add_to(Sums16 &sums, const int16_t *weights) {
 #if defined(__AVX512F__)
@@ -361,30 +370,31 @@ inline void add_to(Sums8 &sums, const int16_t *weights) {
 struct Gathered {
     std::vector<int32_t> first;                         // spike of each place
     std::vector<int64_t> kernel;                        // start of each spike's, less its column
+    std::vector<const uint8_t *> rows;                  // of signs: those of one target pixel
     std::vector<int32_t> sums;                          // one a target, all 0 between calls
     std::vector<char> touched;                          // rows of targets
 };
 
-// Sums of 16 * Full + 8 * Rest channels of one pixel over `n` spikes.
+// Sums of LANES * Full + 8 * Rest channels of one pixel over `n` spikes.
 template <int Full, int Rest>
 inline void sum_pixel(int32_t *sums, const int16_t *weights, const int64_t *kernel, int32_t n) {
-    Sums16 full[Full + 1];
+    Sums full[Full + 1];
     Sums8 rest{};
-    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Sums16 *>(sums + 16 * v);
-    if (Rest) rest = *reinterpret_cast<const Sums8 *>(sums + 16 * Full);
+    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Sums *>(sums + LANES * v);
+    if (Rest) rest = *reinterpret_cast<const Sums8 *>(sums + LANES * Full);
     for (int32_t i = 0; i < n; i++) {
         const int16_t *from = weights + kernel[i];
-        for (int v = 0; v < Full; v++) add_to(full[v], from + 16 * v);
-        if (Rest) add_to(rest, from + 16 * Full);
+        for (int v = 0; v < Full; v++) add_to(full[v], from + LANES * v);
+        if (Rest) add_to(rest, from + LANES * Full);
     }
-    for (int v = 0; v < Full; v++) *reinterpret_cast<Sums16 *>(sums + 16 * v) = full[v];
-    if (Rest) *reinterpret_cast<Sums8 *>(sums + 16 * Full) = rest;
+    for (int v = 0; v < Full; v++) *reinterpret_cast<Sums *>(sums + LANES * v) = full[v];
+    if (Rest) *reinterpret_cast<Sums8 *>(sums + LANES * Full) = rest;
 }
 
-// Channels [channel, channel + 16 * Full + 8 * Rest) of all pixels.
+// Channels [channel, channel + LANES * Full + 8 * Rest) of all pixels.
 template <int Full, int Rest>
 inline void sum_channels(const Route &r, Gathered &g, const int16_t *weights, int32_t channel) {
-    const int32_t tap = r.packed_channels;
+    const int32_t tap = r.tap;
     for (int32_t ky = 0; ky < r.kernel_h; ky++)
         for (int32_t oy = 0; oy < r.out_h; oy++) {
             const int32_t py = oy * r.stride_h + ky - r.pad_h;
@@ -410,7 +420,7 @@ struct SumChannels {
     static void run(const Route &r, Gathered &g, const int16_t *weights, int32_t channel,
                     int32_t eighths) {
         if (eighths == Eighths)
-            sum_channels<Eighths / 2, Eighths % 2>(r, g, weights, channel);
+            sum_channels<8 * Eighths / LANES, 8 * Eighths % LANES / 8>(r, g, weights, channel);
         else
             SumChannels<Eighths - 1>::run(r, g, weights, channel, eighths);
     }
@@ -421,43 +431,17 @@ struct SumChannels<0> {
     static void run(const Route &, Gathered &, const int16_t *, int32_t, int32_t) {}
 };
 
-enum { MOST_EIGHTHS = 16 };                             // as many sums as fit the registers
-
-template <class Drive, class Weight>
-inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *bits,
-                      int64_t start, const int32_t *units, int32_t n) {
-    static Gathered g;
-    const int32_t n_pooled = r.pooled_h * r.pooled_w, tap = r.packed_channels;
-    const int32_t *pooled = s.places + r.places_start, *columns = pooled + r.height * r.width;
-    const int32_t *fan_out = columns + r.height * r.width;
-    if (int32_t(g.kernel.size()) < n) g.kernel.resize(n);
-    g.first.assign(n_pooled + 2, 0);
-    for (int32_t place = 0; place < r.height * r.width; place++, start += r.channels)
-        g.first[pooled[place] + 2] += count_bits(bits, start, r.channels);  // [1]: out of all windows
-    g.first[1] = 0;
-    int64_t reached = 0;
-    for (int32_t q = 0; q < n_pooled; q++) {
-        reached += int64_t(g.first[q + 2]) * fan_out[q];
-        g.first[q + 2] += g.first[q + 1];
-    }
-    const Places places(r.channels);
-    const int64_t kernel_size = int64_t(r.kernel_h) * r.kernel_w * tap;
-    for (int32_t i = 0; i < n; i++) {
-        const int32_t place = places.of(units[i]), channel = units[i] - place * r.channels;
-        if (pooled[place] >= 0)
-            g.kernel[g.first[pooled[place] + 1]++] = channel * kernel_size
-                                                     - columns[place] * int64_t(tap);
-    }
+// Sums of a block's spikes over packed kernels, to the targets.
+template <class Drive>
+inline void gather_packed(const Route &r, Gathered &g, const int16_t *weights, Drive *target,
+                          Drive gain) {
+    const int32_t tap = r.tap;
     const size_t n_sums = size_t(r.out_h) * r.out_w * tap;
     if (g.sums.size() < n_sums) g.sums.assign(n_sums, 0);
     g.touched.assign(r.out_h, 0);
     for (int32_t channel = 0; channel < tap; channel += 8 * MOST_EIGHTHS)
-        SumChannels<MOST_EIGHTHS>::run(r, g, s.packed + r.kernel_start, channel,
+        SumChannels<MOST_EIGHTHS>::run(r, g, weights, channel,
                                        std::min((tap - channel) / 8, int32_t(MOST_EIGHTHS)));
-    Drive *target;
-    s.target(r.array, target);
-    target += b.target + r.first_channel;
-    const Drive gain = Drive(b.gain);
     for (int32_t oy = 0; oy < r.out_h; oy++) {
         if (!g.touched[oy]) continue;
         int32_t *row = g.sums.data() + int64_t(oy) * r.out_w * tap;
@@ -467,6 +451,177 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
             for (int32_t k = 0; k < r.out_channels; k++) to[k] += gain * Drive(from[k]);
         std::memset(row, 0, sizeof(int32_t) * r.out_w * tap);
     }
+}
+
+// Sums of signs: how many are +1 is counted for all channels at once, one bit of all counts in a
+// register, by full adders of whole registers.
+
+typedef uint64_t Bits2 __attribute__((vector_size(16)));
+typedef uint64_t Bits4 __attribute__((vector_size(32)));
+typedef uint64_t Bits8 __attribute__((vector_size(64)));
+#if defined(__AVX512F__)
+typedef Bits8 WidestBits;
+#elif defined(__AVX2__)
+typedef Bits4 WidestBits;
+#else
+typedef Bits2 WidestBits;
+#endif
+
+// a + b + c = sum + 2 * carry, for each bit.
+template <class Bits>
+inline void full_adder(Bits &sum, Bits &carry, const Bits &a, const Bits &b, const Bits &c) {
+    const Bits differ = a ^ b, both = a & b;
+    sum = differ ^ c;
+    carry = both | (differ & c);
+}
+
+enum { AT_ONCE = 8, MOST_COUNTED = 31 * AT_ONCE };      // rows; counts fit 8 bits
+
+// Of each bit, in how many of `n` rows it is set; n is a multiple of 8.
+template <class Bits>
+inline void count_ones(uint8_t *counts, const uint8_t *const *rows, int32_t n) {
+    Bits ones{}, twos{}, fours{}, eights{}, upper[4] = {};
+    for (int32_t i = 0; i < n; i += AT_ONCE) {
+        Bits row[AT_ONCE];
+        for (int k = 0; k < AT_ONCE; k++) std::memcpy(&row[k], rows[i + k], sizeof(Bits));
+        Bits two[4], four[2], eight;
+        full_adder(ones, two[0], ones, row[0], row[1]);
+        full_adder(ones, two[1], ones, row[2], row[3]);
+        full_adder(twos, four[0], twos, two[0], two[1]);
+        full_adder(ones, two[2], ones, row[4], row[5]);
+        full_adder(ones, two[3], ones, row[6], row[7]);
+        full_adder(twos, four[1], twos, two[2], two[3]);
+        full_adder(fours, eight, fours, four[0], four[1]);
+        Bits carry = eights & eight;
+        eights ^= eight;
+        for (int k = 0; k < 4; k++) {
+            const Bits more = upper[k] & carry;
+            upper[k] ^= carry;
+            carry = more;
+        }
+    }
+    const Bits planes[8] = {ones, twos, fours, eights, upper[0], upper[1], upper[2], upper[3]};
+    const uint8_t *bytes = reinterpret_cast<const uint8_t *>(planes);
+    for (size_t i = 0; i < sizeof(Bits); i++) {
+        // One bit of 8 counts in each byte; transposed, one count in each.
+        uint64_t x = 0;
+        for (int k = 0; k < 8; k++) x |= uint64_t(bytes[k * sizeof(Bits) + i]) << 8 * k;
+        uint64_t moved = (x ^ x >> 7) & 0x00aa00aa00aa00aau;
+        x ^= moved ^ moved << 7;
+        moved = (x ^ x >> 14) & 0x0000cccc0000ccccu;
+        x ^= moved ^ moved << 14;
+        moved = (x ^ x >> 28) & 0x00000000f0f0f0f0u;
+        x ^= moved ^ moved << 28;
+        std::memcpy(counts + 8 * i, &x, 8);
+    }
+}
+
+// Channels from `channel` on, as many as there are Bits, of all pixels.
+template <class Bits, class Drive>
+inline void gather_channels(const Route &r, Gathered &g, const uint8_t *signs, Drive *target,
+                            Drive gain, int32_t channel) {
+    static const uint8_t none[sizeof(Bits)] = {};
+    const int64_t tap = r.tap / 8;
+    const int32_t n_channels = std::min(r.out_channels - channel, int32_t(8 * sizeof(Bits)));
+    uint8_t counts[8 * sizeof(Bits)];
+    const uint8_t **rows = g.rows.data();
+    for (int32_t oy = 0; oy < r.out_h; oy++)
+        for (int32_t ox = 0; ox < r.out_w; ox++) {
+            const int32_t left = ox * r.stride_w - r.pad_w;
+            const int32_t low = std::max(left, 0), high = std::min(left + r.kernel_w, r.pooled_w);
+            if (low >= high) continue;
+            int32_t n = 0;
+            for (int32_t ky = 0; ky < r.kernel_h; ky++) {
+                const int32_t py = oy * r.stride_h + ky - r.pad_h;
+                if (py < 0 || py >= r.pooled_h) continue;
+                const int32_t *first = g.first.data() + py * r.pooled_w;
+                const int32_t column = ky * r.kernel_w + r.kernel_w - 1 + left;
+                const uint8_t *at = signs + column * tap + channel / 8;
+                for (int32_t i = first[low]; i < first[high]; i++) rows[n++] = at + g.kernel[i];
+            }
+            Drive *__restrict__ to =
+                target + (oy * r.out_w + ox) * int64_t(r.target_channels) + channel;
+            for (int32_t k = n; k % AT_ONCE; k++) rows[k] = none;
+            for (int32_t i = 0; i < n; i += MOST_COUNTED) {
+                const int32_t some = std::min(n - i, int32_t(MOST_COUNTED));
+                count_ones<Bits>(counts, rows + i, (some + AT_ONCE - 1) / AT_ONCE * AT_ONCE);
+                for (int32_t k = 0; k < n_channels; k++)
+                    to[k] += gain * Drive(2 * counts[k] - some);
+            }
+        }
+}
+
+// Sums of a block's spikes over signs, to the targets.
+template <class Drive>
+inline void gather_signs(const Route &r, Gathered &g, const uint8_t *signs, Drive *target,
+                         Drive gain) {
+    int32_t channel = 0;
+    while (channel < r.out_channels) {
+        const int32_t left = r.out_channels - channel;
+        if (left <= 128 || sizeof(WidestBits) == 16) {
+            gather_channels<Bits2>(r, g, signs, target, gain, channel);
+            channel += 128;
+        } else if (left <= 256 || sizeof(WidestBits) == 32) {
+            gather_channels<Bits4>(r, g, signs, target, gain, channel);
+            channel += 256;
+        } else {
+            gather_channels<Bits8>(r, g, signs, target, gain, channel);
+            channel += 512;
+        }
+    }
+}
+
+enum { MANY = 6 };                                      // spikes a place: one loop for each place
+
+// All spikes of a block arrive over a route; returns the number of targets.
+template <class Drive, class Weight>
+inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *bits,
+                      int64_t start, const int32_t *units, int32_t n) {
+    static Gathered g;
+    const int32_t n_places = r.height * r.width, n_pooled = r.pooled_h * r.pooled_w;
+    const int64_t tap = r.is_binary ? r.tap / 8 : r.tap;
+    const int32_t *pooled = s.places + r.places_start, *columns = pooled + r.height * r.width;
+    const int32_t *fan_out = columns + r.height * r.width;
+    if (int32_t(g.kernel.size()) < n) g.kernel.resize(n);
+    if (r.is_binary && int32_t(g.rows.size()) < n + AT_ONCE) g.rows.resize(n + AT_ONCE);
+    g.first.assign(n_pooled + 2, 0);
+    for (int32_t place = 0; place < n_places; place++)  // [1]: out of all windows
+        g.first[pooled[place] + 2] += count_bits(bits, start + place * r.channels, r.channels);
+    g.first[1] = 0;
+    int64_t reached = 0;
+    for (int32_t q = 0; q < n_pooled; q++) {
+        reached += int64_t(g.first[q + 2]) * fan_out[q];
+        g.first[q + 2] += g.first[q + 1];
+    }
+    const int64_t kernel_size = int64_t(r.kernel_h) * r.kernel_w * tap;
+    if (n > MANY * n_places) {
+        for (int32_t place = 0; place < n_places; place++) {
+            const int32_t count = count_bits(bits, start + place * r.channels, r.channels);
+            const int32_t *from = units;
+            units += count;
+            if (pooled[place] < 0) continue;
+            int32_t &next = g.first[pooled[place] + 1];
+            int64_t *__restrict__ to = g.kernel.data() + next;
+            const int64_t shift = place * r.channels * kernel_size + columns[place] * tap;
+            for (int32_t i = 0; i < count; i++) to[i] = from[i] * kernel_size - shift;
+            next += count;
+        }
+    } else {
+        const Places places(r.channels);
+        for (int32_t i = 0; i < n; i++) {
+            const int32_t place = places.of(units[i]), channel = units[i] - place * r.channels;
+            if (pooled[place] >= 0)
+                g.kernel[g.first[pooled[place] + 1]++] = channel * kernel_size - columns[place] * tap;
+        }
+    }
+    Drive *target;
+    s.target(r.array, target);
+    target += b.target + r.first_channel;
+    if (r.is_binary)
+        gather_signs(r, g, reinterpret_cast<const uint8_t *>(s.signs) + r.kernel_start / 8, target,
+                     Drive(b.gain));
+    else
+        gather_packed(r, g, s.gathered() + r.kernel_start, target, Drive(b.gain));
     return reached;
 }
 
@@ -520,7 +675,7 @@ inline int64_t deliver_over(const State<Weight> &s, int32_t number, int64_t step
             if (n == 0) continue;
             const Block b = block_of(s, r, position, copy);
             arrived += n;
-            reached += r.packed_channels ? gather<Drive>(s, r, b, then, start, units.data(), n)
+            reached += r.is_gathered ? gather<Drive>(s, r, b, then, start, units.data(), n)
                                          : arrive<Drive>(s, r, b, units.data(), n, step);
         }
     }
@@ -558,7 +713,7 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
 }
 
 // 64 flags of a byte, 0 or 1, as bits.
-inline uint64_t bits_of(const int8_t *flags) {
+inline uint64_t bits_of(const char *flags) {
 #if defined(__AVX512BW__)
     return _mm512_test_epi8_mask(_mm512_loadu_si512(flags), _mm512_set1_epi8(1));
 #else
@@ -580,7 +735,7 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
     int32_t *row = s.remembered + (step % size.remembered) * size.words, found = 0;
     for (int32_t i = 0; i < size.groups; i++) {
         const Group &group = s.group(i);
-        const int8_t *flags = s.fires[i];
+        const char *flags = s.fires[i];
         int32_t *spikes = s.spikes[i], *words = row + group.first_word, n = 0;
         for (int32_t from = 0; from < group.size; from += 64) {
             uint64_t bits = 0;

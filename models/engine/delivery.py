@@ -75,7 +75,7 @@ C_TYPES = State(  # as in struct State
     n_spikes="int32_t",
     most_in_image="int32_t",
     spikes="int32_t",
-    fires="int8_t",
+    fires="char",
     remembered="int32_t",
     inhibition="double",
     pending="double",
@@ -116,7 +116,7 @@ def brian2_functions(
         "layers": np.array(layout.layers, dtype=np.int32).ravel(),
         "routes": np.array(layout.routes, dtype=np.int32).ravel(),
         "weights": narrowest(layout.weights * layout.unit_volt),
-        "packed": layout.packed,
+        "packed": layout.packed.view(np.int32),  # a type that Brian2's Cython code knows
         "gains": layout.gains,
         "signs": layout.signs,
         "columns": layout.columns,
@@ -149,7 +149,7 @@ def brian2_functions(
             )
         else:
             arrays = {
-                f"{key}_{i}": array
+                f"{key}_{i}": array.view(np.uint8) if array.dtype == np.bool_ else array
                 for key, own in used.items()
                 for i, array in enumerate(own)
                 if array is not None
@@ -218,7 +218,6 @@ def _cython_code(
         f"_namespaceshared_{table}": {
             "weights": weight,
             "gains": "double",
-            "packed": "int16_t",
         }.get(table, "int32_t")
         for table in signature.tables
     }

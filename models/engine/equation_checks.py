@@ -28,6 +28,7 @@ from brian2.utils.stringtools import get_identifiers
 from ..spiking.network import SpikingNetwork
 from ..spiking.neuron_type import NeuronType
 from .neurons import BOOKKEEPING, neuron_group
+from .statement_traps import first_trap
 
 STATEMENTS = ("every_phase", "every_step", "reset")
 
@@ -89,9 +90,13 @@ def _try(kind: NeuronType, needed: Sequence[str]) -> None:
         found = _dimensions(str(equation.expr), variables, where)
         _require_same(found, wanted, where)
     _check_threshold(kind, group)
-    for name in STATEMENTS:
-        _check_statements(getattr(kind, name), name, group)
+    read = {name: _check_statements(getattr(kind, name), name, group) for name in STATEMENTS}
     _try_all(kind)
+    for name, variables in read.items():
+        lines = _statements(getattr(kind, name))
+        trap = first_trap(lines, variables, is_for_all=name != "reset")
+        if trap is not None:
+            raise _Fault(f"{name} {trap.line!r}: {trap.words}")
 
 
 def _group_of_equations(kind: NeuronType) -> NeuronGroup:
@@ -154,10 +159,14 @@ def _check_threshold(kind: NeuronType, group: NeuronGroup) -> None:
         raise _Fault(f"{where}: it is no condition, true or false")
 
 
-def _check_statements(code: str, name: str, group: NeuronGroup) -> None:
-    """Check line after line; a line may use the names that lines before it set."""
+def _check_statements(code: str, name: str, group: NeuronGroup) -> dict[str, Any]:
+    """Check line after line; a line may use the names that lines before it set.
+
+    Returns what the names stand for, but for those.
+    """
     new: dict[str, Variable] = {}
-    lines = _lines(code.replace(";", "\n"))
+    read: dict[str, Any] = dict(group.variables)
+    lines = _statements(code)
     for number, line in enumerate(lines):
         where = f"{name} {line!r}"
         try:
@@ -167,6 +176,7 @@ def _check_statements(code: str, name: str, group: NeuronGroup) -> None:
         if operation != "=":
             expression = f"{target} {operation[0]} ({expression})"
         variables = _known(group, _names_in(expression, where), where, new)
+        read |= {own: variable for own, variable in variables.items() if own not in new}
         found = _dimensions(expression, variables, where)
         if target in group.variables:
             if target not in group.equations or target in Equations(BOOKKEEPING):
@@ -178,6 +188,7 @@ def _check_statements(code: str, name: str, group: NeuronGroup) -> None:
             new[target] = Variable(name=target, dimensions=found)
         else:
             raise _Fault(f"{where}: it sets {target!r}, {_unknown(group)}")
+    return read
 
 
 def _names_in(expression: str, where: str) -> set[str]:
@@ -239,6 +250,10 @@ def _lines(code: str) -> list[str]:
     """Lines with anything in them, without comments and superfluous spaces."""
     lines = (" ".join(line.partition("#")[0].split()) for line in code.splitlines())
     return [line for line in lines if line]
+
+
+def _statements(code: str) -> list[str]:
+    return _lines(code.replace(";", "\n"))
 
 
 def _equations_of(kind: NeuronType, group: NeuronGroup) -> Iterator[tuple[str, SingleEquation]]:

@@ -16,7 +16,8 @@ from ..spiking.projections import Projection, SparseProjection, WindowProjection
 
 CONVOLUTION, SPARSE, LATERAL, WINDOW = range(4)  # enum Kind of delivery.h
 
-LANES = 8  # channels of a packed kernel are filled up to a multiple of it
+LANES = 8  # channels of a packed kernel, or of one of signs, are filled up to a multiple of it
+SPARE_SIGNS = 16  # numbers behind the last sign, which are read and not used
 
 AnyProjection = Projection | SparseProjection | WindowProjection
 
@@ -65,7 +66,8 @@ class Route(NamedTuple):
     readout_row: int = -1
     first_phase: int = 0
     is_binary: int = 0
-    packed_channels: int = 0
+    is_gathered: int = 0
+    tap: int = 0
     places_start: int = 0
 
 
@@ -133,10 +135,11 @@ class Layout:
     gains : ndarray
         Factors of all routes, one a position; those of binary and of packed routes in volts.
     signs : ndarray of int32
-        Binary kernels, 32 to a number, the lowest bit first and set for +1.
+        Binary kernels, 32 to a number, the lowest bit first and set for +1; filled up in the same
+        way, so that the channels of a tap begin with a byte.
     places : ndarray of int32
-        Of each packed route: the pooled place of each place, or -1; its column; then the targets of
-        a spike at each pooled place. Of each route to pooling windows: `_windows_of_places`.
+        Of each gathered route: the pooled place of each place, or -1; its column; then the targets
+        of a spike at each pooled place. Of each route to pooling windows: `_windows_of_places`.
     columns : ndarray of int32
         Of each sparse route: where the weights of each source unit begin, one entry more than
         there are units, then the target unit of each weight.
@@ -258,12 +261,11 @@ def kernel_bytes(network: SpikingNetwork) -> int:
     """
     layout = lay_out(network, 1, network.n_phases)
     real = narrowest(layout.weights * layout.unit_volt)
-    has_signs = any(route.is_binary for route in layout.routes)
     has_columns = any(route.kind == SPARSE for route in layout.routes)
     return int(
         real.nbytes
         + layout.packed[:-LANES].nbytes
-        + (layout.signs.nbytes if has_signs else 0)
+        + layout.signs[:-SPARE_SIGNS].nbytes
         + (layout.columns.nbytes if has_columns else 0)
     )
 
@@ -343,42 +345,44 @@ def _feed_forward(
         ]
         return route
     kernel = _by_source_channel(p.kernel, p.groups)
-    if p.is_binary:
-        tables.gains.append(p.gains * network.unit_volt)
-        start = _start(tables.signs)
-        tables.signs.append(kernel.ravel() > 0)
-        return route._replace(kernel_start=start, is_binary=1)
-    if _can_be_packed(p):
-        unit = grid_step(p.kernel)
-        tables.gains.append(p.gains * unit * network.unit_volt)
-        n_out = p.kernel.shape[3]
-        room = -(-n_out // LANES) * LANES
-        whole = np.zeros((*kernel.shape[:-1], room), dtype=np.int16)
-        whole[..., :n_out] = kernel / unit
-        route = route._replace(
-            kernel_start=_start(tables.packed),
-            packed_channels=room,
-            places_start=_start(tables.places),
-        )
-        tables.packed.append(whole.ravel())
+    is_gathered = _can_be_gathered(p)
+    if not p.is_binary and not (is_gathered and _can_be_packed(p)):
+        tables.gains.append(p.gains)
+        start = _start(tables.weights)
+        tables.weights.append(kernel.ravel())
+        return route._replace(kernel_start=start, tap=kernel.shape[-1])
+    unit = 1.0 if p.is_binary else grid_step(p.kernel)
+    tables.gains.append(p.gains * unit * network.unit_volt)
+    filled = _filled_up(kernel / unit)
+    route = route._replace(is_binary=int(p.is_binary), tap=filled.shape[-1])
+    if is_gathered:
+        route = route._replace(is_gathered=1, places_start=_start(tables.places))
         pooled = _pooled_places(p)
         tables.places += [pooled, pooled % p.pooled_shape[1], _fan_out_of_pooled(p)]
-        return route
-    tables.gains.append(p.gains)
-    start = _start(tables.weights)
-    tables.weights.append(kernel.ravel())
+    if p.is_binary:
+        start = _start(tables.signs)
+        tables.signs.append(filled.ravel() > 0)
+    else:
+        start = _start(tables.packed)
+        tables.packed.append(filled.ravel().astype(np.int16))
     return route._replace(kernel_start=start)
 
 
-def _can_be_packed(p: Projection) -> bool:
-    """Whether weights are whole multiples of a grid, in 16 bits, and their sums fit 32.
+def _filled_up(kernel: Array) -> Array:
+    """With zeros behind the output channels, up to a multiple of `LANES`."""
+    more = -kernel.shape[-1] % LANES
+    return np.pad(kernel, [(0, 0)] * (kernel.ndim - 1) + [(0, more)])
 
-    Windows may not overlap, so that each place has one pooled place.
-    """
+
+def _can_be_gathered(p: Projection) -> bool:
+    """Whether a row of the kernel reads one stretch of the source: every place has one window."""
     if p.groups > 1 or p.dilation != (1, 1):
         return False
-    if any(size > stride for size, stride in zip(p.pool, p.pool_stride, strict=True)):
-        return False
+    return all(size <= stride for size, stride in zip(p.pool, p.pool_stride, strict=True))
+
+
+def _can_be_packed(p: Projection) -> bool:
+    """Whether weights are whole multiples of a grid, in 16 bits, and their sums fit 32."""
     unit = grid_step(p.kernel)
     if np.isinf(unit):
         return False
@@ -507,7 +511,7 @@ def _by_source_channel(kernel: Array, groups: int) -> Array:
 
 
 def _packed(signs: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Bits, the lowest of each number first, and a number of zeros behind the last."""
-    bits = np.zeros((-(-signs.size // 32) + 1) * 32, dtype=bool)
+    """Bits, the lowest of each number first, and `SPARE_SIGNS` numbers of zeros behind the last."""
+    bits = np.zeros((-(-signs.size // 32) + SPARE_SIGNS) * 32, dtype=bool)
     bits[: signs.size] = signs
     return np.packbits(bits, bitorder="little").view("<i4").astype(np.int32)

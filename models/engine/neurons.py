@@ -15,7 +15,7 @@ BOOKKEEPING = """
     in_image : integer       # spikes since the last image came; bookkeeping, not biology
     n_spikes : integer       # for all images before
     most_in_image : integer  # most for one of them
-    fires : integer          # whether the threshold condition is met in this step
+    fires : boolean          # whether the threshold condition is met in this step
 """
 # Added to the rest when an image comes, by `set_ages`. The rest is named here, at no cost, because
 # Brian2 takes what no statement names for unchanged by a run.
@@ -54,11 +54,11 @@ def neuron_group(
         namespace=dict(kind.constants),
         clock=steps,
         name=kind.name,
-        dtype={"fires": np.int8} | dict.fromkeys(single, np.float32),
+        dtype=dict.fromkeys(single, np.float32),
     )
     # A loop without branches, which the compiler vectorises.
     neurons.run_regularly(
-        f"fires = int({kind.threshold})",
+        f"fires = {kind.threshold}",
         when="thresholds",
         clock=steps,
         name=f"{kind.name}_fires",

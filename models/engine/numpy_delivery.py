@@ -189,9 +189,9 @@ class NumpyDelivery:
         gain: NDArray[Any],
     ) -> NDArray[np.int32]:
         out_per_group = r.out_channels // r.groups
-        shape = (r.channels, r.kernel_h, r.kernel_w, r.packed_channels or out_per_group)
-        stored = self.signs if r.is_binary else self.weights
-        stored = self.layout.packed if r.packed_channels else stored
+        shape = (r.channels, r.kernel_h, r.kernel_w, r.tap)
+        stored = self.layout.packed if r.is_gathered else self.weights
+        stored = self.signs if r.is_binary else stored
         kernel = stored[r.kernel_start : r.kernel_start + int(np.prod(shape))].reshape(shape)
         kernel = kernel[..., :out_per_group]
         target = self.targets[r.array]

@@ -86,7 +86,10 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
         arrivals=np.asarray(objects.tally.n_arrived[:]).reshape(tally).astype(np.int64),
         events=np.asarray(objects.tally.n_reached[:]).reshape(tally).astype(np.int64),
         spikes=_spikes(job, objects, part.start),
-        traces={name: np.asarray(trace.v / mV) for name, trace in objects.traces.items()},
+        traces={
+            name: np.asarray(trace.v / volt, dtype=np.float64) / float(mV)
+            for name, trace in objects.traces.items()
+        },
         ends=_ends(job, objects, n_images),
     )
 
@@ -136,7 +139,8 @@ def _ends(job: Job, objects: Objects, n_images: int) -> dict[str, Array]:
         part = slice(done[kind], done[kind] + int(np.prod(shape)))
         done[kind] = part.stop
         by_image = volts[kind][turns, part].reshape(-1, *shape).swapaxes(1, 2)
-        mv = np.divide(by_image, float(mV), order="C").reshape(-1, population.n_neurons)
+        mv = np.divide(by_image, float(mV), order="C", dtype=np.float64)  # some are held in single
+        mv = mv.reshape(-1, population.n_neurons)
         found[population.name] = mv[:n_images]
     return found
 

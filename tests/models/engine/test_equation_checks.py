@@ -153,8 +153,29 @@ def test_it_is_the_same_on_every_target(case, tmp_path, monkeypatch, caplog):
         ({"every_phase": "t = 3*ms"}, "every_phase 't = 3*ms': 't' is not the neuron's to set"),
         ({"every_step": "i = 3"}, "every_step 'i = 3': 'i' is not the neuron's to set"),
         ({"reset": "n_spikes = 0"}, "reset 'n_spikes = 0': 'n_spikes' is not the neuron's to set"),
+        (
+            {"every_phase": "v = drive; v = v - inhibition  # what is left"},
+            "neuron type 'amos': every_phase 'v = v - inhibition': after 'v = drive', 'v' and "
+            "'drive' are one array on the NumPy target, where both would change; for a copy, write "
+            "'v = -(-drive)'",
+        ),
+        (
+            {"reset": "before = v; v -= theta; drive = before"},
+            "neuron type 'amos': reset 'v -= theta': after 'before = v', 'v' and 'before' are one",
+        ),
+        (
+            {
+                "equations": {"v : volt": "v : volt\n rest = v - theta : volt"},
+                "every_step": "v = 2*rest; drive = rest",
+            },
+            "neuron type 'amos': every_step 'drive = rest': 'rest' is not computed anew after "
+            "'v = 2*rest'; write '(v - theta)' instead",
+        ),
+        ({"reset": "v = theta; v -= drive"}, "None"),
+        ({"every_phase": "v = -(-drive); v -= inhibition"}, "None"),
     ],
 )
 def test_what_brian2_would_pass_over_is_refused(case, edit, said):
-    """A constant behind a variable of its name, one that is no number, and the engine's names."""
+    """Constants behind variables of their name or no number, the engine's names, statements that do
+    something else than they say."""
     assert said in str(said_of(case, **edit))

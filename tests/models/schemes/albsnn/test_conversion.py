@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from ann2brian.models.dyadic import grid_step
-from ann2brian.models.engine.layout import LANES, lay_out
+from ann2brian.models.engine.layout import LANES, SPARE_SIGNS, lay_out
 from ann2brian.models.networks.grids import on_grid
 from ann2brian.models.networks.layers import (
     Activation,
@@ -478,17 +478,23 @@ def bit(words, index):
     return words[index // 32].item() >> (index % 32) & 1
 
 
+def n_bits(layer):
+    """Of a binary layer's signs: one each, and the output channels of a tap fill whole bytes."""
+    rows, columns, per_group, n_out = layer.signs.shape
+    n_each = -(-n_out // layer.groups // LANES) * LANES
+    return rows * columns * per_group * layer.groups * n_each
+
+
 @pytest.mark.parametrize("channels", [37, 32, 5])
 def test_plan_packs_a_bit_a_weight(channels):
-    """Every bit of the plan against its weight, and the number of words against 32 bits each."""
+    """Every bit of the plan against its weight; what fills up the last byte of a tap is 0."""
     network = mixed("rbbrb", channels)
     spiking = convert(network).spiking
     layout = lay_out(spiking, 2, 1)
-    sizes = {name: network.layer(name).signs.size for name in ("conv2", "conv3", "conv5")}
+    names = ("conv2", "conv3", "conv5")
+    sizes = {name: n_bits(network.layer(name)) for name in names}
     assert layout.signs.dtype == np.int32
-    n_words = -(-sum(sizes.values()) // 32)
-    assert n_words < len(layout.signs) <= n_words + 2  # zeros behind the last
-    assert layout.signs.nbytes <= sum(4 * n for n in sizes.values()) / 32 + 12
+    assert len(layout.signs) == -(-sum(sizes.values()) // 32) + SPARE_SIGNS
     assert layout.weights.size == 1  # max pooling's
     rows, columns, n_in, n_out = network.layer("conv4").kernel.shape
     n_packed = rows * columns * n_in * -(-n_out // LANES) * LANES
@@ -505,6 +511,7 @@ def test_plan_packs_a_bit_a_weight(channels):
         layer = network.layer(name)
         rows, columns, per_group, n_out = layer.signs.shape
         n_each = n_out // layer.groups
+        assert route.tap == -(-n_each // LANES) * LANES
         index = start
         for group in range(layer.groups):
             for channel in range(per_group):
@@ -513,6 +520,9 @@ def test_plan_packs_a_bit_a_weight(channels):
                         for out in range(group * n_each, (group + 1) * n_each):
                             sign = layer.signs[row, column, channel, out]
                             assert bit(layout.signs, index) == (sign == 1)
+                            index += 1
+                        while index % 8:
+                            assert not bit(layout.signs, index)
                             index += 1
         start += size
         assert index == start

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ann2brian.models.engine.layout import lay_out
+from ann2brian.models.engine.layout import SPARE_SIGNS, lay_out
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks.layers import Add, AvgPool2D, GlobalAvgPool, Spike
 from ann2brian.models.networks.network import Network
@@ -114,8 +114,9 @@ def test_signs_of_branches_take_a_bit_each():
     conversion = convert(network)
     layout = lay_out(conversion.spiking, 2, 1)
     names = ("conv2", "conv3", "short3", "conv6", "conv4", "conv4", "conv5")
-    n_words = -(-sum(network.layer(name).signs.size for name in names) // 32)
-    assert n_words < len(layout.signs) <= n_words + 2
+    shapes = [network.layer(name).signs.shape for name in names]
+    n_bits = sum(np.prod(shape[:3]) * (shape[3] + -shape[3] % 8) for shape in shapes)
+    assert len(layout.signs) == -(-n_bits // 32) + SPARE_SIGNS
     assert conversion.binary == ("conv2", "conv3", "short3", "conv6", "conv4", "conv5")
     sizes = {name: len(own) for name, own in conversion.projections.items()}
     assert sizes == dict.fromkeys(names, 1) | {"conv4": 2, "conv1": 0, "again": 0}

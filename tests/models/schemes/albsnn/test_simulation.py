@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from ann2brian.models.engine.layout import lay_out
+from ann2brian.models.engine.layout import SPARE_SIGNS, lay_out
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks.layers import GlobalAvgPool, Spike
 from ann2brian.models.networks.network import Network
@@ -230,9 +230,9 @@ def test_packed_signs_do_what_numbers_do(target):
         assert np.array_equal(packed.spikes_by_step[name], counts)
     for name, potentials in real.end_potentials.items():
         assert np.array_equal(packed.end_potentials[name], potentials)
-    layouts = [lay_out(s, 1, 4) for s in (spiking, unpacked(spiking))]
-    assert layouts[0].weights.size < 10 < layouts[1].weights.size
-    assert layouts[0].signs.size > 10 > layouts[1].signs.size
+    with_bits, with_numbers = (lay_out(s, 1, 4) for s in (spiking, unpacked(spiking)))
+    assert with_bits.weights.size < 10 < with_numbers.weights.size
+    assert with_bits.signs.size > SPARE_SIGNS == with_numbers.signs.size
 
 
 def test_events_equal_spikes_times_fan_out(case):

@@ -299,6 +299,7 @@ def test_potentials_are_kept_only_while_images_do_not_overlap(case):
     spiking, images, _ = case
     run = simulate(spiking, images[:3], target="numpy", record=["act1", "pool1"])
     assert list(run.end_potentials) == ["act1", "pool1"]
+    assert all(potentials.dtype == np.float64 for potentials in run.end_potentials.values())
     run = simulate(spiking, images[:3], target="numpy", record=["act1"], pipelined=True)
     assert run.end_potentials == {}
 
