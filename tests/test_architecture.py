@@ -44,7 +44,7 @@ TORCH = (
     *(f"studies.{x}.recipes" for x in SCHEMES),
     "studies.train",
     "studies.training_cost",
-    "studies.benchmarks.spikingjelly",
+    "studies.benchmarks.peers",
 )
 PACKAGES = ("models", "analysis", "studies")
 OWN_COMMANDS = {"fit_gates": "amos"}  # of a study, beside run_<study>

@@ -1,7 +1,8 @@
 """The same network with explicit Brian2 synapses: what the shared kernels are measured against.
 
-Every weight becomes one synapse per position of its source, with a weight and a delay of its own,
-as any Brian2 user would write it; neurons, equations and spikes stay the same.
+Every weight becomes one synapse per position of its source, with a weight of its own, and a delay
+of its own where they are not all the same, as any Brian2 user would write it; neurons, equations
+and spikes stay the same.
 """
 
 from __future__ import annotations
@@ -68,18 +69,21 @@ def with_explicit_synapses(network: SpikingNetwork) -> Callable[[Objects], None]
                     found[kind, kind, "inhibition"].append(entry)
         for number, ((source_kind, owner, variable), entries) in enumerate(found.items()):
             i, j, weight, delay = (np.concatenate(column) for column in zip(*entries, strict=True))
+            is_common = (delay == delay[0]).all()  # then Brian2 keeps one queue entry a spike
             synapses = Synapses(
                 objects.neurons[source_kind],
                 objects.readout if owner == READOUT else objects.neurons[owner],
                 "w : volt (constant)",
                 on_pre=f"{variable}_post += w",
+                delay=delay[0] * dt if is_common else None,
                 namespace={},
                 dt=dt,
                 name=f"explicit_{number}",
             )
             synapses.connect(i=i, j=j)
             synapses.w = weight * network.unit_volt * volt
-            synapses.delay = delay * dt
+            if not is_common:
+                synapses.delay = delay * dt
             objects.network.add(synapses)
 
     return change

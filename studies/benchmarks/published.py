@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
-from ann2brian.studies.benchmarks.figures import benchmark_cost, training_time
+from ann2brian.studies.benchmarks.figures import (
+    benchmark_cost,
+    benchmark_growth,
+    benchmark_speed,
+    training_time,
+)
 from ann2brian.studies.frame.markdown import markdown
 from ann2brian.studies.frame.publishing import Published, Report, configuration, finished
 
@@ -21,14 +26,19 @@ def collect_training(folders: list[Path]) -> dict[str, pd.DataFrame]:
 
 
 def collect_benchmark(folders: list[Path]) -> dict[str, pd.DataFrame]:
-    """Ratios of the benchmark."""
-    return {"benchmark": pd.concat([pd.read_csv(folder / "metrics.csv") for folder in folders])}
+    """Numbers of the newest run of all parts."""
+    newest = pd.read_csv(max(folders, key=finished) / "metrics.csv")
+    return {"benchmark": newest.drop(columns="panel")}
 
 
-def benchmark_table(ratios: pd.DataFrame) -> str:
-    """The benchmark's ratios."""
-    rows = ([row.quantity, f"{row.value:.3g}"] for row in ratios.itertuples())
-    return markdown(["quantity", "measured"], rows)
+def benchmark_table(quantities: pd.DataFrame) -> str:
+    """Numbers of the benchmark, with the middle half of their rounds."""
+    head = ["quantity", "median", "half of the rounds", "rounds"]
+    rows = (
+        [row.quantity, f"{row.value:.3g}", f"{row.low:.3g} to {row.high:.3g}", f"{row.rounds}"]
+        for row in quantities.itertuples()
+    )
+    return markdown(head, rows)
 
 
 def training_table(training: pd.DataFrame) -> str:
@@ -54,6 +64,10 @@ TRAINING = Report(
 )
 BENCHMARK = Report(
     name="benchmark",
-    figures=(benchmark_cost,),
-    published=Published(collect=collect_benchmark, tables={"benchmark": benchmark_table}),
+    figures=(benchmark_speed, benchmark_cost, benchmark_growth),
+    published=Published(
+        collect=collect_benchmark,
+        tables={"benchmark": benchmark_table},
+        pictures=("benchmark_speed.png", "benchmark_cost.png", "benchmark_growth.png"),
+    ),
 )

@@ -54,6 +54,6 @@ def source_digest(root: Path = ROOT) -> str:
     digest = hashlib.sha256()
     for package in ("ann2brian", "models", "analysis", "studies"):
         for path in sorted((root / package).rglob("*")):
-            if path.suffix in (".py", ".h", ".json"):
+            if path.suffix in (".py", ".h", ".cpp", ".json"):
                 digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

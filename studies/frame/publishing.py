@@ -145,7 +145,8 @@ def pictured(published: Published, folders: Sequence[Path]) -> Path:
         in_tables = largest(folders, published.is_wanted)
         return in_tables.get("fashion-mnist") or next(iter(in_tables.values()), folders[0])
     fashion = [f for f in folders if f.name.startswith("fashion-mnist")]
-    return (checked_studies(folders) or fashion or folders)[0]
+    newest = sorted(folders, key=finished, reverse=True)
+    return (checked_studies(folders) or fashion or newest)[0]
 
 
 def copy_results(report: Reported, results: Path, published: Path = PUBLISHED) -> None:

@@ -80,11 +80,12 @@ def test_published_numbers_and_pictures_are_shown():
 def test_a_condition_picks_rows(tmp_path):
     """A marker with a condition shows these rows, one without shows all."""
     table = pd.DataFrame({"quantity": ["a", "b"], "value": [1.0, 2.0]})
+    table = table.assign(low=table.value, high=3.0, rounds=5)
     table.to_csv(tmp_path / "benchmark.csv", index=False)
     tables = generators(REPORTS, tmp_path)
     text = '<!-- benchmark: quantity == "b" -->\nold\n<!-- end benchmark -->\n'
-    assert filled(text, tables).splitlines()[3:-1] == ["| b | 2 |"]
-    assert "| a | 1 |" in filled(text.replace(': quantity == "b"', ""), tables)
+    assert filled(text, tables).splitlines()[3:-1] == ["| b | 2 | 2 to 3 | 5 |"]
+    assert "| a | 1 | 1 to 3 | 5 |" in filled(text.replace(': quantity == "b"', ""), tables)
 
 
 def printed_block():
