@@ -277,6 +277,30 @@ inline int32_t scatter(const State<Weight> &s, const Route &r, Drive *target, do
     return first[unit + 1] - first[unit];
 }
 
+// Whether every unit of a map leads to the same unit of the target, as a shortcut does.
+inline bool is_one_to_one(const Route &r) {
+    return r.kind == CONVOLUTION && r.groups == r.channels && r.out_channels == r.channels
+           && r.target_channels == r.channels && r.out_h == r.height && r.out_w == r.width
+           && r.pool_h == 1 && r.pool_w == 1 && r.pooled_h == r.height && r.pooled_w == r.width
+           && r.kernel_h == 1 && r.kernel_w == 1 && r.stride_h == 1 && r.stride_w == 1 && r.pad_h == 0 && r.pad_w == 0 && !r.is_binary;
+}
+
+// Spikes of such a map; returns their number.
+template <class Drive, class Weight>
+inline int64_t pass_on(const State<Weight> &s, const Route &r, const Block &b, const int32_t *units,
+                       int32_t n) {
+    Drive *target;
+    s.target(r.array, target);
+    target += b.target;
+    const Weight *weights = s.weights + r.kernel_start;
+    const Places places(r.channels);
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t channel = units[i] - places.of(units[i]) * r.channels;
+        target[units[i]] += Drive(b.gain) * Drive(weights[channel]);
+    }
+    return n;
+}
+
 // The one variable of each pooling window that belongs to the place of the spike.
 template <class Drive, class Weight>
 inline int64_t reach_windows(const State<Weight> &s, const Route &r, const Block &b,
@@ -375,20 +399,48 @@ struct Gathered {
     std::vector<char> touched;                          // rows of targets
 };
 
+// LANES * Full + 8 * Rest sums, each a variable of its own, so that the compiler keeps all of them in
+// registers: of an array it does not.
+template <int Full, int Rest>
+struct Registers {
+    Sums here;
+    Registers<Full - 1, Rest> more;
+    inline void load(const int32_t *sums) {
+        here = *reinterpret_cast<const Sums *>(sums);
+        more.load(sums + LANES);
+    }
+    inline void add(const int16_t *weights) {
+        add_to(here, weights);
+        more.add(weights + LANES);
+    }
+    inline void store(int32_t *sums) const {
+        *reinterpret_cast<Sums *>(sums) = here;
+        more.store(sums + LANES);
+    }
+};
+
+template <>
+struct Registers<0, 1> {
+    Sums8 here;
+    inline void load(const int32_t *sums) { here = *reinterpret_cast<const Sums8 *>(sums); }
+    inline void add(const int16_t *weights) { add_to(here, weights); }
+    inline void store(int32_t *sums) const { *reinterpret_cast<Sums8 *>(sums) = here; }
+};
+
+template <>
+struct Registers<0, 0> {
+    inline void load(const int32_t *) {}
+    inline void add(const int16_t *) {}
+    inline void store(int32_t *) const {}
+};
+
 // Sums of LANES * Full + 8 * Rest channels of one pixel over `n` spikes.
 template <int Full, int Rest>
 inline void sum_pixel(int32_t *sums, const int16_t *weights, const int64_t *kernel, int32_t n) {
-    Sums full[Full + 1];
-    Sums8 rest{};
-    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Sums *>(sums + LANES * v);
-    if (Rest) rest = *reinterpret_cast<const Sums8 *>(sums + LANES * Full);
-    for (int32_t i = 0; i < n; i++) {
-        const int16_t *from = weights + kernel[i];
-        for (int v = 0; v < Full; v++) add_to(full[v], from + LANES * v);
-        if (Rest) add_to(rest, from + LANES * Full);
-    }
-    for (int v = 0; v < Full; v++) *reinterpret_cast<Sums *>(sums + LANES * v) = full[v];
-    if (Rest) *reinterpret_cast<Sums8 *>(sums + LANES * Full) = rest;
+    Registers<Full, Rest> registers;
+    registers.load(sums);
+    for (int32_t i = 0; i < n; i++) registers.add(weights + kernel[i]);
+    registers.store(sums);
 }
 
 // Channels [channel, channel + LANES * Full + 8 * Rest) of all pixels.
@@ -638,6 +690,8 @@ inline int64_t arrive(const State<Weight> &s, const Route &r, const Block &b, co
         for (int32_t i = 0; i < n; i++) reached += scatter(s, r, target + b.target, b.gain, units[i]);
     } else if (r.kind == WINDOW) {
         reached = reach_windows<Drive>(s, r, b, units, n);
+    } else if (is_one_to_one(r)) {
+        reached = pass_on<Drive>(s, r, b, units, n);
     } else {
         for (int32_t i = 0; i < n; i++) reached += spread<Drive>(s, r, b, units[i]);
     }
