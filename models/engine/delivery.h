@@ -282,7 +282,8 @@ inline bool is_one_to_one(const Route &r) {
     return r.kind == CONVOLUTION && r.groups == r.channels && r.out_channels == r.channels
            && r.target_channels == r.channels && r.out_h == r.height && r.out_w == r.width
            && r.pool_h == 1 && r.pool_w == 1 && r.pooled_h == r.height && r.pooled_w == r.width
-           && r.kernel_h == 1 && r.kernel_w == 1 && r.stride_h == 1 && r.stride_w == 1 && r.pad_h == 0 && r.pad_w == 0 && !r.is_binary;
+           && r.kernel_h == 1 && r.kernel_w == 1 && r.stride_h == 1 && r.stride_w == 1
+           && r.pad_h == 0 && r.pad_w == 0 && !r.is_binary;
 }
 
 // Spikes of such a map; returns their number.
@@ -393,54 +394,26 @@ inline void add_to(Sums8 &sums, const int16_t *weights) {
 // Spikes of a block, in the order of their pooled places.
 struct Gathered {
     std::vector<int32_t> first;                         // spike of each place
-    std::vector<int64_t> kernel;                        // start of each spike's, less its column
+    std::vector<int32_t> kernel;                        // start of each spike's, less its column
     std::vector<const uint8_t *> rows;                  // of signs: those of one target pixel
     std::vector<int32_t> sums;                          // one a target, all 0 between calls
     std::vector<char> touched;                          // rows of targets
 };
 
-// LANES * Full + 8 * Rest sums, each a variable of its own, so that the compiler keeps all of them in
-// registers: of an array it does not.
-template <int Full, int Rest>
-struct Registers {
-    Sums here;
-    Registers<Full - 1, Rest> more;
-    inline void load(const int32_t *sums) {
-        here = *reinterpret_cast<const Sums *>(sums);
-        more.load(sums + LANES);
-    }
-    inline void add(const int16_t *weights) {
-        add_to(here, weights);
-        more.add(weights + LANES);
-    }
-    inline void store(int32_t *sums) const {
-        *reinterpret_cast<Sums *>(sums) = here;
-        more.store(sums + LANES);
-    }
-};
-
-template <>
-struct Registers<0, 1> {
-    Sums8 here;
-    inline void load(const int32_t *sums) { here = *reinterpret_cast<const Sums8 *>(sums); }
-    inline void add(const int16_t *weights) { add_to(here, weights); }
-    inline void store(int32_t *sums) const { *reinterpret_cast<Sums8 *>(sums) = here; }
-};
-
-template <>
-struct Registers<0, 0> {
-    inline void load(const int32_t *) {}
-    inline void add(const int16_t *) {}
-    inline void store(int32_t *) const {}
-};
-
 // Sums of LANES * Full + 8 * Rest channels of one pixel over `n` spikes.
 template <int Full, int Rest>
-inline void sum_pixel(int32_t *sums, const int16_t *weights, const int64_t *kernel, int32_t n) {
-    Registers<Full, Rest> registers;
-    registers.load(sums);
-    for (int32_t i = 0; i < n; i++) registers.add(weights + kernel[i]);
-    registers.store(sums);
+inline void sum_pixel(int32_t *sums, const int16_t *weights, const int32_t *kernel, int32_t n) {
+    Sums full[Full + 1];
+    Sums8 rest{};
+    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Sums *>(sums + LANES * v);
+    if (Rest) rest = *reinterpret_cast<const Sums8 *>(sums + LANES * Full);
+    for (int32_t i = 0; i < n; i++) {
+        const int16_t *from = weights + kernel[i];
+        for (int v = 0; v < Full; v++) add_to(full[v], from + LANES * v);
+        if (Rest) add_to(rest, from + LANES * Full);
+    }
+    for (int v = 0; v < Full; v++) *reinterpret_cast<Sums *>(sums + LANES * v) = full[v];
+    if (Rest) *reinterpret_cast<Sums8 *>(sums + LANES * Full) = rest;
 }
 
 // Channels [channel, channel + LANES * Full + 8 * Rest) of all pixels.
@@ -631,7 +604,7 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
                       int64_t start, const int32_t *units, int32_t n) {
     static Gathered g;
     const int32_t n_places = r.height * r.width, n_pooled = r.pooled_h * r.pooled_w;
-    const int64_t tap = r.is_binary ? r.tap / 8 : r.tap;
+    const uint32_t tap = r.is_binary ? r.tap / 8 : r.tap;
     const int32_t *pooled = s.places + r.places_start, *columns = pooled + r.height * r.width;
     const int32_t *fan_out = columns + r.height * r.width;
     if (int32_t(g.kernel.size()) < n) g.kernel.resize(n);
@@ -645,7 +618,7 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
         reached += int64_t(g.first[q + 2]) * fan_out[q];
         g.first[q + 2] += g.first[q + 1];
     }
-    const int64_t kernel_size = int64_t(r.kernel_h) * r.kernel_w * tap;
+    const uint32_t kernel_size = r.kernel_h * r.kernel_w * tap;  // products may wrap on their way
     if (n > MANY * n_places) {
         for (int32_t place = 0; place < n_places; place++) {
             const int32_t count = count_bits(bits, start + place * r.channels, r.channels);
@@ -653,9 +626,9 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
             units += count;
             if (pooled[place] < 0) continue;
             int32_t &next = g.first[pooled[place] + 1];
-            int64_t *__restrict__ to = g.kernel.data() + next;
-            const int64_t shift = place * r.channels * kernel_size + columns[place] * tap;
-            for (int32_t i = 0; i < count; i++) to[i] = from[i] * kernel_size - shift;
+            int32_t *__restrict__ to = g.kernel.data() + next;
+            const uint32_t shift = uint32_t(place * r.channels) * kernel_size + columns[place] * tap;
+            for (int32_t i = 0; i < count; i++) to[i] = int32_t(from[i] * kernel_size - shift);
             next += count;
         }
     } else {
