@@ -456,26 +456,11 @@ struct SumChannels<0> {
     static void run(const Route &, Gathered &, const int16_t *, int32_t, int32_t) {}
 };
 
-// Sums of a block's spikes over packed kernels, to the targets.
-template <class Drive>
-inline void gather_packed(const Route &r, Gathered &g, const int16_t *weights, Drive *target,
-                          Drive gain) {
-    const int32_t tap = r.tap;
-    const size_t n_sums = size_t(r.out_h) * r.out_w * tap;
-    if (g.sums.size() < n_sums) g.sums.assign(n_sums, 0);
-    g.touched.assign(r.out_h, 0);
-    for (int32_t channel = 0; channel < tap; channel += 8 * MOST_EIGHTHS)
+// Sums of a block's spikes over packed kernels.
+inline void sum_packed(const Route &r, Gathered &g, const int16_t *weights) {
+    for (int32_t channel = 0; channel < r.tap; channel += 8 * MOST_EIGHTHS)
         SumChannels<MOST_EIGHTHS>::run(r, g, weights, channel,
-                                       std::min((tap - channel) / 8, int32_t(MOST_EIGHTHS)));
-    for (int32_t oy = 0; oy < r.out_h; oy++) {
-        if (!g.touched[oy]) continue;
-        int32_t *row = g.sums.data() + int64_t(oy) * r.out_w * tap;
-        Drive *__restrict__ to = target + int64_t(oy) * r.out_w * r.target_channels;
-        const int32_t *__restrict__ from = row;
-        for (int32_t ox = 0; ox < r.out_w; ox++, from += tap, to += r.target_channels)
-            for (int32_t k = 0; k < r.out_channels; k++) to[k] += gain * Drive(from[k]);
-        std::memset(row, 0, sizeof(int32_t) * r.out_w * tap);
-    }
+                                       std::min((r.tap - channel) / 8, int32_t(MOST_EIGHTHS)));
 }
 
 // Sums of signs: how many are +1 is counted for all channels at once, one bit of all counts in a
@@ -542,12 +527,11 @@ inline void count_ones(uint8_t *counts, const uint8_t *const *rows, int32_t n) {
 }
 
 // Channels from `channel` on, as many as there are Bits, of all pixels.
-template <class Bits, class Drive>
-inline void gather_channels(const Route &r, Gathered &g, const uint8_t *signs, Drive *target,
-                            Drive gain, int32_t channel) {
+template <class Bits>
+inline void sum_bits(const Route &r, Gathered &g, const uint8_t *signs, int32_t channel) {
     static const uint8_t none[sizeof(Bits)] = {};
     const int64_t tap = r.tap / 8;
-    const int32_t n_channels = std::min(r.out_channels - channel, int32_t(8 * sizeof(Bits)));
+    const int32_t n_channels = std::min(r.tap - channel, int32_t(8 * sizeof(Bits)));
     uint8_t counts[8 * sizeof(Bits)];
     const uint8_t **rows = g.rows.data();
     for (int32_t oy = 0; oy < r.out_h; oy++)
@@ -564,49 +548,59 @@ inline void gather_channels(const Route &r, Gathered &g, const uint8_t *signs, D
                 const uint8_t *at = signs + column * tap + channel / 8;
                 for (int32_t i = first[low]; i < first[high]; i++) rows[n++] = at + g.kernel[i];
             }
-            Drive *__restrict__ to =
-                target + (oy * r.out_w + ox) * int64_t(r.target_channels) + channel;
+            if (n == 0) continue;
+            g.touched[oy] = 1;
+            int32_t *__restrict__ to =
+                g.sums.data() + (oy * r.out_w + ox) * int64_t(r.tap) + channel;
             for (int32_t k = n; k % AT_ONCE; k++) rows[k] = none;
             for (int32_t i = 0; i < n; i += MOST_COUNTED) {
                 const int32_t some = std::min(n - i, int32_t(MOST_COUNTED));
                 count_ones<Bits>(counts, rows + i, (some + AT_ONCE - 1) / AT_ONCE * AT_ONCE);
-                for (int32_t k = 0; k < n_channels; k++)
-                    to[k] += gain * Drive(2 * counts[k] - some);
+                for (int32_t k = 0; k < n_channels; k++) to[k] += 2 * counts[k] - some;
             }
         }
 }
 
-// Sums of a block's spikes over signs, to the targets.
-template <class Drive>
-inline void gather_signs(const Route &r, Gathered &g, const uint8_t *signs, Drive *target,
-                         Drive gain) {
+// Sums of a block's spikes over signs.
+inline void sum_signs(const Route &r, Gathered &g, const uint8_t *signs) {
     int32_t channel = 0;
-    while (channel < r.out_channels) {
-        const int32_t left = r.out_channels - channel;
+    while (channel < r.tap) {
+        const int32_t left = r.tap - channel;
         if (left <= 128 || sizeof(WidestBits) == 16) {
-            gather_channels<Bits2>(r, g, signs, target, gain, channel);
+            sum_bits<Bits2>(r, g, signs, channel);
             channel += 128;
         } else if (left <= 256 || sizeof(WidestBits) == 32) {
-            gather_channels<Bits4>(r, g, signs, target, gain, channel);
+            sum_bits<Bits4>(r, g, signs, channel);
             channel += 256;
         } else {
-            gather_channels<Bits8>(r, g, signs, target, gain, channel);
+            sum_bits<Bits8>(r, g, signs, channel);
             channel += 512;
         }
     }
 }
 
+// The sums of a block's spikes go to the targets and are 0 again.
+template <class Drive>
+inline void write_sums(const Route &r, Gathered &g, Drive *target, Drive gain) {
+    for (int32_t oy = 0; oy < r.out_h; oy++) {
+        if (!g.touched[oy]) continue;
+        int32_t *row = g.sums.data() + int64_t(oy) * r.out_w * r.tap;
+        Drive *__restrict__ to = target + int64_t(oy) * r.out_w * r.target_channels;
+        const int32_t *__restrict__ from = row;
+        for (int32_t ox = 0; ox < r.out_w; ox++, from += r.tap, to += r.target_channels)
+            for (int32_t k = 0; k < r.out_channels; k++) to[k] += gain * Drive(from[k]);
+        std::memset(row, 0, sizeof(int32_t) * r.out_w * r.tap);
+    }
+}
+
 enum { MANY = 6 };                                      // spikes a place: one loop for each place
 
-// All spikes of a block arrive over a route; returns the number of targets.
-template <class Drive, class Weight>
-inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *bits,
-                      int64_t start, const int32_t *units, int32_t n) {
-    static Gathered g;
+// Sort a block's spikes by their pooled places; returns the number of targets.
+inline int64_t sort_spikes(const Route &r, Gathered &g, const int32_t *pooled, const int32_t *bits,
+                           int64_t start, const int32_t *units, int32_t n) {
     const int32_t n_places = r.height * r.width, n_pooled = r.pooled_h * r.pooled_w;
     const uint32_t tap = r.is_binary ? r.tap / 8 : r.tap;
-    const int32_t *pooled = s.places + r.places_start, *columns = pooled + r.height * r.width;
-    const int32_t *fan_out = columns + r.height * r.width;
+    const int32_t *columns = pooled + n_places, *fan_out = columns + n_places;
     if (int32_t(g.kernel.size()) < n) g.kernel.resize(n);
     if (r.is_binary && int32_t(g.rows.size()) < n + AT_ONCE) g.rows.resize(n + AT_ONCE);
     g.first.assign(n_pooled + 2, 0);
@@ -639,14 +633,25 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
                 g.kernel[g.first[pooled[place] + 1]++] = channel * kernel_size - columns[place] * tap;
         }
     }
+    return reached;
+}
+
+// All spikes of a block arrive over a route; returns the number of targets.
+template <class Drive, class Weight>
+inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *bits,
+                      int64_t start, const int32_t *units, int32_t n) {
+    static Gathered g;
+    const int64_t reached = sort_spikes(r, g, s.places + r.places_start, bits, start, units, n);
+    const size_t n_sums = size_t(r.out_h) * r.out_w * r.tap;
+    if (g.sums.size() < n_sums) g.sums.assign(n_sums, 0);
+    g.touched.assign(r.out_h, 0);
+    if (r.is_binary)
+        sum_signs(r, g, reinterpret_cast<const uint8_t *>(s.signs) + r.kernel_start / 8);
+    else
+        sum_packed(r, g, s.gathered() + r.kernel_start);
     Drive *target;
     s.target(r.array, target);
-    target += b.target + r.first_channel;
-    if (r.is_binary)
-        gather_signs(r, g, reinterpret_cast<const uint8_t *>(s.signs) + r.kernel_start / 8, target,
-                     Drive(b.gain));
-    else
-        gather_packed(r, g, s.gathered() + r.kernel_start, target, Drive(b.gain));
+    write_sums(r, g, target + b.target + r.first_channel, Drive(b.gain));
     return reached;
 }
 
