@@ -12,9 +12,6 @@
 #include <cstdint>
 #include <cstring>
 #include <vector>
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
 
 namespace ann2brian {
 
@@ -92,18 +89,52 @@ inline int32_t quotient(int32_t a, int32_t b) {
     return a < b ? 0 : b == 1 ? a : b == 2 ? a >> 1 : a / b;
 }
 
+// Vectors, and the instructions for which the compiler has no good words of its own. They stand
+// here as text, because the header that names them takes longer to compile than all else.
+typedef int16_t Narrow8 __attribute__((vector_size(16), aligned(2), may_alias));
+typedef int16_t Narrow16 __attribute__((vector_size(32), aligned(2), may_alias));
+typedef int32_t Whole8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t Whole16 __attribute__((vector_size(64), aligned(4), may_alias));
+typedef char Flags64 __attribute__((vector_size(64), aligned(1), may_alias));
+
+#if defined(__AVX512F__)
+inline Whole16 widened(const Narrow16 &narrow) {
+    Whole16 whole;
+    asm("vpmovsxwd %1, %0" : "=v"(whole) : "m"(narrow));
+    return whole;
+}
+
+// Those whose bit is set, without gaps.
+inline Whole16 compressed(const Whole16 &from, uint16_t bits) {
+    Whole16 found;
+    asm("vpcompressd %1, %0%{%2%}%{z%}" : "=v"(found) : "v"(from), "Yk"(bits));
+    return found;
+}
+#else
+inline Whole16 widened(const Narrow16 &narrow) { return __builtin_convertvector(narrow, Whole16); }
+#endif
+
+#if defined(__AVX2__)
+inline Whole8 widened(const Narrow8 &narrow) {
+    Whole8 whole;
+    asm("vpmovsxwd %1, %0" : "=x"(whole) : "m"(narrow));
+    return whole;
+}
+#else
+inline Whole8 widened(const Narrow8 &narrow) { return __builtin_convertvector(narrow, Whole8); }
+#endif
+
 // Indices of the bits that are set in a number of 64, each with `first` added, and up to 63 more
 // numbers behind them; returns how many there are. Without branches that nobody can predict.
 #if defined(__AVX512F__)
 inline int32_t indices_of(uint64_t bits, int32_t first, int32_t *found) {
     int32_t n = 0;
-    __m512i index = _mm512_add_epi32(_mm512_set1_epi32(first),
-                                     _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
-                                                       14, 15));
+    Whole16 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    index += first;
     for (int k = 0; k < 4; k++, bits >>= 16) {
-        _mm512_storeu_si512(found + n, _mm512_maskz_compress_epi32(__mmask16(bits), index));
+        *reinterpret_cast<Whole16 *>(found + n) = compressed(index, uint16_t(bits));
         n += __builtin_popcount(uint32_t(bits & 0xffff));
-        index = _mm512_add_epi32(index, _mm512_set1_epi32(16));
+        index += 16;
     }
     return n;
 }
@@ -359,37 +390,16 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
 // of the map; the channels of one output pixel stay in registers while the spikes under the row are
 // added. Sums are whole numbers; gain and grid step are applied once, when they reach the targets.
 
-// As many channels as a register holds, and 8 of them. The compiler converts vectors by detours, so
-// the processor's own instructions stand here where it has them; elsewhere it does best with many.
-typedef int16_t Narrow8 __attribute__((vector_size(16), aligned(2), may_alias));
-typedef int16_t Narrow16 __attribute__((vector_size(32), aligned(2), may_alias));
-typedef int32_t Sums8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef int32_t Sums16 __attribute__((vector_size(64), aligned(4), may_alias));
+// As many channels as a register holds.
 #if defined(__AVX2__) && !defined(__AVX512F__)
-typedef Sums8 Sums;
+typedef Narrow8 Narrow;
+typedef Whole8 Whole;
 #else
-typedef Sums16 Sums;
+typedef Narrow16 Narrow;
+typedef Whole16 Whole;
 #endif
-enum { LANES = sizeof(Sums) / sizeof(int32_t) };
+enum { LANES = sizeof(Whole) / sizeof(int32_t) };
 enum { MOST_EIGHTHS = LANES };                          // as many sums as fit the registers
-
-inline void add_to(Sums16 &sums, const int16_t *weights) {
-#if defined(__AVX512F__)
-    const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(weights));
-    sums += (Sums16)_mm512_cvtepi16_epi32(narrow);
-#else
-    sums += __builtin_convertvector(*reinterpret_cast<const Narrow16 *>(weights), Sums16);
-#endif
-}
-
-inline void add_to(Sums8 &sums, const int16_t *weights) {
-#if defined(__AVX2__)
-    const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i *>(weights));
-    sums += (Sums8)_mm256_cvtepi16_epi32(narrow);
-#else
-    sums += __builtin_convertvector(*reinterpret_cast<const Narrow8 *>(weights), Sums8);
-#endif
-}
 
 // Spikes of a block, in the order of their pooled places.
 struct Gathered {
@@ -403,17 +413,18 @@ struct Gathered {
 // Sums of LANES * Full + 8 * Rest channels of one pixel over `n` spikes.
 template <int Full, int Rest>
 inline void sum_pixel(int32_t *sums, const int16_t *weights, const int32_t *kernel, int32_t n) {
-    Sums full[Full + 1];
-    Sums8 rest{};
-    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Sums *>(sums + LANES * v);
-    if (Rest) rest = *reinterpret_cast<const Sums8 *>(sums + LANES * Full);
+    Whole full[Full + 1];
+    Whole8 rest{};
+    for (int v = 0; v < Full; v++) full[v] = reinterpret_cast<const Whole &>(sums[LANES * v]);
+    if (Rest) rest = reinterpret_cast<const Whole8 &>(sums[LANES * Full]);
     for (int32_t i = 0; i < n; i++) {
         const int16_t *from = weights + kernel[i];
-        for (int v = 0; v < Full; v++) add_to(full[v], from + LANES * v);
-        if (Rest) add_to(rest, from + LANES * Full);
+        for (int v = 0; v < Full; v++)
+            full[v] += widened(reinterpret_cast<const Narrow &>(from[LANES * v]));
+        if (Rest) rest += widened(reinterpret_cast<const Narrow8 &>(from[LANES * Full]));
     }
-    for (int v = 0; v < Full; v++) *reinterpret_cast<Sums *>(sums + LANES * v) = full[v];
-    if (Rest) *reinterpret_cast<Sums8 *>(sums + LANES * Full) = rest;
+    for (int v = 0; v < Full; v++) reinterpret_cast<Whole &>(sums[LANES * v]) = full[v];
+    if (Rest) reinterpret_cast<Whole8 &>(sums[LANES * Full]) = rest;
 }
 
 // Channels [channel, channel + LANES * Full + 8 * Rest) of all pixels.
@@ -747,7 +758,10 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
 // 64 flags of a byte, 0 or 1, as bits.
 inline uint64_t bits_of(const char *flags) {
 #if defined(__AVX512BW__)
-    return _mm512_test_epi8_mask(_mm512_loadu_si512(flags), _mm512_set1_epi8(1));
+    const Flags64 ones = Flags64{} + char(1);
+    uint64_t bits;
+    asm("vptestmb %1, %2, %0" : "=Yk"(bits) : "m"(reinterpret_cast<const Flags64 &>(*flags)), "v"(ones));
+    return bits;
 #else
     uint64_t bits = 0;
     for (int k = 0; k < 8; k++) {
