@@ -182,7 +182,8 @@ def shortcut(rng, common):
     elif odd == "padding":
         projection = replace(projection, padding=(1, -1, 0, 0))
     elif odd == "kernel":
-        projection = replace(projection, kernel=projection.kernel.repeat(3, 0), padding=(0, 2, 0, 0))
+        kernel = projection.kernel.repeat(3, 0)
+        projection = replace(projection, kernel=kernel, padding=(0, 2, 0, 0))
     shape, room = projection.output_shape, int(odd == "room")
     if min(shape) < 1:
         raise ValueError
