@@ -98,10 +98,10 @@ typedef int32_t Whole16 __attribute__((vector_size(64), aligned(4), may_alias));
 typedef char Flags64 __attribute__((vector_size(64), aligned(1), may_alias));
 
 #if defined(__AVX512F__)
-inline Whole16 widened(const Narrow16 &narrow) {
+inline void add_to(Whole16 &sums, const Narrow16 &narrow) {
     Whole16 whole;
     asm("vpmovsxwd %1, %0" : "=v"(whole) : "m"(narrow));
-    return whole;
+    sums += whole;
 }
 
 // Those whose bit is set, without gaps.
@@ -111,17 +111,21 @@ inline Whole16 compressed(const Whole16 &from, uint16_t bits) {
     return found;
 }
 #else
-inline Whole16 widened(const Narrow16 &narrow) { return __builtin_convertvector(narrow, Whole16); }
+inline void add_to(Whole16 &sums, const Narrow16 &narrow) {
+    sums += __builtin_convertvector(narrow, Whole16);
+}
 #endif
 
 #if defined(__AVX2__)
-inline Whole8 widened(const Narrow8 &narrow) {
+inline void add_to(Whole8 &sums, const Narrow8 &narrow) {
     Whole8 whole;
     asm("vpmovsxwd %1, %0" : "=x"(whole) : "m"(narrow));
-    return whole;
+    sums += whole;
 }
 #else
-inline Whole8 widened(const Narrow8 &narrow) { return __builtin_convertvector(narrow, Whole8); }
+inline void add_to(Whole8 &sums, const Narrow8 &narrow) {
+    sums += __builtin_convertvector(narrow, Whole8);
+}
 #endif
 
 // Indices of the bits that are set in a number of 64, each with `first` added, and up to 63 more
@@ -420,8 +424,8 @@ inline void sum_pixel(int32_t *sums, const int16_t *weights, const int32_t *kern
     for (int32_t i = 0; i < n; i++) {
         const int16_t *from = weights + kernel[i];
         for (int v = 0; v < Full; v++)
-            full[v] += widened(reinterpret_cast<const Narrow &>(from[LANES * v]));
-        if (Rest) rest += widened(reinterpret_cast<const Narrow8 &>(from[LANES * Full]));
+            add_to(full[v], reinterpret_cast<const Narrow &>(from[LANES * v]));
+        if (Rest) add_to(rest, reinterpret_cast<const Narrow8 &>(from[LANES * Full]));
     }
     for (int v = 0; v < Full; v++) reinterpret_cast<Whole &>(sums[LANES * v]) = full[v];
     if (Rest) reinterpret_cast<Whole8 &>(sums[LANES * Full]) = rest;
