@@ -323,8 +323,8 @@ inline bool is_one_to_one(const Route &r) {
 
 // Spikes of such a map; returns their number.
 template <class Drive, class Weight>
-__attribute__((noinline)) int64_t pass_on(const State<Weight> &s, const Route &r, const Block &b, const int32_t *units,
-                       int32_t n) {
+__attribute__((noinline)) int64_t pass_on(const State<Weight> &s, const Route &r, const Block &b,
+                                          const int32_t *units, int32_t n) {
     Drive *target;
     s.target(r.array, target);
     target += b.target;
