@@ -1,13 +1,14 @@
 """From a network to an equivalent one that a scheme can hold.
 
 Each function returns a network with the same logits up to rounding, in which one kind of layer is
-expressed by others; without that kind, the layers are the same. What takes the place of a layer
-ends with a layer of its name. `Network.fold_batch_norm` is of this family.
+expressed by others; without that kind, the layers are the same. Only fits, which `with_relu_only`
+may be given, are as near as they say. What takes the place of a layer ends with a layer of its
+name. `Network.fold_batch_norm` is of this family.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -28,12 +29,26 @@ from .layers import (
     scale_and_shift,
 )
 from .network import Network
+from .piecewise import PiecewiseLinear, ReluTerm
 
 MONOTONE = ("relu", "sigmoid", "tanh", "clip", "hardsigmoid", "elu", "softplus")
 Namer = Callable[[str], str]  # from what a new layer does to a name that no other layer has
 
 
-def pool_after_activation(network: Network) -> Network:
+def never_falls(layer: Layer) -> bool:
+    """Whether a layer is a function of each unit alone that does not decrease."""
+    if isinstance(layer, Activation):
+        return layer.function in MONOTONE
+    if isinstance(layer, LeakyReLU):
+        return bool((layer.slope >= 0).all())
+    if isinstance(layer, BatchNorm):
+        return bool((layer.scale >= 0).all())
+    return isinstance(layer, QuantisedReLU)
+
+
+def pool_after_activation(
+    network: Network, may_swap: Callable[[Layer], bool] = never_falls
+) -> Network:
     """Max pooling after the activation that follows it, as pooling of spikes needs it.
 
     A function that never falls commutes with the maximum. Spiking units stay where they are:
@@ -45,48 +60,76 @@ def pool_after_activation(network: Network) -> Network:
     network : Network
         With MaxPool2D whose only user is such an activation, or a batch normalisation without
         negative factors.
+    may_swap : callable
+        Which of the layers that never fall change places; all by default.
 
     Returns
     -------
     Network
         With the two in the other order and under their names.
     """
+
+    def found(layers: Sequence[Layer]) -> tuple[Layer, Layer] | None:
+        activations = {x.name for x in layers if isinstance(x, Activation | QuantisedReLU)}
+        for pool in layers:
+            if isinstance(pool, MaxPool2D) and pool.inputs[0] not in activations:
+                after = _only_user(layers, pool)
+                if after is not None and never_falls(after) and may_swap(after):
+                    return pool, after
+        return None
+
+    return _swapped(network, found)
+
+
+def pool_before_activation(network: Network, may_swap: Callable[[Layer], bool]) -> Network:
+    """Max pooling before the activation that it follows, which is then of fewer units.
+
+    Parameters
+    ----------
+    network : Network
+        With MaxPool2D that is the only user of an activation that never falls.
+    may_swap : callable
+        Which of these activations change places.
+
+    Returns
+    -------
+    Network
+        With the two in the other order and under their names.
+    """
+
+    def found(layers: Sequence[Layer]) -> tuple[Layer, Layer] | None:
+        for layer in layers:
+            pool = _only_user(layers, layer)
+            if isinstance(pool, MaxPool2D) and never_falls(layer) and may_swap(layer):
+                return layer, pool
+        return None
+
+    return _swapped(network, found)
+
+
+def _only_user(layers: Sequence[Layer], layer: Layer) -> Layer | None:
+    users = [user for user in layers if layer.name in user.inputs]
+    return users[0] if len(users) == 1 else None
+
+
+def _swapped(
+    network: Network, found: Callable[[Sequence[Layer]], tuple[Layer, Layer] | None]
+) -> Network:
+    """The network after a layer and its only user changed places, as long as two are found."""
     layers = list(network.layers)
-    while (found := _first_to_swap(layers)) is not None:
-        pool, after = found
+    while (pair := found(layers)) is not None:
+        first, second = pair
         swapped: list[Layer] = []
         for layer in layers:
-            if layer is pool:
-                swapped.append(replace(after, inputs=pool.inputs))
-            elif layer is after:
-                swapped.append(replace(pool, inputs=(after.name,)))
+            if layer is first:
+                swapped.append(replace(second, inputs=first.inputs))
+            elif layer is second:
+                swapped.append(replace(first, inputs=(second.name,)))
             else:
-                inputs = (pool.name if name == after.name else name for name in layer.inputs)
+                inputs = (first.name if name == second.name else name for name in layer.inputs)
                 swapped.append(replace(layer, inputs=tuple(inputs)))
         layers = swapped
     return replace(network, layers=tuple(layers))
-
-
-def _first_to_swap(layers: Sequence[Layer]) -> tuple[Layer, Layer] | None:
-    """A max pooling and the one layer that uses it, if the two may change places."""
-    activations = {layer.name for layer in layers if isinstance(layer, Activation | QuantisedReLU)}
-    for pool in layers:
-        if isinstance(pool, MaxPool2D) and pool.inputs[0] not in activations:
-            users = [layer for layer in layers if pool.name in layer.inputs]
-            if len(users) == 1 and _never_falls(users[0]):
-                return pool, users[0]
-    return None
-
-
-def _never_falls(layer: Layer) -> bool:
-    """Whether a layer is a function of each unit alone that does not decrease."""
-    if isinstance(layer, Activation):
-        return layer.function in MONOTONE
-    if isinstance(layer, LeakyReLU):
-        return bool((layer.slope >= 0).all())
-    if isinstance(layer, BatchNorm):
-        return bool((layer.scale >= 0).all())
-    return isinstance(layer, QuantisedReLU)
 
 
 def pick_before_activation(network: Network) -> Network:
@@ -127,7 +170,7 @@ def _picks(layer: Resample2D) -> bool:
     )
 
 
-def with_relu_only(network: Network) -> Network:
+def with_relu_only(network: Network, fits: Mapping[str, PiecewiseLinear] | None = None) -> Network:
     """Piecewise linear activations as sums of ReLUs.
 
     clip(x, low, high) = low + relu(x - low) - relu(x - high), hardsigmoid(x) = relu(x / 6 + 1 / 2)
@@ -137,15 +180,18 @@ def with_relu_only(network: Network) -> Network:
     ----------
     network : Network
         Any.
+    fits : mapping of str to PiecewiseLinear, optional
+        By name, what stands for other activations.
 
     Returns
     -------
     Network
-        Without clip, hardsigmoid and LeakyReLU.
+        Without clip, hardsigmoid, LeakyReLU and what is fitted.
     """
+    fitted = {name: _Terms(*fit.terms()) for name, fit in (fits or {}).items()}
 
     def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
-        terms = _relu_terms(layer)
+        terms = fitted.get(layer.name) or _relu_terms(layer)
         return [layer] if terms is None else _relu_sum(layer, layer.inputs, shape, named, terms)
 
     return _expanded(network, expand)
@@ -180,8 +226,8 @@ def pool_each_relu(network: Network) -> Network:
     return _expanded(network, expand)
 
 
-def relu_sums(before: Network, after: Network) -> list[tuple[str, ...]]:
-    """The ReLUs that `with_relu_only` has put into a network.
+def relu_sums(before: Network, after: Network) -> dict[str, tuple[str, ...]]:
+    """The ReLUs that `with_relu_only`, `pool_each_relu` and `max_by_pairs` put into a network.
 
     Parameters
     ----------
@@ -190,8 +236,8 @@ def relu_sums(before: Network, after: Network) -> list[tuple[str, ...]]:
 
     Returns
     -------
-    list of tuple of str
-        By layer that became a sum: its ReLUs.
+    dict of str to tuple of str
+        By layer that became a sum or a tournament: its ReLUs, in their order.
     """
     old = {layer.name for layer in before.layers}
     sums: dict[str, list[str]] = {}
@@ -199,25 +245,25 @@ def relu_sums(before: Network, after: Network) -> list[tuple[str, ...]]:
         of, is_term, _ = layer.name.rpartition("_relu")
         if is_term and layer.name not in old and isinstance(layer, Activation):
             sums.setdefault(of, []).append(layer.name)
-    return [tuple(names) for names in sums.values()]
+    return {of: tuple(names) for of, names in sums.items()}
 
 
 class _Terms(NamedTuple):
-    """The sum over terms (a, b, w) of w * relu(a * x + b), and a constant."""
+    """A sum of ReLUs and a constant."""
 
-    terms: Sequence[tuple[float, float, float | Array]]
+    terms: Sequence[ReluTerm]
     constant: float = 0.0
 
 
 def _relu_terms(layer: Layer) -> _Terms | None:
     """A piecewise linear activation as such a sum."""
     if isinstance(layer, LeakyReLU):
-        return _Terms([(1.0, 0.0, 1.0), (-1.0, 0.0, -layer.slope)])
+        return _Terms([ReluTerm(1.0, 0.0, 1.0), ReluTerm(-1.0, 0.0, -layer.slope)])
     if isinstance(layer, Activation) and layer.function == "clip":
         low, high = layer.parameters
-        return _Terms([(1.0, -low, 1.0), (1.0, -high, -1.0)], low)
+        return _Terms([ReluTerm(1.0, -low, 1.0), ReluTerm(1.0, -high, -1.0)], low)
     if isinstance(layer, Activation) and layer.function == "hardsigmoid":
-        return _Terms([(1 / 6, 0.5, 1.0), (1 / 6, -0.5, -1.0)])
+        return _Terms([ReluTerm(1 / 6, 0.5, 1.0), ReluTerm(1 / 6, -0.5, -1.0)])
     return None
 
 
@@ -241,15 +287,18 @@ def _relu_sum(
         layers.append(Activation(named("relu"), (end,), "relu"))
         if pool is not None:
             layers.append(replace(pool, name=named("pool"), inputs=(layers[-1].name,)))
-        if number == len(wanted.terms):
+        is_last = number == len(wanted.terms)
+        if is_last or np.any(np.asarray(weight) != 1):
             end = layers[-1].name
-            constant = wanted.constant * ones
+            constant = wanted.constant * ones if is_last else None
             layers.append(scale_and_shift(named("scaled"), end, weight * ones, constant))
         ends.append(layers[-1].name)
+    if len(ends) == 1:
+        return [*layers[:-1], replace(layers[-1], name=layer.name)]
     return [*layers, Add(layer.name, tuple(ends))]
 
 
-def max_by_pairs(network: Network) -> Network:
+def max_by_pairs(network: Network, pools: Container[str] | None = None) -> Network:
     """Max pooling as a tournament, in which max(a, b) = a + relu(b - a).
 
     First along rows, then along columns; a window of k places needs k - 1 ReLUs along an axis, in
@@ -261,11 +310,13 @@ def max_by_pairs(network: Network) -> Network:
     ----------
     network : Network
         Any.
+    pools : container of str, optional
+        Names of the MaxPool2D to be rewritten; all by default.
 
     Returns
     -------
     Network
-        Without MaxPool2D.
+        Without these MaxPool2D.
     """
     never_negative = {
         layer.name
@@ -275,7 +326,7 @@ def max_by_pairs(network: Network) -> Network:
     }
 
     def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
-        if not isinstance(layer, MaxPool2D):
+        if not isinstance(layer, MaxPool2D) or (pools is not None and layer.name not in pools):
             return [layer]
         (source,) = layer.inputs
         layers: list[Layer] = []

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...conversion.calibration import ChannelOrderStatistic, OrderStatistics, Reading, read
+from ...conversion.calibration import (
+    ChannelOrderStatistic,
+    OrderStatistics,
+    Reading,
+    read,
+    upper_rank,
+)
 from ...networks.layers import Activation, Layer, MaxPool2D, QuantisedReLU
 from ...networks.network import Network
 from .options import BurstOptions
@@ -42,6 +48,7 @@ def layer_scales(
     calibration: Array,
     options: BurstOptions,
     sums: Sequence[Sequence[str]] = (),
+    spans: Mapping[str, float] | None = None,
 ) -> dict[str, Array]:
     """Lambda of every spiking layer, shape (channels,).
 
@@ -54,8 +61,11 @@ def layer_scales(
     options : BurstOptions
         Names the rule.
     sums : sequence of sequence of str
-        ReLUs whose sum was one activation. One that the images hardly drive is scaled by those
-        beside it: its scale matters to images that are not among them.
+        ReLUs that were one layer. One that the images hardly drive is scaled by those beside it:
+        its scale matters to images that are not among them.
+    spans : mapping of str to float, optional
+        Of ReLUs whose range is known: their largest output. It takes the place of calibration
+        outputs, in every channel, so that no image within the range is cut.
 
     Raises
     ------
@@ -63,16 +73,17 @@ def layer_scales(
         If no image drives a layer above 0 that is no such ReLU.
     """
     percentile = 100.0 if options.normalisation == "maximum" else options.percentile
+    spans = spans or {}
     whole: dict[str, OrderStatistics] = {}
     by_channel: dict[str, ChannelOrderStatistic] = {}
     for layer in network.layers:
-        if isinstance(layer, Activation):
+        if isinstance(layer, Activation) and layer.name not in spans:
             rows, columns, n_channels = network.shapes[layer.name]
             n = len(calibration) * rows * columns  # of a channel
-            ranks = [_rank(n * n_channels, percentile)]
+            ranks = [upper_rank(n * n_channels, percentile)]
             whole[layer.name] = OrderStatistics(n * n_channels, ranks)
             if options.channel_wise:
-                rank = _rank(n, percentile)
+                rank = upper_rank(n, percentile)
                 by_channel[layer.name] = ChannelOrderStatistic(n, n_channels, rank)
 
     def cut(layer: Layer, values: Array) -> Array:
@@ -83,7 +94,9 @@ def layer_scales(
         for name, one in whole.items()
     }
     read(network, calibration, readings, cut if options.normalisation == "compatibility" else None)
-    tops = {name: statistics.values[0] for name, statistics in whole.items()}
+    largest = options.gamma if options.normalisation == "compatibility" else np.inf
+    tops = {name: min(span, largest) for name, span in spans.items()}
+    tops |= {name: statistics.values[0] for name, statistics in whole.items()}
     least: dict[str, float] = {}
     for names in sums:
         least |= dict.fromkeys(names, max(tops[name] for name in names) / BESIDE or 1.0)
@@ -104,18 +117,13 @@ def layer_scales(
                     "percentile"
                 )
             scale = np.full(n_channels, one)
-            if options.channel_wise:
+            if layer.name in by_channel:
                 of_channel = np.maximum(by_channel[layer.name].values, bottom)
                 scale = np.where(of_channel > 0, of_channel, scale)  # a channel never active
             if options.normalisation == "percentile/gamma":
                 scale = scale / options.gamma
             scales[layer.name] = scale
     return scales
-
-
-def _rank(n_values: int, percentile: float) -> int:
-    """Element int(n p) - 1 of the sorted values (published: the authors' code)."""
-    return max(int(n_values * percentile / 100) - 1, 0)
 
 
 def _limits(network: Network, options: BurstOptions) -> dict[str, int]:
