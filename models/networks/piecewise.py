@@ -1,24 +1,29 @@
-"""Functions of one variable as sums of ReLUs: straight pieces between points on their graph.
+"""Functions of one variable as straight pieces, and straight pieces as sums of ReLUs.
 
-The knots spread the largest error evenly over the pieces, which makes it smallest (de Boor, A
-Practical Guide to Splines, 1978, chapter XII); with many pieces, their density becomes proportional
-to the root of the curvature, |f''|**(1/2). Nothing is assumed of the curvature here: kinks and
-straight parts are found like anything else.
+The knots spread the largest error of chords evenly over the pieces, which makes it smallest (de
+Boor, A Practical Guide to Splines, 1978, chapter XII); with many pieces, their density becomes
+proportional to the root of the curvature, |f''|**(1/2). Nothing is assumed of the curvature here:
+kinks and straight parts are found like anything else. The chords are then moved so that the errors
+on both sides of each are equal: half as large where the function bends one way, and without the
+mean that many units would add up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..arrays import Array
 
 GRID = 2**11  # points of a range, evenly; as many again by their distance from 0
 NEAREST = 2.0**-20  # of them to 0, in the largest value of the range
 BISECTIONS = 50  # of the error
+ROUNDS = 32  # of moving the chords
 EXACT = 2.0**-14  # an error that is not worth another piece, in the change on the range
 
 
@@ -112,9 +117,10 @@ class PiecewiseLinear:
 def piecewise_linear(
     function: Callable[[Array], Array], low: float, high: float, most_pieces: int
 ) -> PiecewiseLinear:
-    """The function of at most so many pieces that is nearest to a function in its largest error.
+    """Straight pieces that follow a function with a small largest error, seen on a fine grid.
 
-    It agrees with it at its knots, which are points of a fine grid.
+    Chords have the smallest that there is; moved, they come within some 20 % of it. x**2 on [-a, a]
+    has a**2 / n**2 by n chords and half of it by pieces that were moved.
 
     Parameters
     ----------
@@ -152,8 +158,8 @@ def piecewise_linear(
                 too_small = error
             else:
                 enough, knots = error, found
-    distance = np.abs(np.interp(x, x[knots], y[knots]) - y)
-    return PiecewiseLinear(x[knots], y[knots], float(distance.max()))
+    values, error = _moved(x, y, knots)
+    return PiecewiseLinear(x[knots], values, error)
 
 
 def _grid(low: float, high: float) -> Array:
@@ -164,7 +170,7 @@ def _grid(low: float, high: float) -> Array:
     return np.unique(points[(points >= low) & (points <= high)])
 
 
-def _knots(x: Array, y: Array, error: float, most: int) -> np.ndarray | None:
+def _knots(x: Array, y: Array, error: float, most: int) -> NDArray[np.int64] | None:
     """Ends of pieces, each as long as the error lets it be; None if more than `most` are needed.
 
     A chord from a point stays within the error of all points on the way if its slope is in the
@@ -182,3 +188,23 @@ def _knots(x: Array, y: Array, error: float, most: int) -> np.ndarray | None:
         is_within = (least <= slope) & (slope <= largest)
         ends.append(start + 1 + int(np.flatnonzero(is_within)[-1]))
     return np.array(ends)
+
+
+def _moved(x: Array, y: Array, knots: NDArray[np.int64]) -> tuple[Array, float]:
+    """Values at the knots, near those of the function, and the largest error with them.
+
+    Each round takes off the middle between the largest and the smallest error of a piece, at a knot
+    the mean of both pieces.
+    """
+    found = values = y[knots]
+    least = np.inf
+    for _ in range(ROUNDS):
+        error = np.interp(x, x[knots], values) - y
+        largest = float(np.abs(error).max())
+        if largest < least:
+            found, least = values, largest
+        pieces = [error[start : end + 1] for start, end in pairwise(knots)]
+        middles = np.array([(piece.max() + piece.min()) / 2 for piece in pieces])
+        around = np.concatenate((middles[:1], middles, middles[-1:]))
+        values = values - (around[:-1] + around[1:]) / 2
+    return found, least

@@ -4,18 +4,30 @@ All goes beyond the paper. Clipped and leaky ReLUs are sums of ReLUs, products d
 squares, and max pooling of anything but single neurons a tournament of max(a, b) = a + relu(b - a);
 these are exact. Other functions become straight pieces on the range that calibration images drive
 them over, and each piece a ReLU. Beyond the range the last piece goes on, as far as the neurons
-follow: where a full burst stands for the end of the range, the value there is held.
+follow: where a full burst stands for the end of the range, the value there is held. Scores that
+take the image itself, by a path without an activation, are relu(x) - relu(-x).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ...arrays import Array
 from ...conversion.builder import require_spiking
 from ...conversion.calibration import Range, Reading, read
-from ...networks.layers import Activation, BatchNorm, Layer, MaxPool2D, QuantisedReLU
+from ...conversion.linear_paths import path_sources
+from ...networks.layers import (
+    INPUT,
+    Activation,
+    BatchNorm,
+    Layer,
+    LeakyReLU,
+    MaxPool2D,
+    QuantisedReLU,
+)
 from ...networks.network import Network
 from ...networks.piecewise import PiecewiseLinear, piecewise_linear
 from ...networks.rewriting import (
@@ -82,6 +94,7 @@ def of_relus(trained: Network, images: Array, options: BurstOptions) -> OfRelus:
     fits = _fits(exact, images, options)
     network = with_relu_only(exact, fits)
     require_spiking(network, SPIKING, (Activation, QuantisedReLU))
+    network = _with_spiking_scores(network)
     sums = relu_sums(trained, network)
     spans: dict[str, float] = {}
     for name, fit in fits.items():
@@ -100,6 +113,18 @@ def _exactly(network: Network) -> Network:
     network = pool_each_relu(network.fold_batch_norm())
     network = max_by_pairs(network, _pools_of_no_neurons(network))
     return with_relu_only(products_by_squares(network))
+
+
+def _with_spiking_scores(network: Network) -> Network:
+    """The same scores, by neurons where the image reaches them without any."""
+    *layers, last = network.layers
+    if INPUT not in path_sources(network, last.name, SPIKING):
+        return network
+    value = f"{last.name}_value"
+    while value in network.shapes:
+        value += "_"
+    same = LeakyReLU(last.name, (value,), np.ones(len(network.classes)))
+    return with_relu_only(replace(network, layers=(*layers, replace(last, name=value), same)))
 
 
 def _is_pooled(layer: Layer) -> bool:
