@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 
-GRID = 2**11  # points of a range, evenly; as many again by their distance from 0
+GRID = 2**12  # points of a range, evenly; as many again by their distance from 0, on each side
 NEAREST = 2.0**-20  # of them to 0, in the largest value of the range
 BISECTIONS = 50  # of the error
 ROUNDS = 32  # of moving the chords
@@ -32,7 +32,7 @@ class ReluTerm(NamedTuple):
 
     scale: float
     shift: float
-    weight: float | Array
+    weight: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +108,10 @@ class PiecewiseLinear:
         ]
         return [term for term in terms if term.weight] or terms[:1], float(self.values[anchor])
 
-    def spans(self) -> list[float]:
-        """By term: its largest ReLU on the range."""
+    def spans(self) -> Array:
+        """Largest ReLU on the range, shape (n_terms,)."""
         low, high = self.knots[[0, -1]]
-        return [max(t.scale * low, t.scale * high) + t.shift for t in self.terms()[0]]
+        return np.array([max(t.scale * low, t.scale * high) + t.shift for t in self.terms()[0]])
 
 
 def piecewise_linear(
@@ -165,7 +165,7 @@ def piecewise_linear(
 def _grid(low: float, high: float) -> Array:
     """Points of a range, denser where x is small: that is where these functions bend."""
     largest = max(abs(low), abs(high))
-    near = np.geomspace(NEAREST * largest, largest, GRID // 2)
+    near = np.geomspace(NEAREST * largest, largest, GRID)
     points = np.concatenate((np.linspace(low, high, GRID + 1), near, -near, [0.0]))
     return np.unique(points[(points >= low) & (points <= high)])
 

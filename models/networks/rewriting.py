@@ -1,9 +1,9 @@
 """From a network to an equivalent one that a scheme can hold.
 
 Each function returns a network with the same logits up to rounding, in which one kind of layer is
-expressed by others; without that kind, the layers are the same. Only fits, which `with_relu_only`
-may be given, are as near as they say. What takes the place of a layer ends with a layer of its
-name. `Network.fold_batch_norm` is of this family.
+expressed by others; without that kind, the layers are the same. Only `with_pieces` is as near as
+its pieces are. What takes the place of a layer ends with a layer of its name.
+`Network.fold_batch_norm` is of this family.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from .layers import (
     Activation,
     Add,
     BatchNorm,
+    Conv2D,
     Layer,
     LeakyReLU,
     MaxPool2D,
@@ -29,7 +30,7 @@ from .layers import (
     scale_and_shift,
 )
 from .network import Network
-from .piecewise import PiecewiseLinear, ReluTerm
+from .piecewise import PiecewiseLinear
 
 MONOTONE = ("relu", "sigmoid", "tanh", "clip", "hardsigmoid", "elu", "softplus")
 Namer = Callable[[str], str]  # from what a new layer does to a name that no other layer has
@@ -170,7 +171,7 @@ def _picks(layer: Resample2D) -> bool:
     )
 
 
-def with_relu_only(network: Network, fits: Mapping[str, PiecewiseLinear] | None = None) -> Network:
+def with_relu_only(network: Network) -> Network:
     """Piecewise linear activations as sums of ReLUs.
 
     clip(x, low, high) = low + relu(x - low) - relu(x - high), hardsigmoid(x) = relu(x / 6 + 1 / 2)
@@ -180,19 +181,51 @@ def with_relu_only(network: Network, fits: Mapping[str, PiecewiseLinear] | None 
     ----------
     network : Network
         Any.
-    fits : mapping of str to PiecewiseLinear, optional
-        By name, what stands for other activations.
 
     Returns
     -------
     Network
-        Without clip, hardsigmoid, LeakyReLU and what is fitted.
+        Without clip, hardsigmoid and LeakyReLU.
     """
-    fitted = {name: _Terms(*fit.terms()) for name, fit in (fits or {}).items()}
 
     def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
-        terms = fitted.get(layer.name) or _relu_terms(layer)
+        terms = _relu_terms(layer)
         return [layer] if terms is None else _relu_sum(layer, layer.inputs, shape, named, terms)
+
+    return _expanded(network, expand)
+
+
+def with_pieces(network: Network, fits: Mapping[str, PiecewiseLinear]) -> Network:
+    """Straight pieces in place of activations, as one layer of ReLUs each.
+
+    Parameters
+    ----------
+    network : Network
+        Any.
+    fits : mapping of str to PiecewiseLinear
+        By name of the activation.
+
+    Returns
+    -------
+    Network
+        With the pieces' values. The ReLUs of a channel follow each other, in the order of the
+        terms.
+    """
+
+    def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
+        if layer.name not in fits:
+            return [layer]
+        terms, constant = fits[layer.name].terms()
+        n = shape[2]
+        scales, shifts, weights = (np.tile(values, n) for values in zip(*terms, strict=True))
+        into = Conv2D(named("into"), layer.inputs, scales[None, None, None], shifts, groups=n)
+        relu = Activation(named("relu"), (into.name,), "relu")
+        kernel = weights.reshape(1, 1, n, -1).swapaxes(2, 3)
+        return [
+            into,
+            relu,
+            Conv2D(layer.name, (relu.name,), kernel, np.full(n, constant), groups=n),
+        ]
 
     return _expanded(network, expand)
 
@@ -227,7 +260,7 @@ def pool_each_relu(network: Network) -> Network:
 
 
 def relu_sums(before: Network, after: Network) -> dict[str, tuple[str, ...]]:
-    """The ReLUs that `with_relu_only`, `pool_each_relu` and `max_by_pairs` put into a network.
+    """The ReLUs that the functions of this file have put into a network.
 
     Parameters
     ----------
@@ -237,7 +270,7 @@ def relu_sums(before: Network, after: Network) -> dict[str, tuple[str, ...]]:
     Returns
     -------
     dict of str to tuple of str
-        By layer that became a sum or a tournament: its ReLUs, in their order.
+        By layer that became a sum or a tournament: its layers of ReLUs, in their order.
     """
     old = {layer.name for layer in before.layers}
     sums: dict[str, list[str]] = {}
@@ -249,21 +282,21 @@ def relu_sums(before: Network, after: Network) -> dict[str, tuple[str, ...]]:
 
 
 class _Terms(NamedTuple):
-    """A sum of ReLUs and a constant."""
+    """The sum over terms (a, b, w) of w * relu(a * x + b), and a constant."""
 
-    terms: Sequence[ReluTerm]
+    terms: Sequence[tuple[float, float, float | Array]]
     constant: float = 0.0
 
 
 def _relu_terms(layer: Layer) -> _Terms | None:
     """A piecewise linear activation as such a sum."""
     if isinstance(layer, LeakyReLU):
-        return _Terms([ReluTerm(1.0, 0.0, 1.0), ReluTerm(-1.0, 0.0, -layer.slope)])
+        return _Terms([(1.0, 0.0, 1.0), (-1.0, 0.0, -layer.slope)])
     if isinstance(layer, Activation) and layer.function == "clip":
         low, high = layer.parameters
-        return _Terms([ReluTerm(1.0, -low, 1.0), ReluTerm(1.0, -high, -1.0)], low)
+        return _Terms([(1.0, -low, 1.0), (1.0, -high, -1.0)], low)
     if isinstance(layer, Activation) and layer.function == "hardsigmoid":
-        return _Terms([ReluTerm(1 / 6, 0.5, 1.0), ReluTerm(1 / 6, -0.5, -1.0)])
+        return _Terms([(1 / 6, 0.5, 1.0), (1 / 6, -0.5, -1.0)])
     return None
 
 
@@ -287,14 +320,11 @@ def _relu_sum(
         layers.append(Activation(named("relu"), (end,), "relu"))
         if pool is not None:
             layers.append(replace(pool, name=named("pool"), inputs=(layers[-1].name,)))
-        is_last = number == len(wanted.terms)
-        if is_last or np.any(np.asarray(weight) != 1):
+        if number == len(wanted.terms):
             end = layers[-1].name
-            constant = wanted.constant * ones if is_last else None
+            constant = wanted.constant * ones
             layers.append(scale_and_shift(named("scaled"), end, weight * ones, constant))
         ends.append(layers[-1].name)
-    if len(ends) == 1:
-        return [*layers[:-1], replace(layers[-1], name=layer.name)]
     return [*layers, Add(layer.name, tuple(ends))]
 
 

@@ -3,9 +3,9 @@
 All goes beyond the paper. Clipped and leaky ReLUs are sums of ReLUs, products differences of
 squares, and max pooling of anything but single neurons a tournament of max(a, b) = a + relu(b - a);
 these are exact. Other functions become straight pieces on the range that calibration images drive
-them over, and each piece a ReLU. Beyond the range the last piece goes on, as far as the neurons
-follow: where a full burst stands for the end of the range, the value there is held. Scores that
-take the image itself, by a path without an activation, are relu(x) - relu(-x).
+them over: for each activation a layer of ReLUs, one a piece. Beyond the range the last pieces go on
+as far as the neurons follow: where a full burst stands for the end of the range, the value there is
+held. Scores that take the image itself, by a path without an activation, are relu(x) - relu(-x).
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from ...networks.rewriting import (
     pool_each_relu,
     products_by_squares,
     relu_sums,
+    with_pieces,
     with_relu_only,
 )
 from .options import BurstOptions
@@ -58,15 +59,15 @@ class OfRelus:
     fits : dict of str to PiecewiseLinear
         By activation that is no sum of ReLUs: what stands for it.
     sums : list of tuple of str
-        ReLUs that are one layer of the trained network together.
-    spans : dict of str to float
-        By ReLU of a fit: the way from its knot to the end of the range.
+        Other ReLUs that are one layer of the trained network together.
+    spans : dict of str to ndarray, shape (channels,)
+        By layer of ReLUs of a fit: the way from the knot of each to the end of the range.
     """
 
     network: Network
     fits: dict[str, PiecewiseLinear]
     sums: list[tuple[str, ...]]
-    spans: dict[str, float]
+    spans: dict[str, Array]
 
 
 def of_relus(trained: Network, images: Array, options: BurstOptions) -> OfRelus:
@@ -92,13 +93,14 @@ def of_relus(trained: Network, images: Array, options: BurstOptions) -> OfRelus:
     """
     exact = _exactly(trained)
     fits = _fits(exact, images, options)
-    network = with_relu_only(exact, fits)
+    network = with_pieces(exact, fits)
     require_spiking(network, SPIKING, (Activation, QuantisedReLU))
     network = _with_spiking_scores(network)
     sums = relu_sums(trained, network)
-    spans: dict[str, float] = {}
+    spans: dict[str, Array] = {}
     for name, fit in fits.items():
-        spans |= zip(sums[name], fit.spans(), strict=True)
+        (relus,) = sums.pop(name)
+        spans[relus] = np.tile(fit.spans(), network.shapes[name][2])
     return OfRelus(network, fits, list(sums.values()), spans)
 
 
@@ -175,5 +177,10 @@ def _fits(network: Network, images: Array, options: BurstOptions) -> dict[str, P
         least = LEAST_WIDTH * (max(abs(low), abs(high)) or 1.0)
         if high - low < least:  # drives that hardly change
             low, high = (low + high - least) / 2, (low + high + least) / 2
-        fits[layer.name] = piecewise_linear(layer.apply, low, high, options.pieces)
+        try:
+            fits[layer.name] = piecewise_linear(layer.apply, low, high, options.pieces)
+        except ValueError as error:
+            raise ValueError(
+                f"{layer.label}: {error}; the weights are damaged or too large"
+            ) from None
     return fits

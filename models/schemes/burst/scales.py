@@ -48,7 +48,7 @@ def layer_scales(
     calibration: Array,
     options: BurstOptions,
     sums: Sequence[Sequence[str]] = (),
-    spans: Mapping[str, float] | None = None,
+    spans: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
     """Lambda of every spiking layer, shape (channels,).
 
@@ -63,9 +63,9 @@ def layer_scales(
     sums : sequence of sequence of str
         ReLUs that were one layer. One that the images hardly drive is scaled by those beside it:
         its scale matters to images that are not among them.
-    spans : mapping of str to float, optional
-        Of ReLUs whose range is known: their largest output. It takes the place of calibration
-        outputs, in every channel, so that no image within the range is cut.
+    spans : mapping of str to ndarray, shape (channels,), optional
+        Of layers whose range is known: the largest output of each channel. It takes the place of
+        calibration outputs, so that no image within the range is cut.
 
     Raises
     ------
@@ -87,16 +87,14 @@ def layer_scales(
                 by_channel[layer.name] = ChannelOrderStatistic(n, n_channels, rank)
 
     def cut(layer: Layer, values: Array) -> Array:
-        return np.minimum(values, options.gamma) if isinstance(layer, Activation) else values
+        return np.minimum(values, options.gamma) if layer.name in whole else values
 
     readings: dict[str, list[Reading]] = {
         name: [one, *([by_channel[name]] if name in by_channel else [])]
         for name, one in whole.items()
     }
     read(network, calibration, readings, cut if options.normalisation == "compatibility" else None)
-    largest = options.gamma if options.normalisation == "compatibility" else np.inf
-    tops = {name: min(span, largest) for name, span in spans.items()}
-    tops |= {name: statistics.values[0] for name, statistics in whole.items()}
+    tops = {name: statistics.values[0] for name, statistics in whole.items()}
     least: dict[str, float] = {}
     for names in sums:
         least |= dict.fromkeys(names, max(tops[name] for name in names) / BESIDE or 1.0)
@@ -108,18 +106,20 @@ def layer_scales(
         elif isinstance(layer, MaxPool2D):
             scales[layer.name] = scales[layer.inputs[0]]
         elif isinstance(layer, Activation):
-            bottom = least.get(layer.name, 0.0)
-            one = max(tops[layer.name], bottom)
-            if one <= 0:
-                raise ValueError(
-                    f"layer {layer.name!r}: percentile {percentile:g} of its calibration outputs "
-                    "is 0, so its scale is unknown; calibrate with more images or a higher "
-                    "percentile"
-                )
-            scale = np.full(n_channels, one)
-            if layer.name in by_channel:
-                of_channel = np.maximum(by_channel[layer.name].values, bottom)
-                scale = np.where(of_channel > 0, of_channel, scale)  # a channel never active
+            scale = spans.get(layer.name)
+            if scale is None:
+                bottom = least.get(layer.name, 0.0)
+                one = max(tops[layer.name], bottom)
+                if one <= 0:
+                    raise ValueError(
+                        f"layer {layer.name!r}: percentile {percentile:g} of its calibration "
+                        "outputs is 0, so its scale is unknown; calibrate with more images or a "
+                        "higher percentile"
+                    )
+                scale = np.full(n_channels, one)
+                if options.channel_wise:
+                    of_channel = np.maximum(by_channel[layer.name].values, bottom)
+                    scale = np.where(of_channel > 0, of_channel, scale)  # a channel never active
             if options.normalisation == "percentile/gamma":
                 scale = scale / options.gamma
             scales[layer.name] = scale
