@@ -201,11 +201,11 @@ class Range(Reading):
     n_values : int
         Outputs over all images.
     percent : float
-        Of the upper end, among the sorted outputs; 100 is the largest.
+        Of outputs that are not above the upper end, at least; 100 is the largest output.
     """
 
     def __init__(self, n_values: int, percent: float) -> None:
-        rank = upper_rank(n_values, percent)
+        rank = max(math.ceil(n_values * percent / 100), 1) - 1
         self._high, self._low = (OrderStatistics(n_values, (rank,)) for _ in range(2))
 
     def add(self, values: Array) -> None:
@@ -221,11 +221,6 @@ class Range(Reading):
     def ends(self) -> tuple[float, float]:
         """The lower and the upper end; below 50 percent, the lower may be the larger one."""
         return -self._low.values[0], self._high.values[0]
-
-
-def upper_rank(n_values: int, percent: float) -> int:
-    """Element int(n p) - 1 of the sorted values (published: Li and Zeng's code)."""
-    return max(int(n_values * percent / 100) - 1, 0)
 
 
 class Outside(Reading):

@@ -8,13 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...conversion.calibration import (
-    ChannelOrderStatistic,
-    OrderStatistics,
-    Reading,
-    read,
-    upper_rank,
-)
+from ...conversion.calibration import ChannelOrderStatistic, OrderStatistics, Reading, read
 from ...networks.layers import Activation, Layer, MaxPool2D, QuantisedReLU
 from ...networks.network import Network
 from .options import BurstOptions
@@ -80,10 +74,10 @@ def layer_scales(
         if isinstance(layer, Activation) and layer.name not in spans:
             rows, columns, n_channels = network.shapes[layer.name]
             n = len(calibration) * rows * columns  # of a channel
-            ranks = [upper_rank(n * n_channels, percentile)]
+            ranks = [_rank(n * n_channels, percentile)]
             whole[layer.name] = OrderStatistics(n * n_channels, ranks)
             if options.channel_wise:
-                rank = upper_rank(n, percentile)
+                rank = _rank(n, percentile)
                 by_channel[layer.name] = ChannelOrderStatistic(n, n_channels, rank)
 
     def cut(layer: Layer, values: Array) -> Array:
@@ -124,6 +118,11 @@ def layer_scales(
                 scale = scale / options.gamma
             scales[layer.name] = scale
     return scales
+
+
+def _rank(n_values: int, percentile: float) -> int:
+    """Element int(n p) - 1 of the sorted values (published: the authors' code)."""
+    return max(int(n_values * percentile / 100) - 1, 0)
 
 
 def _limits(network: Network, options: BurstOptions) -> dict[str, int]:

@@ -115,7 +115,7 @@ def test_range_without_its_extremes(batches, percent):
     values = np.sort(np.concatenate(batches), axis=None)
     reading = Range(values.size, percent)
     assert presented(reading, batches) == 1
-    n_beyond = values.size - 1 - max(int(values.size * percent / 100) - 1, 0)
+    n_beyond = values.size - int(np.ceil(values.size * percent / 100))
     assert reading.ends == (values[n_beyond], values[-1 - n_beyond])
     whole = Range(values.size, 100.0)
     presented(whole, batches)

@@ -560,7 +560,7 @@ def test_ranges_follow_the_rule_of_the_scales():
         fits = burst.convert(network, BurstOptions(n_steps=1, **options), images).fits
         return fits["act1"].knots[[0, -1]]
 
-    n_beyond = drives.size - int(drives.size * 0.9)
+    n_beyond = drives.size - int(np.ceil(drives.size * 0.9))
     assert np.allclose(knots(percentile=90.0), drives[[n_beyond, -1 - n_beyond]], rtol=1e-12)
     at_ends = knots(normalisation="maximum", percentile=90.0)
     assert np.allclose(at_ends, drives[[0, -1]], rtol=1e-12)
