@@ -105,7 +105,7 @@ def of_relus(trained: Network, images: Array, options: BurstOptions) -> OfRelus:
 
 
 def _exactly(network: Network) -> Network:
-    """The same function with as many ReLUs as it can be had with.
+    """The same function with ReLUs for all that is a sum of them, as few as will do.
 
     Pooling changes places with an activation while batch normalisation is still a layer: it goes
     behind those whose neurons can be pooled, and before the others.
