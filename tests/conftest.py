@@ -31,6 +31,19 @@ def brian2_is_left_as_found():
     assert not changed, f"the test changed Brian2's {', '.join(changed)}"
 
 
+@pytest.fixture(autouse=True)
+def cython_code_is_not_optimised(request, brian2_is_left_as_found):
+    """Half of its compile time, in tests of values; the slow ones compile as users do."""
+    name, node = "codegen.cpp.extra_compile_args_gcc", request.node
+    if "cython" not in node.name or node.get_closest_marker("slow"):
+        yield
+        return
+    before = prefs[name]
+    prefs[name] = ["-O0" if one == "-O3" else one for one in before]
+    yield
+    prefs[name] = before
+
+
 @pytest.fixture(autouse=True, scope="module")
 def what_is_loaded_is_not_searched_for_garbage():
     """Brian2 collects garbage before every run, which takes the longer the more is loaded."""

@@ -180,7 +180,6 @@ def _header(folder: Path) -> Path:
         if not flag.startswith("-I")
     ]
     text = "".join(f"#include <{name}>\n" for name in _STANDARD_HEADERS)
-    text += "#if defined(__AVX2__)\n#include <immintrin.h>\n#endif\n"  # of delivery.h
     key = hashlib.sha256(repr((version.stdout, flags, text)).encode()).hexdigest()[:16]
     place = cache_folder() / "headers" / key
     place.mkdir(parents=True, exist_ok=True)

@@ -12,9 +12,6 @@
 #include <cstdint>
 #include <cstring>
 #include <vector>
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
 
 namespace ann2brian {
 
@@ -92,18 +89,56 @@ inline int32_t quotient(int32_t a, int32_t b) {
     return a < b ? 0 : b == 1 ? a : b == 2 ? a >> 1 : a / b;
 }
 
+// Vectors, and the instructions for which the compiler has no good words of its own. They stand
+// here as text, because the header that names them takes longer to compile than all else.
+typedef int16_t Narrow8 __attribute__((vector_size(16), aligned(2), may_alias));
+typedef int16_t Narrow16 __attribute__((vector_size(32), aligned(2), may_alias));
+typedef int32_t Whole8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t Whole16 __attribute__((vector_size(64), aligned(4), may_alias));
+typedef char Flags64 __attribute__((vector_size(64), aligned(1), may_alias));
+
+#if defined(__AVX512F__)
+inline void add_to(Whole16 &sums, const Narrow16 &narrow) {
+    Whole16 whole;
+    asm("vpmovsxwd %1, %0" : "=v"(whole) : "m"(narrow));
+    sums += whole;
+}
+
+// Those whose bit is set, without gaps.
+inline Whole16 compressed(const Whole16 &from, uint16_t bits) {
+    Whole16 found;
+    asm("vpcompressd %1, %0%{%2%}%{z%}" : "=v"(found) : "v"(from), "Yk"(bits));
+    return found;
+}
+#else
+inline void add_to(Whole16 &sums, const Narrow16 &narrow) {
+    sums += __builtin_convertvector(narrow, Whole16);
+}
+#endif
+
+#if defined(__AVX2__)
+inline void add_to(Whole8 &sums, const Narrow8 &narrow) {
+    Whole8 whole;
+    asm("vpmovsxwd %1, %0" : "=x"(whole) : "m"(narrow));
+    sums += whole;
+}
+#else
+inline void add_to(Whole8 &sums, const Narrow8 &narrow) {
+    sums += __builtin_convertvector(narrow, Whole8);
+}
+#endif
+
 // Indices of the bits that are set in a number of 64, each with `first` added, and up to 63 more
 // numbers behind them; returns how many there are. Without branches that nobody can predict.
 #if defined(__AVX512F__)
 inline int32_t indices_of(uint64_t bits, int32_t first, int32_t *found) {
     int32_t n = 0;
-    __m512i index = _mm512_add_epi32(_mm512_set1_epi32(first),
-                                     _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
-                                                       14, 15));
+    Whole16 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    index += first;
     for (int k = 0; k < 4; k++, bits >>= 16) {
-        _mm512_storeu_si512(found + n, _mm512_maskz_compress_epi32(__mmask16(bits), index));
+        *reinterpret_cast<Whole16 *>(found + n) = compressed(index, uint16_t(bits));
         n += __builtin_popcount(uint32_t(bits & 0xffff));
-        index = _mm512_add_epi32(index, _mm512_set1_epi32(16));
+        index += 16;
     }
     return n;
 }
@@ -277,6 +312,31 @@ inline int32_t scatter(const State<Weight> &s, const Route &r, Drive *target, do
     return first[unit + 1] - first[unit];
 }
 
+// Whether every unit of a map leads to the same unit of the target, as a shortcut does.
+inline bool is_one_to_one(const Route &r) {
+    return r.kind == CONVOLUTION && r.groups == r.channels && r.out_channels == r.channels
+           && r.target_channels == r.channels && r.out_h == r.height && r.out_w == r.width
+           && r.pool_h == 1 && r.pool_w == 1 && r.pooled_h == r.height && r.pooled_w == r.width
+           && r.kernel_h == 1 && r.kernel_w == 1 && r.stride_h == 1 && r.stride_w == 1
+           && r.pad_h == 0 && r.pad_w == 0 && !r.is_binary;
+}
+
+// Spikes of such a map; returns their number.
+template <class Drive, class Weight>
+inline int64_t pass_on(const State<Weight> &s, const Route &r, const Block &b, const int32_t *units,
+                       int32_t n) {
+    Drive *target;
+    s.target(r.array, target);
+    target += b.target;
+    const Weight *weights = s.weights + r.kernel_start;
+    const Places places(r.channels);
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t channel = units[i] - places.of(units[i]) * r.channels;
+        target[units[i]] += Drive(b.gain) * Drive(weights[channel]);
+    }
+    return n;
+}
+
 // The one variable of each pooling window that belongs to the place of the spike.
 template <class Drive, class Weight>
 inline int64_t reach_windows(const State<Weight> &s, const Route &r, const Block &b,
@@ -334,42 +394,21 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
 // of the map; the channels of one output pixel stay in registers while the spikes under the row are
 // added. Sums are whole numbers; gain and grid step are applied once, when they reach the targets.
 
-// As many channels as a register holds, and 8 of them. The compiler converts vectors by detours, so
-// the processor's own instructions stand here where it has them; elsewhere it does best with many.
-typedef int16_t Narrow8 __attribute__((vector_size(16), aligned(2), may_alias));
-typedef int16_t Narrow16 __attribute__((vector_size(32), aligned(2), may_alias));
-typedef int32_t Sums8 __attribute__((vector_size(32), aligned(4), may_alias));
-typedef int32_t Sums16 __attribute__((vector_size(64), aligned(4), may_alias));
+// As many channels as a register holds.
 #if defined(__AVX2__) && !defined(__AVX512F__)
-typedef Sums8 Sums;
+typedef Narrow8 Narrow;
+typedef Whole8 Whole;
 #else
-typedef Sums16 Sums;
+typedef Narrow16 Narrow;
+typedef Whole16 Whole;
 #endif
-enum { LANES = sizeof(Sums) / sizeof(int32_t) };
+enum { LANES = sizeof(Whole) / sizeof(int32_t) };
 enum { MOST_EIGHTHS = LANES };                          // as many sums as fit the registers
-
-inline void add_to(Sums16 &sums, const int16_t *weights) {
-#if defined(__AVX512F__)
-    const __m256i narrow = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(weights));
-    sums += (Sums16)_mm512_cvtepi16_epi32(narrow);
-#else
-    sums += __builtin_convertvector(*reinterpret_cast<const Narrow16 *>(weights), Sums16);
-#endif
-}
-
-inline void add_to(Sums8 &sums, const int16_t *weights) {
-#if defined(__AVX2__)
-    const __m128i narrow = _mm_loadu_si128(reinterpret_cast<const __m128i *>(weights));
-    sums += (Sums8)_mm256_cvtepi16_epi32(narrow);
-#else
-    sums += __builtin_convertvector(*reinterpret_cast<const Narrow8 *>(weights), Sums8);
-#endif
-}
 
 // Spikes of a block, in the order of their pooled places.
 struct Gathered {
     std::vector<int32_t> first;                         // spike of each place
-    std::vector<int64_t> kernel;                        // start of each spike's, less its column
+    std::vector<int32_t> kernel;                        // start of each spike's, less its column
     std::vector<const uint8_t *> rows;                  // of signs: those of one target pixel
     std::vector<int32_t> sums;                          // one a target, all 0 between calls
     std::vector<char> touched;                          // rows of targets
@@ -377,18 +416,19 @@ struct Gathered {
 
 // Sums of LANES * Full + 8 * Rest channels of one pixel over `n` spikes.
 template <int Full, int Rest>
-inline void sum_pixel(int32_t *sums, const int16_t *weights, const int64_t *kernel, int32_t n) {
-    Sums full[Full + 1];
-    Sums8 rest{};
-    for (int v = 0; v < Full; v++) full[v] = *reinterpret_cast<const Sums *>(sums + LANES * v);
-    if (Rest) rest = *reinterpret_cast<const Sums8 *>(sums + LANES * Full);
+inline void sum_pixel(int32_t *sums, const int16_t *weights, const int32_t *kernel, int32_t n) {
+    Whole full[Full + 1];
+    Whole8 rest{};
+    for (int v = 0; v < Full; v++) full[v] = reinterpret_cast<const Whole &>(sums[LANES * v]);
+    if (Rest) rest = reinterpret_cast<const Whole8 &>(sums[LANES * Full]);
     for (int32_t i = 0; i < n; i++) {
         const int16_t *from = weights + kernel[i];
-        for (int v = 0; v < Full; v++) add_to(full[v], from + LANES * v);
-        if (Rest) add_to(rest, from + LANES * Full);
+        for (int v = 0; v < Full; v++)
+            add_to(full[v], reinterpret_cast<const Narrow &>(from[LANES * v]));
+        if (Rest) add_to(rest, reinterpret_cast<const Narrow8 &>(from[LANES * Full]));
     }
-    for (int v = 0; v < Full; v++) *reinterpret_cast<Sums *>(sums + LANES * v) = full[v];
-    if (Rest) *reinterpret_cast<Sums8 *>(sums + LANES * Full) = rest;
+    for (int v = 0; v < Full; v++) reinterpret_cast<Whole &>(sums[LANES * v]) = full[v];
+    if (Rest) reinterpret_cast<Whole8 &>(sums[LANES * Full]) = rest;
 }
 
 // Channels [channel, channel + LANES * Full + 8 * Rest) of all pixels.
@@ -431,26 +471,11 @@ struct SumChannels<0> {
     static void run(const Route &, Gathered &, const int16_t *, int32_t, int32_t) {}
 };
 
-// Sums of a block's spikes over packed kernels, to the targets.
-template <class Drive>
-inline void gather_packed(const Route &r, Gathered &g, const int16_t *weights, Drive *target,
-                          Drive gain) {
-    const int32_t tap = r.tap;
-    const size_t n_sums = size_t(r.out_h) * r.out_w * tap;
-    if (g.sums.size() < n_sums) g.sums.assign(n_sums, 0);
-    g.touched.assign(r.out_h, 0);
-    for (int32_t channel = 0; channel < tap; channel += 8 * MOST_EIGHTHS)
+// Sums of a block's spikes over packed kernels.
+inline void sum_packed(const Route &r, Gathered &g, const int16_t *weights) {
+    for (int32_t channel = 0; channel < r.tap; channel += 8 * MOST_EIGHTHS)
         SumChannels<MOST_EIGHTHS>::run(r, g, weights, channel,
-                                       std::min((tap - channel) / 8, int32_t(MOST_EIGHTHS)));
-    for (int32_t oy = 0; oy < r.out_h; oy++) {
-        if (!g.touched[oy]) continue;
-        int32_t *row = g.sums.data() + int64_t(oy) * r.out_w * tap;
-        Drive *__restrict__ to = target + int64_t(oy) * r.out_w * r.target_channels;
-        const int32_t *__restrict__ from = row;
-        for (int32_t ox = 0; ox < r.out_w; ox++, from += tap, to += r.target_channels)
-            for (int32_t k = 0; k < r.out_channels; k++) to[k] += gain * Drive(from[k]);
-        std::memset(row, 0, sizeof(int32_t) * r.out_w * tap);
-    }
+                                       std::min((r.tap - channel) / 8, int32_t(MOST_EIGHTHS)));
 }
 
 // Sums of signs: how many are +1 is counted for all channels at once, one bit of all counts in a
@@ -517,12 +542,11 @@ inline void count_ones(uint8_t *counts, const uint8_t *const *rows, int32_t n) {
 }
 
 // Channels from `channel` on, as many as there are Bits, of all pixels.
-template <class Bits, class Drive>
-inline void gather_channels(const Route &r, Gathered &g, const uint8_t *signs, Drive *target,
-                            Drive gain, int32_t channel) {
+template <class Bits>
+inline void sum_bits(const Route &r, Gathered &g, const uint8_t *signs, int32_t channel) {
     static const uint8_t none[sizeof(Bits)] = {};
     const int64_t tap = r.tap / 8;
-    const int32_t n_channels = std::min(r.out_channels - channel, int32_t(8 * sizeof(Bits)));
+    const int32_t n_channels = std::min(r.tap - channel, int32_t(8 * sizeof(Bits)));
     uint8_t counts[8 * sizeof(Bits)];
     const uint8_t **rows = g.rows.data();
     for (int32_t oy = 0; oy < r.out_h; oy++)
@@ -539,49 +563,59 @@ inline void gather_channels(const Route &r, Gathered &g, const uint8_t *signs, D
                 const uint8_t *at = signs + column * tap + channel / 8;
                 for (int32_t i = first[low]; i < first[high]; i++) rows[n++] = at + g.kernel[i];
             }
-            Drive *__restrict__ to =
-                target + (oy * r.out_w + ox) * int64_t(r.target_channels) + channel;
+            if (n == 0) continue;
+            g.touched[oy] = 1;
+            int32_t *__restrict__ to =
+                g.sums.data() + (oy * r.out_w + ox) * int64_t(r.tap) + channel;
             for (int32_t k = n; k % AT_ONCE; k++) rows[k] = none;
             for (int32_t i = 0; i < n; i += MOST_COUNTED) {
                 const int32_t some = std::min(n - i, int32_t(MOST_COUNTED));
                 count_ones<Bits>(counts, rows + i, (some + AT_ONCE - 1) / AT_ONCE * AT_ONCE);
-                for (int32_t k = 0; k < n_channels; k++)
-                    to[k] += gain * Drive(2 * counts[k] - some);
+                for (int32_t k = 0; k < n_channels; k++) to[k] += 2 * counts[k] - some;
             }
         }
 }
 
-// Sums of a block's spikes over signs, to the targets.
-template <class Drive>
-inline void gather_signs(const Route &r, Gathered &g, const uint8_t *signs, Drive *target,
-                         Drive gain) {
+// Sums of a block's spikes over signs.
+inline void sum_signs(const Route &r, Gathered &g, const uint8_t *signs) {
     int32_t channel = 0;
-    while (channel < r.out_channels) {
-        const int32_t left = r.out_channels - channel;
+    while (channel < r.tap) {
+        const int32_t left = r.tap - channel;
         if (left <= 128 || sizeof(WidestBits) == 16) {
-            gather_channels<Bits2>(r, g, signs, target, gain, channel);
+            sum_bits<Bits2>(r, g, signs, channel);
             channel += 128;
         } else if (left <= 256 || sizeof(WidestBits) == 32) {
-            gather_channels<Bits4>(r, g, signs, target, gain, channel);
+            sum_bits<Bits4>(r, g, signs, channel);
             channel += 256;
         } else {
-            gather_channels<Bits8>(r, g, signs, target, gain, channel);
+            sum_bits<Bits8>(r, g, signs, channel);
             channel += 512;
         }
     }
 }
 
+// The sums of a block's spikes go to the targets and are 0 again.
+template <class Drive>
+inline void write_sums(const Route &r, Gathered &g, Drive *target, Drive gain) {
+    for (int32_t oy = 0; oy < r.out_h; oy++) {
+        if (!g.touched[oy]) continue;
+        int32_t *row = g.sums.data() + int64_t(oy) * r.out_w * r.tap;
+        Drive *__restrict__ to = target + int64_t(oy) * r.out_w * r.target_channels;
+        const int32_t *__restrict__ from = row;
+        for (int32_t ox = 0; ox < r.out_w; ox++, from += r.tap, to += r.target_channels)
+            for (int32_t k = 0; k < r.out_channels; k++) to[k] += gain * Drive(from[k]);
+        std::memset(row, 0, sizeof(int32_t) * r.out_w * r.tap);
+    }
+}
+
 enum { MANY = 6 };                                      // spikes a place: one loop for each place
 
-// All spikes of a block arrive over a route; returns the number of targets.
-template <class Drive, class Weight>
-inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *bits,
-                      int64_t start, const int32_t *units, int32_t n) {
-    static Gathered g;
+// Sort a block's spikes by their pooled places; returns the number of targets.
+inline int64_t sort_spikes(const Route &r, Gathered &g, const int32_t *pooled, const int32_t *bits,
+                           int64_t start, const int32_t *units, int32_t n) {
     const int32_t n_places = r.height * r.width, n_pooled = r.pooled_h * r.pooled_w;
-    const int64_t tap = r.is_binary ? r.tap / 8 : r.tap;
-    const int32_t *pooled = s.places + r.places_start, *columns = pooled + r.height * r.width;
-    const int32_t *fan_out = columns + r.height * r.width;
+    const uint32_t tap = r.is_binary ? r.tap / 8 : r.tap;
+    const int32_t *columns = pooled + n_places, *fan_out = columns + n_places;
     if (int32_t(g.kernel.size()) < n) g.kernel.resize(n);
     if (r.is_binary && int32_t(g.rows.size()) < n + AT_ONCE) g.rows.resize(n + AT_ONCE);
     g.first.assign(n_pooled + 2, 0);
@@ -593,7 +627,7 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
         reached += int64_t(g.first[q + 2]) * fan_out[q];
         g.first[q + 2] += g.first[q + 1];
     }
-    const int64_t kernel_size = int64_t(r.kernel_h) * r.kernel_w * tap;
+    const uint32_t kernel_size = r.kernel_h * r.kernel_w * tap;  // products may wrap on their way
     if (n > MANY * n_places) {
         for (int32_t place = 0; place < n_places; place++) {
             const int32_t count = count_bits(bits, start + place * r.channels, r.channels);
@@ -601,9 +635,9 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
             units += count;
             if (pooled[place] < 0) continue;
             int32_t &next = g.first[pooled[place] + 1];
-            int64_t *__restrict__ to = g.kernel.data() + next;
-            const int64_t shift = place * r.channels * kernel_size + columns[place] * tap;
-            for (int32_t i = 0; i < count; i++) to[i] = from[i] * kernel_size - shift;
+            int32_t *__restrict__ to = g.kernel.data() + next;
+            const uint32_t shift = uint32_t(place * r.channels) * kernel_size + columns[place] * tap;
+            for (int32_t i = 0; i < count; i++) to[i] = int32_t(from[i] * kernel_size - shift);
             next += count;
         }
     } else {
@@ -614,14 +648,25 @@ inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, co
                 g.kernel[g.first[pooled[place] + 1]++] = channel * kernel_size - columns[place] * tap;
         }
     }
+    return reached;
+}
+
+// All spikes of a block arrive over a route; returns the number of targets.
+template <class Drive, class Weight>
+inline int64_t gather(const State<Weight> &s, const Route &r, const Block &b, const int32_t *bits,
+                      int64_t start, const int32_t *units, int32_t n) {
+    static Gathered g;
+    const int64_t reached = sort_spikes(r, g, s.places + r.places_start, bits, start, units, n);
+    const size_t n_sums = size_t(r.out_h) * r.out_w * r.tap;
+    if (g.sums.size() < n_sums) g.sums.assign(n_sums, 0);
+    g.touched.assign(r.out_h, 0);
+    if (r.is_binary)
+        sum_signs(r, g, reinterpret_cast<const uint8_t *>(s.signs) + r.kernel_start / 8);
+    else
+        sum_packed(r, g, s.gathered() + r.kernel_start);
     Drive *target;
     s.target(r.array, target);
-    target += b.target + r.first_channel;
-    if (r.is_binary)
-        gather_signs(r, g, reinterpret_cast<const uint8_t *>(s.signs) + r.kernel_start / 8, target,
-                     Drive(b.gain));
-    else
-        gather_packed(r, g, s.gathered() + r.kernel_start, target, Drive(b.gain));
+    write_sums(r, g, target + b.target + r.first_channel, Drive(b.gain));
     return reached;
 }
 
@@ -638,6 +683,8 @@ inline int64_t arrive(const State<Weight> &s, const Route &r, const Block &b, co
         for (int32_t i = 0; i < n; i++) reached += scatter(s, r, target + b.target, b.gain, units[i]);
     } else if (r.kind == WINDOW) {
         reached = reach_windows<Drive>(s, r, b, units, n);
+    } else if (is_one_to_one(r)) {
+        reached = pass_on<Drive>(s, r, b, units, n);
     } else {
         for (int32_t i = 0; i < n; i++) reached += spread<Drive>(s, r, b, units[i]);
     }
@@ -715,7 +762,10 @@ inline int32_t deliver_spike(const State<Weight> &s, int32_t neuron, int32_t rou
 // 64 flags of a byte, 0 or 1, as bits.
 inline uint64_t bits_of(const char *flags) {
 #if defined(__AVX512BW__)
-    return _mm512_test_epi8_mask(_mm512_loadu_si512(flags), _mm512_set1_epi8(1));
+    const Flags64 ones = Flags64{} + char(1);
+    uint64_t bits;
+    asm("vptestmb %1, %2, %0" : "=Yk"(bits) : "m"(reinterpret_cast<const Flags64 &>(*flags)), "v"(ones));
+    return bits;
 #else
     uint64_t bits = 0;
     for (int k = 0; k < 8; k++) {

@@ -156,4 +156,24 @@ def _run_at_runtime(job: Job, target: str, part: Part) -> Outcome:
     objects = assemble(job, part, target)
     started = time.perf_counter()
     _run(job, objects)
-    return outcome_of(job, objects, part, time.perf_counter() - started)
+    loop_s = time.perf_counter() - started
+    if target == "cython":
+        _require_compiled(objects)
+    return outcome_of(job, objects, part, loop_s)
+
+
+def _require_compiled(objects: Objects) -> None:
+    """Raise a RuntimeError if Brian2 left code out of a run.
+
+    What Cython refuses to translate is printed and passed over, and the run goes on without it.
+    """
+    for one in objects.network.sorted_objects:
+        for code in one.code_objects:
+            for block, compiled in code.compiled_code.items():
+                text = getattr(code.code, block, "").strip()
+                if text and "EMPTY_CODE_BLOCK" not in text and compiled is None:
+                    raise RuntimeError(
+                        f"Cython could not translate {one.name!r}, so that the run went on without "
+                        "it; its reasons stand above. Write what it names in another way (int(n) "
+                        "of an integer as n, i of a synapse as i_pre), or choose another target"
+                    )

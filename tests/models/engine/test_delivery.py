@@ -82,7 +82,7 @@ def neurons(name, n_afferents=1):
 
 
 GATHERED = ("packed", "signs")  # of geometries that can be
-KINDS = (*GATHERED, "wide", "binary", "sparse", "window")
+KINDS = (*GATHERED, "wide", "shortcut", "binary", "sparse", "window")
 
 
 def connection(rng, kind):
@@ -123,6 +123,8 @@ def drawn(rng, kind):
     if min(count) < 1:
         raise ValueError
     common |= {"pool": pool, "pool_stride": stride, "pool_padding": sides}
+    if kind == "shortcut":
+        return shortcut(rng, common)
     if kind == "window":
         return WindowProjection(target="b", target_shape=(*count, channels), **common)
     kernel_shape = (
@@ -158,6 +160,34 @@ def drawn(rng, kind):
         target_shape=(*out[:2], out[2] + 2 * room),
         channel=room,
     )
+
+
+def shortcut(rng, common):
+    """Every unit to its own, or in half of the cases to one beside it."""
+    channels = common["source_shape"][2]
+    projection = Projection(
+        target="b",
+        kernel=rng.integers(-9, 9, (1, 1, 1, channels)) / 8,
+        gains=2.0 ** rng.integers(-2, 2, len(common["delays"])),
+        target_shape=common["source_shape"],
+        groups=channels,
+        **(common | dict.fromkeys(("pool", "pool_stride"), (1, 1)) | {"pool_padding": (0,) * 4}),
+    )
+    odd = rng.choice(["none"] * 5 + ["pool", "stride", "padding", "room", "kernel"])
+    if odd == "pool":  # each place in up to 9 windows, and as many windows as places
+        projection = replace(projection, pool=(3, 3), pool_padding=(1,) * 4)
+    elif odd == "stride":
+        below = (0, common["source_shape"][0] - 1, 0, 0)  # as many rows as before
+        projection = replace(projection, stride=(2, 1), padding=below)
+    elif odd == "padding":
+        projection = replace(projection, padding=(1, -1, 0, 0))
+    elif odd == "kernel":
+        kernel = projection.kernel.repeat(3, 0)
+        projection = replace(projection, kernel=kernel, padding=(0, 2, 0, 0))
+    shape, room = projection.output_shape, int(odd == "room")
+    if min(shape) < 1:
+        raise ValueError
+    return replace(projection, target_shape=(*shape[:2], shape[2] + 2 * room), channel=room)
 
 
 def network_of(projection):
@@ -312,7 +342,7 @@ def check_many(library, kind, n):
         is_gathered.append(check(library, projection, n_copies, is_single, rng))
     if kind in GATHERED:
         assert np.mean(is_gathered) > 0.9
-    elif kind != "binary":
+    elif kind not in ("binary", "shortcut"):
         assert not any(is_gathered)
 
 

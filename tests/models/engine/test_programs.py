@@ -7,8 +7,10 @@ import pytest
 from ann2brian.models.engine import programs
 from ann2brian.models.engine.job import Job, Part
 from ann2brian.models.engine.layout import lay_out
+from ann2brian.models.engine.settings import own_brian2
 from ann2brian.models.schemes import SCHEMES, convert
 from ann2brian.models.spiking.inputs import Injection
+from brian2 import Network, NeuronGroup, ms
 
 from tests.support.networks import everything, images_for
 
@@ -67,3 +69,22 @@ def test_files_hold_what_the_images_set(scheme, tmp_path):
     assert wanted.any() and not wanted.reshape(depth * n_copies, -1)[17:].any()
     wanted = job.injected_values(job.injected[0], 3, 17) * unit
     assert np.array_equal(read("injection_0.values"), wanted.ravel())
+
+
+def test_code_that_cython_passes_over_is_an_error():
+    """A statement that Brian2 leaves out after a message on stderr, and one that it runs."""
+    with own_brian2("cython"):
+        groups = []
+        for code in ("k = n + 1", "k = int(n) + 1"):
+            group = NeuronGroup(2, "n : integer\nk : integer", namespace={}, name="counter*")
+            group.n = 3
+            group.run_regularly(code, name=f"{group.name}_statement")
+            network = Network(group)
+            network.run(0.1 * ms, namespace={})
+            groups.append((group, SimpleNamespace(network=network)))
+        (right, run), (wrong, other_run) = groups
+        programs._require_compiled(run)
+        assert right.k[:].tolist() == [4, 4]
+        assert wrong.k[:].tolist() == [0, 0]
+        with pytest.raises(RuntimeError, match=f"translate '{wrong.name}_statement'.*int\\(n\\)"):
+            programs._require_compiled(other_run)
