@@ -191,6 +191,38 @@ class Percentile(OrderStatistics):
         return self._searches[1].n_above
 
 
+class Range(Reading):
+    """The range of the outputs of a layer, without an equal share of them at either end.
+
+    Its ends are outputs. Near the largest and the smallest one, they take one pass.
+
+    Parameters
+    ----------
+    n_values : int
+        Outputs over all images.
+    percent : float
+        Of outputs that are not above the upper end, at least; 100 is the largest output.
+    """
+
+    def __init__(self, n_values: int, percent: float) -> None:
+        rank = max(math.ceil(n_values * percent / 100), 1) - 1
+        self._high, self._low = (OrderStatistics(n_values, (rank,)) for _ in range(2))
+
+    def add(self, values: Array) -> None:
+        """See `Reading.add`."""
+        self._high.add(values)
+        self._low.add(-values)
+
+    def end_pass(self) -> bool:
+        """See `Reading.end_pass`."""
+        return all([self._high.end_pass(), self._low.end_pass()])
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lower and the upper end; below 50 percent, the lower may be the larger one."""
+        return -self._low.values[0], self._high.values[0]
+
+
 class Outside(Reading):
     """Number of outputs outside of a range.
 

@@ -1,13 +1,14 @@
 """From a network to an equivalent one that a scheme can hold.
 
 Each function returns a network with the same logits up to rounding, in which one kind of layer is
-expressed by others; without that kind, the layers are the same. What takes the place of a layer
-ends with a layer of its name. `Network.fold_batch_norm` is of this family.
+expressed by others; without that kind, the layers are the same. Only `with_pieces` is as near as
+its pieces are. What takes the place of a layer ends with a layer of its name.
+`Network.fold_batch_norm` is of this family.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from .layers import (
     Activation,
     Add,
     BatchNorm,
+    Conv2D,
     Layer,
     LeakyReLU,
     MaxPool2D,
@@ -28,12 +30,26 @@ from .layers import (
     scale_and_shift,
 )
 from .network import Network
+from .piecewise import PiecewiseLinear
 
 MONOTONE = ("relu", "sigmoid", "tanh", "clip", "hardsigmoid", "elu", "softplus")
 Namer = Callable[[str], str]  # from what a new layer does to a name that no other layer has
 
 
-def pool_after_activation(network: Network) -> Network:
+def never_falls(layer: Layer) -> bool:
+    """Whether a layer is a function of each unit alone that does not decrease."""
+    if isinstance(layer, Activation):
+        return layer.function in MONOTONE
+    if isinstance(layer, LeakyReLU):
+        return bool((layer.slope >= 0).all())
+    if isinstance(layer, BatchNorm):
+        return bool((layer.scale >= 0).all())
+    return isinstance(layer, QuantisedReLU)
+
+
+def pool_after_activation(
+    network: Network, may_swap: Callable[[Layer], bool] = never_falls
+) -> Network:
     """Max pooling after the activation that follows it, as pooling of spikes needs it.
 
     A function that never falls commutes with the maximum. Spiking units stay where they are:
@@ -45,48 +61,76 @@ def pool_after_activation(network: Network) -> Network:
     network : Network
         With MaxPool2D whose only user is such an activation, or a batch normalisation without
         negative factors.
+    may_swap : callable
+        Which of the layers that never fall change places; all by default.
 
     Returns
     -------
     Network
         With the two in the other order and under their names.
     """
+
+    def found(layers: Sequence[Layer]) -> tuple[Layer, Layer] | None:
+        activations = {x.name for x in layers if isinstance(x, Activation | QuantisedReLU)}
+        for pool in layers:
+            if isinstance(pool, MaxPool2D) and pool.inputs[0] not in activations:
+                after = _only_user(layers, pool)
+                if after is not None and never_falls(after) and may_swap(after):
+                    return pool, after
+        return None
+
+    return _swapped(network, found)
+
+
+def pool_before_activation(network: Network, may_swap: Callable[[Layer], bool]) -> Network:
+    """Max pooling before the activation that it follows, which is then of fewer units.
+
+    Parameters
+    ----------
+    network : Network
+        With MaxPool2D that is the only user of an activation that never falls.
+    may_swap : callable
+        Which of these activations change places.
+
+    Returns
+    -------
+    Network
+        With the two in the other order and under their names.
+    """
+
+    def found(layers: Sequence[Layer]) -> tuple[Layer, Layer] | None:
+        for layer in layers:
+            pool = _only_user(layers, layer)
+            if isinstance(pool, MaxPool2D) and never_falls(layer) and may_swap(layer):
+                return layer, pool
+        return None
+
+    return _swapped(network, found)
+
+
+def _only_user(layers: Sequence[Layer], layer: Layer) -> Layer | None:
+    users = [user for user in layers if layer.name in user.inputs]
+    return users[0] if len(users) == 1 else None
+
+
+def _swapped(
+    network: Network, found: Callable[[Sequence[Layer]], tuple[Layer, Layer] | None]
+) -> Network:
+    """The network after a layer and its only user changed places, as long as two are found."""
     layers = list(network.layers)
-    while (found := _first_to_swap(layers)) is not None:
-        pool, after = found
+    while (pair := found(layers)) is not None:
+        first, second = pair
         swapped: list[Layer] = []
         for layer in layers:
-            if layer is pool:
-                swapped.append(replace(after, inputs=pool.inputs))
-            elif layer is after:
-                swapped.append(replace(pool, inputs=(after.name,)))
+            if layer is first:
+                swapped.append(replace(second, inputs=first.inputs))
+            elif layer is second:
+                swapped.append(replace(first, inputs=(second.name,)))
             else:
-                inputs = (pool.name if name == after.name else name for name in layer.inputs)
+                inputs = (first.name if name == second.name else name for name in layer.inputs)
                 swapped.append(replace(layer, inputs=tuple(inputs)))
         layers = swapped
     return replace(network, layers=tuple(layers))
-
-
-def _first_to_swap(layers: Sequence[Layer]) -> tuple[Layer, Layer] | None:
-    """A max pooling and the one layer that uses it, if the two may change places."""
-    activations = {layer.name for layer in layers if isinstance(layer, Activation | QuantisedReLU)}
-    for pool in layers:
-        if isinstance(pool, MaxPool2D) and pool.inputs[0] not in activations:
-            users = [layer for layer in layers if pool.name in layer.inputs]
-            if len(users) == 1 and _never_falls(users[0]):
-                return pool, users[0]
-    return None
-
-
-def _never_falls(layer: Layer) -> bool:
-    """Whether a layer is a function of each unit alone that does not decrease."""
-    if isinstance(layer, Activation):
-        return layer.function in MONOTONE
-    if isinstance(layer, LeakyReLU):
-        return bool((layer.slope >= 0).all())
-    if isinstance(layer, BatchNorm):
-        return bool((layer.scale >= 0).all())
-    return isinstance(layer, QuantisedReLU)
 
 
 def pick_before_activation(network: Network) -> Network:
@@ -151,6 +195,41 @@ def with_relu_only(network: Network) -> Network:
     return _expanded(network, expand)
 
 
+def with_pieces(network: Network, fits: Mapping[str, PiecewiseLinear]) -> Network:
+    """Straight pieces in place of activations, as one layer of ReLUs each.
+
+    Parameters
+    ----------
+    network : Network
+        Any.
+    fits : mapping of str to PiecewiseLinear
+        By name of the activation.
+
+    Returns
+    -------
+    Network
+        With the pieces' values. The ReLUs of a channel follow each other, in the order of the
+        terms.
+    """
+
+    def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
+        if layer.name not in fits:
+            return [layer]
+        terms, constant = fits[layer.name].terms()
+        n = shape[2]
+        scales, shifts, weights = (np.tile(values, n) for values in zip(*terms, strict=True))
+        into = Conv2D(named("into"), layer.inputs, scales[None, None, None], shifts, groups=n)
+        relu = Activation(named("relu"), (into.name,), "relu")
+        kernel = weights.reshape(1, 1, n, -1).swapaxes(2, 3)
+        return [
+            into,
+            relu,
+            Conv2D(layer.name, (relu.name,), kernel, np.full(n, constant), groups=n),
+        ]
+
+    return _expanded(network, expand)
+
+
 def pool_each_relu(network: Network) -> Network:
     """Max pooling of a clipped activation as a sum of max poolings of ReLUs.
 
@@ -180,8 +259,8 @@ def pool_each_relu(network: Network) -> Network:
     return _expanded(network, expand)
 
 
-def relu_sums(before: Network, after: Network) -> list[tuple[str, ...]]:
-    """The ReLUs that `with_relu_only` has put into a network.
+def relu_sums(before: Network, after: Network) -> dict[str, tuple[str, ...]]:
+    """The ReLUs that the functions of this file have put into a network.
 
     Parameters
     ----------
@@ -190,8 +269,8 @@ def relu_sums(before: Network, after: Network) -> list[tuple[str, ...]]:
 
     Returns
     -------
-    list of tuple of str
-        By layer that became a sum: its ReLUs.
+    dict of str to tuple of str
+        By layer that became a sum or a tournament: its layers of ReLUs, in their order.
     """
     old = {layer.name for layer in before.layers}
     sums: dict[str, list[str]] = {}
@@ -199,7 +278,7 @@ def relu_sums(before: Network, after: Network) -> list[tuple[str, ...]]:
         of, is_term, _ = layer.name.rpartition("_relu")
         if is_term and layer.name not in old and isinstance(layer, Activation):
             sums.setdefault(of, []).append(layer.name)
-    return [tuple(names) for names in sums.values()]
+    return {of: tuple(names) for of, names in sums.items()}
 
 
 class _Terms(NamedTuple):
@@ -249,7 +328,7 @@ def _relu_sum(
     return [*layers, Add(layer.name, tuple(ends))]
 
 
-def max_by_pairs(network: Network) -> Network:
+def max_by_pairs(network: Network, pools: Container[str] | None = None) -> Network:
     """Max pooling as a tournament, in which max(a, b) = a + relu(b - a).
 
     First along rows, then along columns; a window of k places needs k - 1 ReLUs along an axis, in
@@ -261,11 +340,13 @@ def max_by_pairs(network: Network) -> Network:
     ----------
     network : Network
         Any.
+    pools : container of str, optional
+        Names of the MaxPool2D to be rewritten; all by default.
 
     Returns
     -------
     Network
-        Without MaxPool2D.
+        Without these MaxPool2D.
     """
     never_negative = {
         layer.name
@@ -275,7 +356,7 @@ def max_by_pairs(network: Network) -> Network:
     }
 
     def expand(layer: Layer, shape: Shape, named: Namer) -> list[Layer]:
-        if not isinstance(layer, MaxPool2D):
+        if not isinstance(layer, MaxPool2D) or (pools is not None and layer.name not in pools):
             return [layer]
         (source,) = layer.inputs
         layers: list[Layer] = []

@@ -164,6 +164,20 @@ def se_net(n_in=3, n_classes=5, gate=nn.Sigmoid):
     )
 
 
+def curved_net(activation, n_in=3, n_classes=5):
+    """Max pooling behind one activation, which is used again behind batch norm."""
+    return nn.Sequential(
+        nn.Conv2d(n_in, 6, 3, padding=1),
+        activation,
+        nn.MaxPool2d(2),
+        nn.Conv2d(6, 8, 3),
+        nn.BatchNorm2d(8),
+        activation,
+        nn.Flatten(),
+        nn.Linear(32, n_classes),
+    )
+
+
 class Inception(nn.Module):
     """Four branches side by side."""
 

@@ -15,7 +15,9 @@ from ann2brian.models.networks.layers import (
     Dense,
     Flatten,
     GlobalAvgPool,
+    LeakyReLU,
     MaxPool2D,
+    Multiply,
     Resample2D,
     Spike,
 )
@@ -120,6 +122,29 @@ def unusual_pools(seed=0):
         dense(rng, "out", "flat", 3 * 2 * 6, 5),
     )
     return Network("unusual pools", coding((9, 8, 2)), layers, CLASSES)
+
+
+def curved_network(seed=0):
+    """Functions that are no sums of ReLUs, a product, and max pooling of what is no ReLU."""
+    rng = np.random.default_rng(seed)
+    layers = (
+        conv(rng, "conv1", "input", (3, 3), 2, 6, padding=(1, 1)),
+        Activation("act1", ("conv1",), "silu"),
+        MaxPool2D("pool1", ("act1",), (2, 2), (2, 2)),
+        GlobalAvgPool("squeeze", ("pool1",)),
+        dense(rng, "excite", "squeeze", 6, 6),
+        Activation("gate", ("excite",), "sigmoid"),
+        Resample2D("gates", ("gate",), np.ones((4, 1)), np.ones((4, 1))),
+        Multiply("product", ("pool1", "gates")),
+        conv(rng, "conv2", "product", (3, 3), 6, 6),
+        LeakyReLU("act2", ("conv2",), np.linspace(0.0, 0.4, 6)),
+        MaxPool2D("pool2", ("act2",), (2, 2), (1, 1)),
+        conv(rng, "conv3", "pool2", (1, 1), 6, 8),
+        Activation("act3", ("conv3",), "gelu"),
+        Flatten("flat", ("act3",)),
+        dense(rng, "out", "flat", 8, 5),
+    )
+    return Network("curved", coding((9, 8, 2)), layers, CLASSES)
 
 
 def noisy(network, mean=0.5, sigma=0.25):

@@ -13,7 +13,8 @@ Weights are normalised (published): W_l <- W_l lambda_(l-1) / lambda_l, b_l <- b
 that one spike a step stands for lambda_l. Which lambda the paper prints is not established; the
 rules in circulation are the options of :class:`BurstOptions`. Initial potential v_th / 2, division
 of lambda by Gamma, channel-wise lambda, limits of each layer's own and the exact conversion of
-networks with quantised activations go beyond the paper, and so does the correction of biases.
+networks with quantised activations go beyond the paper, and so do the correction of biases and all
+layers but ReLU and max pooling of it.
 
 Units: one network unit is the threshold, v_th = 2**-6 V = 15.625 mV above rest. A step of the
 simulation is the interval of two spikes in a burst. A phase is Gamma such intervals and a pause.
@@ -28,30 +29,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Array
-from ...conversion.builder import build, require_spiking
+from ...conversion.builder import build
 from ...conversion.scheme import Conversion, required
 from ...conversion.synapses import Weighted, weighted
 from ...conversion.timing import Timing, onsets
 from ...dyadic import round_to
-from ...networks.layers import INPUT, Activation, Layer, MaxPool2D, Multiply, QuantisedReLU
+from ...networks.layers import Activation, Layer, MaxPool2D, QuantisedReLU
 from ...networks.network import Network
-from ...networks.rewriting import (
-    pick_before_activation,
-    pool_after_activation,
-    pool_each_relu,
-    relu_sums,
-    with_relu_only,
-)
+from ...networks.piecewise import PiecewiseLinear
 from ...spiking.network import READOUT
 from . import reference as burst_reference
 from .neurons import burst_neuron
 from .options import BurstOptions
+from .relus import SPIKING, OfRelus, of_relus
 from .scales import _limits, layer_scales, needed_limit
 
-SPIKING = (Activation, QuantisedReLU, MaxPool2D)  # layers whose units become neurons
 REFERENCE_BATCH = 4  # images; every step of every neuron is held, and a table of all spikes
 CORRECTED_ON = 128  # images; a mean over them and all places needs no more
-_INSTEAD = "Train with ReLU, or choose a scheme that has it, as AMOS does"
 START_STEP = 2.0**-16  # grid of the initial potential, in thresholds
 
 
@@ -70,8 +64,11 @@ class BurstConversion(Conversion):
     limits : dict of str to int
         By population: most spikes in a step.
     network : Network
-        What was converted: the same function without batch normalisation, of ReLUs only. Its
-        spiking layers are the populations.
+        What was converted: the trained network without batch normalisation, of ReLUs only. Its
+        spiking layers are the populations. It has the trained logits, but for the errors of `fits`.
+    fits : dict of str to PiecewiseLinear
+        By activation that is no sum of ReLUs: the straight pieces that stand for it, with their
+        range and their largest error there. Of a product, these are its squares.
     weight_error : float
         Largest relative root-mean-square rounding error of a kernel.
     """
@@ -80,6 +77,7 @@ class BurstConversion(Conversion):
     scales: dict[str, Array]
     limits: dict[str, int]
     network: Network
+    fits: dict[str, PiecewiseLinear]
     weight_error: float
 
 
@@ -91,9 +89,8 @@ def convert(
     Parameters
     ----------
     network : Network
-        ReLU or quantised ReLU activations; clip (ReLU6, Hardtanh), LeakyReLU, PReLU and
-        hardsigmoid, which are sums of ReLUs; average, global average and max pooling, the latter
-        before or after an activation.
+        Of any layers but spiking ones. ReLU, quantised ReLU and max pooling of them are neurons;
+        all else becomes sums of ReLUs, see :mod:`models.schemes.burst.relus`.
     options : BurstOptions, optional
         Defaults as stated there. Quantised activations bring their own scale, limit and initial
         potential, with which one step is exact.
@@ -110,12 +107,12 @@ def convert(
         If a layer cannot be converted; the message names it. If there are no training images.
     """
     options = BurstOptions.given(options)
-    trained, network = network, _with_relu_only(network)
     calibration = required(calibration)
-    sums = relu_sums(trained, network)
-    scales = layer_scales(network, calibration, options, sums)
+    relus = of_relus(network, calibration, options)
+    network = relus.network
+    scales = layer_scales(network, calibration, options, relus.sums, relus.spans)
     limits = _limits(network, options)
-    conversion = _assemble(network, scales, limits, options)
+    conversion = _assemble(relus, scales, limits, options)
     if options.own_limits:
         sizes = _burst_sizes(conversion, calibration)
         for layer in network.layers:
@@ -123,10 +120,10 @@ def convert(
                 limits[layer.name] = needed_limit(sizes[layer.name])
             elif isinstance(layer, MaxPool2D):
                 limits[layer.name] = limits[layer.inputs[0]]
-        conversion = _assemble(network, scales, limits, options)
+        conversion = _assemble(relus, scales, limits, options)
     if options.bias_correction:
         errors = mean_errors(conversion, calibration[:CORRECTED_ON])
-        conversion = _assemble(network, scales, limits, options, errors)
+        conversion = _assemble(relus, scales, limits, options, errors)
     return conversion
 
 
@@ -195,46 +192,15 @@ def _is_quantised(network: Network, layer: Layer) -> bool:
     return isinstance(layer, QuantisedReLU)
 
 
-def _with_relu_only(network: Network) -> Network:
-    """The same function of layers that burst neurons stand for; refuses, by name, what has none.
-
-    Max pooling goes behind the activation first, while batch normalisation is still a layer.
-    """
-    network = pick_before_activation(pool_after_activation(network)).fold_batch_norm()
-    before = pool_each_relu(network)
-    network = with_relu_only(before)
-    for layer in network.layers:
-        if isinstance(layer, Activation) and layer.function != "relu":
-            raise ValueError(
-                f"network {network.name!r}: {layer.label} is {layer.function}; burst neurons stand "
-                "for ReLU only, and for ReLU6, Hardtanh, LeakyReLU, PReLU and hardsigmoid, which "
-                f"are sums of ReLUs. {_INSTEAD}"
-            )
-        if isinstance(layer, Multiply):
-            raise ValueError(
-                f"network {network.name!r}: {layer.label} multiplies {' and '.join(layer.inputs)}; "
-                f"burst neurons only add what they receive. {_INSTEAD}"
-            )
-        if isinstance(layer, MaxPool2D) and layer.inputs[0] != INPUT:
-            source = before.layer(layer.inputs[0])
-            if network.layer(source.name) is not source:
-                raise ValueError(
-                    f"network {network.name!r}: {layer.label} pools {source.label}, which becomes "
-                    "a sum of ReLUs and does not spike itself; max pooling is of single neurons. "
-                    f"{_INSTEAD}"
-                )
-    require_spiking(network, SPIKING, (Activation, QuantisedReLU))
-    return network
-
-
 def _assemble(
-    network: Network,
+    relus: OfRelus,
     scales: dict[str, Array],
     limits: dict[str, int],
     options: BurstOptions,
     errors: Mapping[str, Array] | None = None,
 ) -> BurstConversion:
     """The spiking network for given scales, limits and errors to be taken off."""
+    network = relus.network
     timing = _timing(network, limits, options)
     constants = {name: -error for name, error in (errors or {}).items()}
 
@@ -281,6 +247,7 @@ def _assemble(
         scales=scales,
         limits=limits,
         network=network,
+        fits=relus.fits,
         weight_error=weight_error,
     )
 

@@ -35,6 +35,13 @@ class BurstOptions(Options):
         99.99, "Of the calibration outputs; not used by the maximum.", above=0, most=100
     )
     channel_wise: bool = option(False, "A lambda for each channel instead of one for the layer.")
+    pieces: int = option(
+        8,
+        "Most straight pieces, each a ReLU, for a function that is no sum of ReLUs (sigmoid, tanh, "
+        "SiLU, GELU, the squares of a product, ...) on the range of its calibration drives.",
+        least=1,
+        most=256,
+    )
     initial: float = option(
         0.5,
         "Potential at the onset of an image, in thresholds: 0 as the authors have it, 0.5 rounds "

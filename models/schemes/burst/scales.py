@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,7 @@ def layer_scales(
     calibration: Array,
     options: BurstOptions,
     sums: Sequence[Sequence[str]] = (),
+    spans: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
     """Lambda of every spiking layer, shape (channels,).
 
@@ -54,8 +55,11 @@ def layer_scales(
     options : BurstOptions
         Names the rule.
     sums : sequence of sequence of str
-        ReLUs whose sum was one activation. One that the images hardly drive is scaled by those
-        beside it: its scale matters to images that are not among them.
+        ReLUs that were one layer. One that the images hardly drive is scaled by those beside it:
+        its scale matters to images that are not among them.
+    spans : mapping of str to ndarray, shape (channels,), optional
+        Of layers whose range is known: the largest output of each channel. It takes the place of
+        calibration outputs, so that no image within the range is cut.
 
     Raises
     ------
@@ -63,10 +67,11 @@ def layer_scales(
         If no image drives a layer above 0 that is no such ReLU.
     """
     percentile = 100.0 if options.normalisation == "maximum" else options.percentile
+    spans = spans or {}
     whole: dict[str, OrderStatistics] = {}
     by_channel: dict[str, ChannelOrderStatistic] = {}
     for layer in network.layers:
-        if isinstance(layer, Activation):
+        if isinstance(layer, Activation) and layer.name not in spans:
             rows, columns, n_channels = network.shapes[layer.name]
             n = len(calibration) * rows * columns  # of a channel
             ranks = [_rank(n * n_channels, percentile)]
@@ -76,7 +81,7 @@ def layer_scales(
                 by_channel[layer.name] = ChannelOrderStatistic(n, n_channels, rank)
 
     def cut(layer: Layer, values: Array) -> Array:
-        return np.minimum(values, options.gamma) if isinstance(layer, Activation) else values
+        return np.minimum(values, options.gamma) if layer.name in whole else values
 
     readings: dict[str, list[Reading]] = {
         name: [one, *([by_channel[name]] if name in by_channel else [])]
@@ -95,18 +100,20 @@ def layer_scales(
         elif isinstance(layer, MaxPool2D):
             scales[layer.name] = scales[layer.inputs[0]]
         elif isinstance(layer, Activation):
-            bottom = least.get(layer.name, 0.0)
-            one = max(tops[layer.name], bottom)
-            if one <= 0:
-                raise ValueError(
-                    f"layer {layer.name!r}: percentile {percentile:g} of its calibration outputs "
-                    "is 0, so its scale is unknown; calibrate with more images or a higher "
-                    "percentile"
-                )
-            scale = np.full(n_channels, one)
-            if options.channel_wise:
-                of_channel = np.maximum(by_channel[layer.name].values, bottom)
-                scale = np.where(of_channel > 0, of_channel, scale)  # a channel never active
+            scale = spans.get(layer.name)
+            if scale is None:
+                bottom = least.get(layer.name, 0.0)
+                one = max(tops[layer.name], bottom)
+                if one <= 0:
+                    raise ValueError(
+                        f"layer {layer.name!r}: percentile {percentile:g} of its calibration "
+                        "outputs is 0, so its scale is unknown; calibrate with more images or a "
+                        "higher percentile"
+                    )
+                scale = np.full(n_channels, one)
+                if options.channel_wise:
+                    of_channel = np.maximum(by_channel[layer.name].values, bottom)
+                    scale = np.where(of_channel > 0, of_channel, scale)  # a channel never active
             if options.normalisation == "percentile/gamma":
                 scale = scale / options.gamma
             scales[layer.name] = scale

@@ -15,6 +15,7 @@ from ann2brian.models.conversion.calibration import (
     OrderStatistics,
     Outside,
     Percentile,
+    Range,
     read,
 )
 from ann2brian.models.networks import datasets
@@ -107,6 +108,20 @@ def test_percentiles_of_many_values():
         assert reading.n_above == np.count_nonzero(values > reading.value)
 
 
+@given(drawn(), st.sampled_from([30.0, 50.0, 90.0, 99.0, 99.99, 100.0]))
+@settings(max_examples=60, deadline=None)
+def test_range_without_its_extremes(batches, percent):
+    """Both ends against the sorted values, as many of which are beyond either; in one pass."""
+    values = np.sort(np.concatenate(batches), axis=None)
+    reading = Range(values.size, percent)
+    assert presented(reading, batches) == 1
+    n_beyond = values.size - int(np.ceil(values.size * percent / 100))
+    assert reading.ends == (values[n_beyond], values[-1 - n_beyond])
+    whole = Range(values.size, 100.0)
+    presented(whole, batches)
+    assert whole.ends == (values.min(), values.max())
+
+
 def test_values_outside_of_a_range():
     """The ends are inside."""
     reading = Outside(-1.0, 2.0)
@@ -179,7 +194,19 @@ def wide_network():
 def test_memory_does_not_grow_with_the_images(options, monkeypatch):
     """Peak of a conversion for n and 8 n images, with few values kept and with many."""
     monkeypatch.setattr(calibration, "KEPT", 2**12)
+    require_constant_memory(wide_network(), options)
+
+
+def test_memory_of_fits_does_not_grow_with_the_images(monkeypatch):
+    """The same with a range to be read; pieces of the next layer's size would be many values."""
+    monkeypatch.setattr(calibration, "KEPT", 2**12)
     network = wide_network()
+    curved = replace(network.layer("act2"), function="sigmoid")
+    layers = tuple(curved if layer.name == "act2" else layer for layer in network.layers)
+    require_constant_memory(replace(network, layers=layers), BurstOptions(pieces=1))
+
+
+def require_constant_memory(network, options):
     images = images_for(network, 8 * BATCH).astype(np.uint8)
     peaks = []
     for n_images in (BATCH, 8 * BATCH):

@@ -23,12 +23,16 @@ from ann2brian.models.networks.layers import (
     scale_and_shift,
 )
 from ann2brian.models.networks.network import InputCoding, Network
+from ann2brian.models.networks.piecewise import piecewise_linear
 from ann2brian.models.networks.rewriting import (
     max_by_pairs,
     pick_before_activation,
     pool_after_activation,
+    pool_before_activation,
     pool_each_relu,
     products_by_squares,
+    relu_sums,
+    with_pieces,
     with_relu_only,
 )
 from hypothesis import given, settings
@@ -282,6 +286,80 @@ def test_pooling_stays(after):
     """Before functions that fall somewhere, and before units with a memory."""
     network = network_of(MaxPool2D("pool", ("input",)), after(np.random.default_rng(0)))
     assert pool_after_activation(network).layers == network.layers
+
+
+def test_pooling_goes_before_the_activation():
+    """Sigmoid, pool become pool, sigmoid, of fewer units; chosen ones only, and none that falls."""
+    rng = np.random.default_rng(3)
+    activations = (
+        Activation("act", ("conv",), "sigmoid"),
+        LeakyReLU("act", ("conv",), [0.1, 0.0, 1.0]),
+        Activation("act", ("conv",), "silu"),
+        LeakyReLU("act", ("conv",), [0.1, -0.1, 1.0]),
+    )
+    for activation, is_swapped in zip(activations, (True, True, False, False), strict=True):
+        network = network_of(
+            conv(rng, "conv", "input"), activation, MaxPool2D("pool", ("act",)),
+            conv(rng, "conv2", "pool"),
+        )  # fmt: skip
+        found = pool_before_activation(network, lambda layer: True)
+        same(network, found)
+        order = [(layer.name, layer.inputs) for layer in found.layers[1:4]]
+        swapped = [("pool", ("conv",)), ("act", ("pool",)), ("conv2", ("act",))]
+        assert (order == swapped) == is_swapped
+        assert pool_before_activation(network, lambda layer: False).layers == network.layers
+    both = network_of(
+        conv(rng, "conv", "input"), activations[0],
+        MaxPool2D("pool", ("act",), (3, 3), (1, 1), (1, 1)), Add("sum", ("act", "pool")),
+    )  # fmt: skip
+    assert pool_before_activation(both, lambda layer: True).layers == both.layers
+
+
+def test_pooling_goes_behind_chosen_activations_only():
+    """The predicate of a scheme that pools neurons of some functions only."""
+    network = network_of(MaxPool2D("pool", ("input",)), Activation("act", ("pool",), "tanh"))
+    assert pool_after_activation(network).layers[0].name == "act"
+    found = pool_after_activation(network, lambda layer: False)
+    assert found.layers == network.layers
+
+
+def test_some_poolings_become_tournaments():
+    """The named one of two; and what the ReLUs of a network were."""
+    network = network_of(
+        MaxPool2D("pool1", ("input",), (2, 2), (1, 1)),
+        LeakyReLU("leaky", ("pool1",), [0.2] * 3),
+        MaxPool2D("pool2", ("leaky",)),
+    )
+    found = max_by_pairs(network, {"pool1"})
+    same(network, found)
+    assert [layer.name for layer in kinds(found, MaxPool2D)] == ["pool2"]
+    sums = relu_sums(network, with_relu_only(found))
+    assert sums["leaky"] == ("leaky_relu1", "leaky_relu2")
+    assert sums["pool1"] == ("pool1_relu1", "pool1_relu2") and len(sums) == 2
+
+
+def test_fits_stand_for_their_activations():
+    """Values against the pieces themselves, and against the function within the stated error."""
+    network = network_of(
+        Activation("a", ("input",), "silu"),
+        Activation("b", ("input",), "tanh"),
+        Activation("c", ("input",), "elu", (0.5,)),
+        Add("sum", tuple("abc")),
+    )
+    fits = {
+        name: piecewise_linear(network.layer(name).apply, -3.0, 3.0, pieces)
+        for name, pieces in (("a", 6), ("b", 1))
+    }
+    found = with_pieces(network, fits)
+    assert [layer.function for layer in kinds(found, Activation)] == ["relu", "relu", "elu"]
+    assert found.shapes["a_relu1"] == (*SHAPE[:2], 6 * 3) and found.shapes["b_relu1"] == SHAPE
+    assert relu_sums(network, found) == {"a": ("a_relu1",), "b": ("b_relu1",)}
+    x = images(network)
+    before, after = network.activations(x), found.activations(x)
+    for name, fit in fits.items():
+        np.testing.assert_allclose(after[name], fit(x), atol=1e-12)
+        assert np.abs(after[name] - before[name]).max() <= fit.error * 1.01
+    assert np.array_equal(after["c"], before["c"])
 
 
 def test_pooling_that_somebody_else_uses_stays():

@@ -19,7 +19,9 @@ from ann2brian.models.pytorch.units import QCFS, NoisySpike
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
+import ann2brian as ab
 from tests.support import architectures as nets
+from tests.support.networks import assert_same
 
 IMAGES = {
     shape: np.random.default_rng(5).integers(0, 256, (6, *shape)).astype(np.uint8)
@@ -90,6 +92,68 @@ def test_gates_become_products():
     torch.manual_seed(2)
     network = compare(nets.se_net(gate=nn.Hardsigmoid), IMAGES[8, 8, 3])
     assert sum(isinstance(layer, Multiply) for layer in network.layers) == 1
+
+
+def se_net(gate):
+    """Squeeze and excitation that opens its gates to different degrees."""
+    module = nets.se_net(gate=gate)
+    with torch.no_grad():
+        module[2].fc[0].weight.abs_()
+        module[2].fc[2].weight *= 8
+    return module
+
+
+CURVED = {
+    "se_sigmoid": lambda: se_net(nn.Sigmoid),
+    "se_hardsigmoid": lambda: se_net(nn.Hardsigmoid),
+    "leaky_relu": lambda: nets.curved_net(nn.LeakyReLU(0.2)),
+    "silu": lambda: nets.curved_net(nn.SiLU()),
+    "gelu": lambda: nets.curved_net(nn.GELU()),
+    "tanh": lambda: nets.curved_net(nn.Tanh()),
+    "convnext": nets.convnext,
+}
+SCHEMES = [ab.BurstOptions(n_steps=4, pieces=4), ab.AmosOptions(neurons_per_gate=4)]
+
+
+def curved(name):
+    """A module, its images and the network."""
+    torch.manual_seed(4)
+    module, images = randomise(CURVED[name]()), IMAGES[8, 8, 3]
+    return module, images, compare(module, images)
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        pytest.param(options, name, marks=[pytest.mark.slow] * isinstance(options, ab.AmosOptions))
+        for options in SCHEMES
+        for name in CURVED
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_is_no_relu_equals_the_reference(options, name):
+    """Squeeze and excitation, curves and their max pooling: Brian2 spike for spike."""
+    _, images, network = curved(name)
+    conversion = ab.convert(network, options, images)
+    run = ab.simulate(conversion, images[:2], target="numpy", record=True)
+    assert_same(run, ab.reference(conversion, images[:2]))
+
+
+@pytest.mark.parametrize("name", CURVED)
+def test_what_is_no_relu_has_the_logits_of_torch_after_many_steps(name):
+    """Scores against the module's logits: nearer with more steps and with more pieces."""
+    module, images, network = curved(name)
+    images = images[:4]
+    expected = logits(module, images)
+    left = {}
+    for n_steps, pieces in ((64, 16), (64, 2), (8, 16)):
+        options = ab.BurstOptions(n_steps=n_steps, pieces=pieces, percentile=100.0)
+        conversion = ab.convert(network, options, images)
+        scores = ab.reference(conversion, images).scores[:, -1]
+        left[n_steps, pieces] = np.abs(centred(scores) - expected).max() / np.ptp(expected)
+    assert left[64, 16] < 0.01
+    assert left[8, 16] > 3 * left[64, 16]
+    assert left[64, 2] > 3 * left[64, 16] or not conversion.fits
 
 
 def small(*middle, n_mid=4):

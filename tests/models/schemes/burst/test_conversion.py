@@ -16,14 +16,15 @@ from ann2brian.models.networks.layers import (
     AvgPool2D,
     BatchNorm,
     Conv2D,
+    Dense,
     Flatten,
     GlobalAvgPool,
     LeakyReLU,
     MaxPool2D,
-    Multiply,
     QuantisedReLU,
+    Spike,
 )
-from ann2brian.models.networks.network import Network, accuracy
+from ann2brian.models.networks.network import InputCoding, Network, accuracy
 from ann2brian.models.schemes.burst import conversion as burst
 from ann2brian.models.schemes.burst import reference as burst_reference
 from ann2brian.models.schemes.burst.options import BurstOptions
@@ -35,6 +36,7 @@ from tests.support.networks import (
     CLASSES,
     coding,
     conv,
+    curved_network,
     dense,
     images_for,
     pooled_network,
@@ -401,45 +403,11 @@ def test_limits_of_their_own():
 @pytest.mark.parametrize(
     ("layers", "match"),
     [
-        (
-            lambda rng: (conv(rng, "c", INPUT, (3, 3), 2, 4), Activation("a", ("c",), "silu")),
-            "'a'.*silu",
-        ),
-        (
-            lambda rng: (
-                conv(rng, "c", INPUT, (3, 3), 2, 4),
-                MaxPool2D("p", ("c",)),
-                conv(rng, "d", "p", (1, 1), 4, 4),
-                Activation("a", ("d",), "relu"),
-            ),
-            "'p'.*'c'.*activation before",
-        ),
-        (
-            lambda rng: (
-                conv(rng, "c", INPUT, (3, 3), 2, 4),
-                LeakyReLU("a", ("c",), np.full(4, 0.1)),
-                MaxPool2D("p", ("a",)),
-            ),
-            "MaxPool2D 'p' pools LeakyReLU 'a', which becomes a sum of ReLUs.*AMOS",
-        ),
-        (
-            lambda rng: (
-                conv(rng, "c", INPUT, (3, 3), 2, 4),
-                Activation("a", ("c",), "relu"),
-                Activation("g", ("c",), "hardsigmoid"),
-                Multiply("m", ("a", "g")),
-            ),
-            "Multiply 'm' multiplies a and g; .*AMOS",
-        ),
-        (
-            lambda rng: (
-                MaxPool2D("p", (INPUT,)),
-                conv(rng, "c", "p", (3, 3), 2, 4),
-                Activation("a", ("c",), "relu"),
-            ),
-            "'p'.*'input'",
-        ),
         (lambda rng: (AvgPool2D("p", (INPUT,)),), "no activation"),
+        (
+            lambda rng: (MaxPool2D("p", (INPUT,)), Spike("s", ("p",))),
+            "Spike 's' cannot become spiking neurons in this scheme",
+        ),
     ],
 )
 def test_what_cannot_be_converted_is_refused_by_name(layers, match):
@@ -511,6 +479,122 @@ def test_unusual_pools_reach_the_logits_of_the_trained_network():
     assert pools == ["pool1_relu1", "pool1_pool1", "pool1_relu2", "pool1_pool2", "pool2"]
 
 
+def lost(network, images, n_steps, pieces):
+    """Conversion, and the largest error of the scores after all steps, in the range of the logits.
+
+    Against the trained network's own layers.
+    """
+    logits = network.forward(images)
+    options = BurstOptions(n_steps=n_steps, pieces=pieces, percentile=100.0, weight_bits=24)
+    conversion = burst.convert(network, options, images)
+    scores = burst_reference.run(conversion, images).scores[:, -1]
+    return conversion, np.abs(scores - logits).max() / np.ptp(logits)
+
+
+def test_curved_functions_products_and_any_pooling_reach_the_logits():
+    """Scores against the trained logits: nearer with more pieces and with more steps."""
+    network = curved_network()
+    images = images_for(network, 3)
+    conversion, left = lost(network, images, 128, 16)
+    assert left < 0.006
+    assert lost(network, images, 128, 2)[1] > 5 * left
+    assert lost(network, images, 8, 16)[1] > 3 * left
+    fits = conversion.fits
+    assert list(fits) == ["act1", "gate", "product_square1", "product_square2", "act3"]
+    assert not any(isinstance(layer, MaxPool2D) for layer in conversion.network.layers)
+    assert conversion.network.shapes["act2_relu1"] == (1, 1, 6)  # pooled before the activation
+    values = network.activations(images)
+    assert fits["act1"].knots[0] == pytest.approx(values["conv1"].min(), rel=1e-12)
+    assert fits["act1"].knots[-1] == pytest.approx(values["conv1"].max(), rel=1e-12)
+    pieces = fits["act1"](values["conv1"])
+    assert np.abs(pieces - values["act1"]).max() <= fits["act1"].error * 1.001
+    assert fits["act1"].error > np.abs(pieces - values["act1"]).max() / 2
+
+
+def test_network_of_pieces_is_as_near_as_the_fits():
+    """The network that is converted against the trained one, without any spikes."""
+    network = curved_network()
+    images = images_for(network, 12)
+    logits = network.forward(images)
+    left = []
+    for pieces in (4, 16, 64):
+        conversion = burst.convert(network, BurstOptions(n_steps=1, pieces=pieces), images)
+        assert max(fit.n_pieces for fit in conversion.fits.values()) == pieces
+        left.append(np.abs(conversion.network.forward(images) - logits).max() / np.ptp(logits))
+    assert left[2] < 1e-3
+    assert left[2] < left[1] / 2 < left[0] / 8
+    relus = burst.convert(pooled_network(), calibration=images_for(pooled_network(), 3))
+    assert relus.fits == {}
+
+
+@pytest.mark.parametrize("channel_wise", [False, True])
+def test_images_that_calibration_lacks_are_right_within_the_range(channel_wise):
+    """A channel that calibration hardly drives against the function on all of the layer's range."""
+    eye = np.eye(2)
+    layers = (
+        Conv2D("conv", (INPUT,), eye[None, None], np.zeros(2)),
+        Activation("act", ("conv",), "silu"),
+        Flatten("flat", ("act",)),
+        Dense("out", ("flat",), eye, np.zeros(2)),
+    )
+    image = InputCoding((1, 1, 2), 4.0, np.ones(2), np.zeros(2), signed=True)
+    network = Network("rare", image, layers, ("a", "b"))
+    wide = np.linspace(-4, 4, 65)
+    images = np.stack([wide, np.clip(wide, -0.1, 0.1)], axis=1)[:, None, None]
+    options = BurstOptions(n_steps=200, percentile=100.0, channel_wise=channel_wise)
+    conversion = burst.convert(network, options, images)
+    rare = np.stack([np.zeros(9), np.linspace(-3.9, 3.9, 9)], axis=1)[:, None, None]
+    found = burst_reference.run(conversion, rare).scores[:, -1]
+    assert np.abs(found - network.forward(rare)).max() < conversion.fits["act"].error + 0.03
+    spans = conversion.scales["act_relu1"].reshape(2, -1) * options.gamma
+    assert np.allclose(spans, conversion.fits["act"].spans())
+
+
+def test_ranges_follow_the_rule_of_the_scales():
+    """The percentile cuts both ends, the maximum none; half of all and less leaves no range."""
+    network = curved_network()
+    images = images_for(network, 8)
+    drives = np.sort(network.activations(images)["conv1"], axis=None)
+
+    def knots(**options):
+        fits = burst.convert(network, BurstOptions(n_steps=1, **options), images).fits
+        return fits["act1"].knots[[0, -1]]
+
+    n_beyond = drives.size - int(np.ceil(drives.size * 0.9))
+    assert np.allclose(knots(percentile=90.0), drives[[n_beyond, -1 - n_beyond]], rtol=1e-12)
+    at_ends = knots(normalisation="maximum", percentile=90.0)
+    assert np.allclose(at_ends, drives[[0, -1]], rtol=1e-12)
+    with pytest.raises(ValueError, match="layer 'act1': percentile 40 leaves no range"):
+        knots(percentile=40.0)
+
+
+def test_function_of_a_constant_drive_is_converted():
+    """A layer without weights, and a pooling whose places are all equal, against the logits."""
+    network = curved_network()
+    images = images_for(network, 4)
+    silent = replace(network.layer("conv1"), kernel=np.zeros((3, 3, 2, 6)), bias=np.ones(6))
+    layers = tuple(silent if layer.name == "conv1" else layer for layer in network.layers)
+    network = replace(network, layers=layers)
+    logits = network.forward(images)
+    conversion = burst.convert(network, BurstOptions(n_steps=64), images)
+    scores = burst_reference.run(conversion, images).scores[:, -1]
+    assert np.abs(scores - logits).max() < 0.05 * np.ptp(logits)
+
+
+def test_function_that_overflows_is_refused_by_name():
+    """A square of drives whose squares are no numbers."""
+    network = curved_network()
+    huge = Conv2D("conv3", ("pool2",), np.full((1, 1, 6, 8), 1e200), np.zeros(8))
+    square = Activation("act3", ("conv3",), "square")
+    changed = {"conv3": huge, "act3": square}
+    layers = tuple(changed.get(layer.name, layer) for layer in network.layers)
+    with (
+        pytest.raises(ValueError, match=r"Activation 'act3': the function is not finite"),
+        np.errstate(all="ignore"),
+    ):
+        burst.convert(replace(network, layers=layers), calibration=images_for(network, 2))
+
+
 def test_inner_relu_that_no_image_drives_has_a_scale():
     """ReLU6 of small values against the rule: 1/64 of the scale beside it; by channel, too."""
     network = made_of_relus()
@@ -561,8 +645,8 @@ def test_corrected_biases_make_the_mean_scores_exact(is_pooled):
     assert np.allclose(errors["act"], expected, rtol=0, atol=1e-3 * conversion.scales["act"][0])
 
 
-def test_a_path_around_all_activations_is_refused():
-    """A shortcut from the image to the scores, which the read-out could not take as spikes."""
+def test_scores_that_take_the_image_itself_are_neurons():
+    """A shortcut from the image to the scores against the logits: two neurons for each class."""
     rng = np.random.default_rng(0)
     layers = (
         Flatten("f", (INPUT,)),
@@ -572,8 +656,14 @@ def test_a_path_around_all_activations_is_refused():
         dense(rng, "o", "s", 32, 5),
     )
     network = Network("shortcut", coding((4, 4, 2)), layers, CLASSES)
-    with pytest.raises(ValueError, match="from the input to the output"):
-        burst.convert(network, calibration=images_for(network, 2))
+    images = images_for(network, 6)
+    options = BurstOptions(n_steps=256, percentile=100.0, weight_bits=24)
+    conversion = burst.convert(network, options, images)
+    assert list(conversion.scales) == ["a", "o_relu1", "o_relu2"]
+    logits = network.forward(images)
+    left = np.abs(burst_reference.run(conversion, images).scores - logits[:, None]).max(axis=(0, 2))
+    assert left[255] < 5e-3 * np.ptp(logits)
+    assert left[255] < 0.2 * left[15]
 
 
 def test_spikes_at_the_end_are_refused():
@@ -614,6 +704,8 @@ def test_silent_calibration_is_refused():
         ("percentile", 0.0),
         ("percentile", 100.5),
         ("percentile", float("nan")),
+        ("pieces", 0),
+        ("pieces", 257),
         ("initial", -0.1),
         ("initial", 1.0),
         ("pooling", "max"),

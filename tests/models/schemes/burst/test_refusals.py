@@ -13,7 +13,7 @@ import pytest
 from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
-from ann2brian.models.networks.layers import Activation, Conv2D, Dense, Flatten, MaxPool2D
+from ann2brian.models.networks.layers import Activation, Conv2D, Dense, Flatten, MaxPool2D, Spike
 from ann2brian.models.networks.network import Network
 from ann2brian.models.schemes.burst import conversion as burst
 from ann2brian.models.schemes.burst.options import BurstOptions
@@ -85,21 +85,13 @@ def digits_network(*middle):
 @pytest.mark.parametrize(
     "middle, message",
     [
-        (
-            [Activation("act", ("conv",), "silu")],
-            "Activation 'act' is silu; burst neurons stand for ReLU only",
-        ),
-        (
-            [
-                Activation("act", ("conv",), "relu"),
-                Dense("mid", ("act",), np.eye(10), np.zeros(10)),
-                MaxPool2D("biggest", ("mid",), (1, 1), (1, 1)),
-            ],
-            "MaxPool2D 'biggest' pools 'mid', which does not spike",
-        ),
         ([], "network 'by hand' has no activation"),
+        (
+            [Activation("act", ("conv",), "relu"), Spike("spikes", ("act",))],
+            "Spike 'spikes' cannot become spiking neurons in this scheme",
+        ),
     ],
-    ids=["silu", "pooling of no spikes", "linear"],
+    ids=["linear", "spiking units"],
 )
 def test_networks_that_cannot_be_converted(tmp_path, capsys, middle, message):
     """Networks without burst neurons, in function and study, against the layer and the reason."""
@@ -113,18 +105,35 @@ def test_networks_that_cannot_be_converted(tmp_path, capsys, middle, message):
     assert re.search(message, said)
 
 
-def test_network_by_hand_that_can_be_converted(tmp_path):
-    """The network of the test above with ReLU against a result: the control."""
-    network = digits_network(Activation("act", ("conv",), "relu"))
-    path = storage.save_network(network, tmp_path / "mine.safetensors")
+@pytest.mark.parametrize(
+    "middle, layers",
+    [
+        ([Activation("act", ("conv",), "relu")], ["act"]),
+        ([Activation("act", ("conv",), "silu")], ["act_relu1"]),
+        (
+            [
+                Activation("act", ("conv",), "relu"),
+                Dense("mid", ("act",), np.eye(10), np.zeros(10)),
+                MaxPool2D("biggest", ("mid",), (1, 1), (1, 1)),
+            ],
+            ["act"],
+        ),
+    ],
+    ids=["relu", "silu", "pooling of no spikes"],
+)
+def test_networks_by_hand_that_can_be_converted(tmp_path, middle, layers):
+    """Networks like those of the test above against a result: the control."""
+    path = storage.save_network(digits_network(*middle), tmp_path / "mine.safetensors")
     folder = run_burst.main([*TINY, "--network", str(path), "--out", str(tmp_path / "out")])
-    assert pd.read_csv(folder / "layers.csv")["layer"].tolist() == ["act"] * 2
+    assert pd.read_csv(folder / "layers.csv")["layer"].tolist() == layers * 2
 
 
-def test_shipped_network_of_another_scheme(tmp_path, capsys):
-    """The SiLU network of the AMOS study against the message with network and layer."""
-    said = refused_at_once(capsys, tmp_path / "out", "--network", "digits-silu")
-    assert said.startswith("network 'digits-silu': Activation 'act1' is silu")
+def test_shipped_network_of_another_scheme(tmp_path):
+    """The SiLU network of the AMOS study, whose curves are pieces, against the named layers."""
+    flags = ["--network", "digits-silu", "--pieces", "2", "--baseline-steps", "0"]
+    folder = run_burst.main([*TINY, *flags, "--out", str(tmp_path / "out")])
+    assert pd.read_csv(folder / "layers.csv")["layer"].tolist() == ["act1_relu1", "act2_relu1"]
+    assert pd.read_csv(folder / "metrics.csv")["pieces"].tolist() == [2]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -264,6 +273,7 @@ def test_layer_that_is_always_silent(tmp_path, capsys):
         (["--percentile", "0"], "percentile must be above 0 and at most 100, got 0.0"),
         (["--percentile", "100.1"], "percentile must be .*got 100.1"),
         (["--percentile", "nan"], "percentile must be .*got nan"),
+        (["--pieces", "0"], "--pieces: pieces must be a whole number from 1 to 256, got 0"),
         (["--percentile", "x"], "--percentile: percentile must be .* got 'x'"),
         (["--initial", "1"], "initial must be at least 0 and below 1, got 1.0"),
         (["--initial", "-0.5"], "initial must be .*got -0.5"),

@@ -18,6 +18,7 @@ from tests.support.networks import (
     BUSIEST,
     COMPILED,
     assert_same,
+    curved_network,
     everything,
     images_for,
     pooled_network,
@@ -85,6 +86,20 @@ def test_every_limit_equals_reference(gamma, target):
     for name, potentials in reference.potentials.items():
         found = run.end_potentials[name] / (spiking.unit_volt * 1e3)
         assert np.allclose(found, potentials, rtol=0, atol=1e-12), name
+
+
+@pytest.mark.parametrize("timing", TIMINGS)
+def test_pieces_squares_and_tournaments_equal_reference(timing):
+    """A network of layers that are neither ReLU nor pooling of it; every one spikes."""
+    network = curved_network()
+    images = images_for(network, 5)
+    options = {"normalisation": "percentile/gamma", "percentile": 100.0}
+    conversion = convert(network, images, timing=timing, pieces=4, **options)
+    reference = burst_reference.run(conversion, images)
+    run = simulate(conversion.spiking, images, target="numpy", record=True, batch=2)
+    assert_same(run, reference)
+    for start in ("act1", "pool1", "gate", "product", "act2", "pool2", "act3"):
+        assert any(c.any() for name, c in reference.counts.items() if name.startswith(start))
 
 
 @pytest.mark.parametrize(
