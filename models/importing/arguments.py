@@ -136,7 +136,7 @@ def class_names(classes: Any, n_classes: int) -> tuple[str, ...]:
     if classes is None:
         return tuple(map(str, range(n_classes)))
     wanted = f"classes= must be names, a sequence of {n_classes} str in the order of the outputs"
-    is_ordered = isinstance(classes, Iterable) and not isinstance(classes, str | bytes | Set)
+    is_ordered = isinstance(classes, Iterable) and not isinstance(classes, bytes | Set)
     names: Sequence[object] = list(classes) if is_ordered else ()
     if not is_ordered or not all(isinstance(own, str | int | np.integer) for own in names):
         raise ValueError(f"{wanted}, got {shown(classes)}")

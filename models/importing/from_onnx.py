@@ -71,7 +71,8 @@ def from_onnx(
         images do not fit the model, or the network differs from what the file computes; the
         message names the file and the node.
     """
-    path = file_path(path, "from_onnx", "a module is written with torch.onnx.export, or given to from_torch")
+    instead = "a module is written with torch.onnx.export, or given to from_torch"
+    path = file_path(path, "from_onnx", instead)
     try:
         network, notes = _read(
             path,

@@ -883,9 +883,7 @@ class OnnxReader:
     def _min(self, node: Node, inputs: Any) -> Value:
         return self._extreme(inputs, self._assembler.minimum, -1.0)
 
-    def _extreme(
-        self, inputs: Any, of_two: Callable[[Value, Value], Value], sign: float
-    ) -> Value:
+    def _extreme(self, inputs: Any, of_two: Callable[[Value, Value], Value], sign: float) -> Value:
         """The largest of all inputs for the sign 1, the smallest for -1."""
         values = [self._value(x) for x in inputs if isinstance(x, _Term)]
         best = values[0]
@@ -910,7 +908,8 @@ class OnnxReader:
                 "chooses by values of the image, in no way that is a known activation; use Max, "
                 "Min, Clip or Relu"
             )
-        parts, shift = [], 0.0
+        parts = []
+        shift: Any = 0.0
         value = self._value(next(x for x in inputs[1:] if isinstance(x, _Term)))
         mask = _fitting(inputs[0], value)
         for operand, chosen in zip(inputs[1:], (mask, 1.0 - mask), strict=True):

@@ -71,14 +71,14 @@ def recognised(path: str | Path) -> str | None:
         return None
     if head.startswith(b"PK\x03\x04"):
         return _of_archive(_members(path, head))
+    length = int.from_bytes(head[:8], "little")  # of JSON; may begin like a pickle
+    if head[8:9] == b"{" and length + 8 <= n_bytes:
+        return "safetensors"
     for start, name in _STARTS:
         if head.lower().startswith(start) if name == "page" else head.startswith(start):
             return name
     if head[4:8] == b"TFL3":
         return "tflite"
-    length = int.from_bytes(head[:8], "little")  # of the JSON that follows
-    if head[8:9] == b"{" and length + 8 <= n_bytes:
-        return "safetensors"
     return "onnx" if _is_onnx(head) else None
 
 
@@ -126,7 +126,8 @@ def _of_archive(members: Sequence[str]) -> str | None:
 
 def _is_onnx(head: bytes) -> bool:
     """Whether protobuf messages follow each other as in an ONNX model, up to one that tells."""
-    at, numbers = 0, set()
+    at = 0
+    numbers: set[int] = set()
     while at < len(head):
         key, at = _varint(head, at)
         number, wire = key >> 3, key & 7
@@ -140,7 +141,7 @@ def _is_onnx(head: bytes) -> bool:
             if number in _ONNX_TEXTS and not _is_text(head[at : at + value]):
                 return False
             at += value
-    return False
+    return at > len(head) and {1, 2} <= numbers  # a long text comes before what tells
 
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
@@ -156,7 +157,5 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
 
 
 def _is_text(content: bytes) -> bool:
-    try:
-        return content.decode().replace("\n", " ").isprintable()
-    except UnicodeDecodeError:
-        return False
+    text = content[:64].decode(errors="ignore")  # may end inside of a character
+    return " ".join(text.split()).isprintable()

@@ -425,8 +425,8 @@ def addcdiv(to: Assembler, x: Operand, tensor1: Operand, tensor2: Any, value: fl
 def lerp(to: Assembler, x: Operand, end: Operand, weight: Operand) -> Value:
     """What lies between two: x + weight * (end - x)."""
     if not isinstance(x, Value) and not isinstance(end, Value):
-        x, end = array(x, "start"), array(end, "end")
-        return add(to, _product(to, weight, end - x), x)
+        start = array(x, "start")
+        return _scale_shift(to, _product(to, weight, array(end, "end") - start), 1.0, start)
     return add(to, x, _product(to, subtract(to, end, x), weight))
 
 
@@ -446,12 +446,12 @@ def where(to: Assembler, condition: Any, x: Operand, other: Operand) -> Value:
     for operand, chosen in ((x, mask), (other, 1.0 - mask)):
         if isinstance(operand, Value):
             parts.append(_scale_shift(to, operand, chosen, 0.0))
-        elif not np.isfinite(torch.as_tensor(operand)).all():
+        elif not torch.isfinite(torch.as_tensor(operand)).all():
             raise ValueError("fills in inf or NaN; in a network there are finite numbers only")
         else:
             shift = shift + chosen * array(operand, "constant")
-    chosen = parts[0] if len(parts) == 1 else add(to, *parts)
-    return _scale_shift(to, chosen, 1.0, shift)
+    found = parts[0] if len(parts) == 1 else add(to, *parts)
+    return _scale_shift(to, found, 1.0, shift)
 
 
 @rule("masked_fill")

@@ -180,6 +180,25 @@ CHAINS = {
         step("Mul", "f", ""),
         step("Sub", "", "c"),
     ],
+    "limits": [
+        step("Max", "", weights(2, 1, 1), name="a"),
+        step("Min", weights(2, 1, 1), "x", name="b"),
+        step("Max", "a", "b", np.float32(-0.2), weights(1, 2, 1, 1)),
+    ],
+    "maxima along axes": [
+        step("ReduceMax", "", np.array([1]), keepdims=1, name="a"),
+        step("ReduceMin", "x", np.array([-1]), keepdims=1, name="b"),
+        step("ReduceMin", "x", np.array([2, 3]), keepdims=1, name="c"),
+        step("Add", "a", "x"),
+        step("Add", "", "b"),
+        step("Add", "", "c"),
+    ],
+    "masks": [
+        step("Relu", "", name="a"),
+        step("Where", np.array([True, False])[:, None, None], "a", "x"),
+        step("Where", np.array([[[True]], [[False]]]), np.float32(0.5), ""),
+        step("Where", np.array(False), np.float32(0.5), ""),
+    ],
     "nothing": [
         step("Identity", ""),
         step("Dropout", ""),
