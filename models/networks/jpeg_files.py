@@ -1,8 +1,8 @@
 """Whether a JPEG file has the pixels that its head promises.
 
-A decoder that meets the marker of the end too early fills what is missing with grey, without a word.
-What it misses it would take from bytes that are put in front of that marker: a picture that changes
-with them was cut short.
+A decoder that meets the marker of the end too early fills in grey, without a word. What it misses
+it would take from bytes that are put in front of that marker: a picture that changes with them was
+cut short.
 
 Source: ITU-T T.81, sections B.1, B.2 and G.1.1; libjpeg's way to go on after a lost restart marker.
 """

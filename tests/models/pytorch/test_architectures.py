@@ -425,5 +425,5 @@ def test_names_and_coding():
     network = from_torch(module, IMAGES[8, 8, 1], mean=[0.5], std=[0.25], classes="abc", name="n")
     assert (network.name, network.classes) == ("n", ("a", "b", "c"))
     assert (network.input.gain, network.input.offset) == (coding.gain, coding.offset)
-    with pytest.raises(ValueError, match="a sequence of 3 str .*, got 2: 'ab'"):
+    with pytest.raises(ValueError, match=r"a sequence of 3 str .*, got 2: 'ab'"):
         from_torch(module, input=coding, classes="ab")

@@ -666,7 +666,7 @@ def test_norm_of_pixels_is_refused():
         S,
         *END,
     )
-    with pytest.raises(ValueError, match="BatchNorm 'n' has a factor .* weights of 'c'"):
+    with pytest.raises(ValueError, match=r"BatchNorm 'n' has a factor .* weights of 'c'"):
         convert(Network("odd", coding((6, 6, 2)), layers, "ab"))
 
 
