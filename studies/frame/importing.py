@@ -138,7 +138,7 @@ def _kind(path: Path) -> str:
     return network_format(path)
 
 
-def network_path(name: str, seen: InputFlags | None) -> Path:
+def network_path(name: str, seen: InputFlags | None, refusal: str = "") -> Path:
     """Return the file of a network that a study names.
 
     Parameters
@@ -147,6 +147,8 @@ def network_path(name: str, seen: InputFlags | None) -> Path:
         Of a shipped network, or path of a weight file or of one to be imported.
     seen : InputFlags or None
         How an import sees images; None where a study has no flags for it.
+    refusal : str
+        What to do then, if not to import it beforehand.
 
     Raises
     ------
@@ -163,7 +165,8 @@ def network_path(name: str, seen: InputFlags | None) -> Path:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     if seen is None:
-        raise ValueError(f"{path}: import it first: {COMMAND} {path} --out {path.stem}.safetensors")
+        first = f"import it first: {COMMAND} {path} --out {path.stem}.safetensors"
+        raise ValueError(f"{path}: {refusal or first}")
     return path
 
 
