@@ -17,7 +17,7 @@ LEVEL = 2  # of compression: three times as fast as NumPy's 6, for files larger 
 
 
 def save_spikes(
-    path: Path, recording: Recording, labels: ArrayLike, classes: Sequence[str]
+    path: Path, recording: Recording, labels: ArrayLike, classes: Sequence[str] = ()
 ) -> Path:
     """Write the spike trains of a recording and what is needed to read them.
 
@@ -30,7 +30,7 @@ def save_spikes(
     labels : array_like of int, shape (n_images,)
         True classes.
     classes : sequence of str
-        Names of the classes, in their order.
+        Names of the classes, in their order; none if they have numbers only.
 
     Returns
     -------
@@ -55,7 +55,7 @@ def save_spikes(
         "phase_steps": recording.phase_steps,
         "labels": np.asarray(labels),
         "predictions": recording.predictions,
-        "classes": np.array(classes),
+        "classes": np.array(classes, dtype=np.str_),
         "latency_steps": recording.latency_steps,
     }
     # As np.savez_compressed does it, which leaves no choice of the level.
@@ -78,7 +78,7 @@ def load_spikes(path: Path) -> tuple[Spikes, tuple[RecordedLayer, ...], dict[str
     -------
     (Spikes, tuple of RecordedLayer, dict)
         Spike trains, layers in order, and ``dt_ms``, ``phase_steps``, ``labels``,
-        ``predictions``, ``latency_steps`` and ``classes``, none in files of older versions.
+        ``predictions``, ``latency_steps`` and ``classes``, none if they were not written.
     """
     with np.load(path) as stored:
         spikes = Spikes(**{name: stored[name] for name in COLUMNS})
