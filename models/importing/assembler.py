@@ -287,9 +287,10 @@ class Assembler:
             source = self._map(value, channels_last)
         else:
             source, padding = self._padded_map(value, channels_last, padding)
+            count_padding = True  # zeros of the tensor itself count in any case
         ways = self._ways(source, size, stride, padding)
         is_plain = all(
-            windows.count(*way, ceil_mode) == windows.count(*way, False)
+            not windows.has_cut_windows(*way, ceil_mode)
             and max(way[3:]) < way[1]
             and (count_padding or not any(way[3:]))
             for way in ways

@@ -133,7 +133,7 @@ def test_drawn_modules(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("is_new", "n"), [(False, 200), (True, 40)])
+@pytest.mark.parametrize(("is_new", "n"), [(False, 500), (True, 40)])
 def test_many_drawn_modules(is_new, n, tmp_path):
-    """Many modules, by both exporters."""
+    """500 modules, as against torch itself; fewer by the newer exporter, which takes its time."""
     check_many(n, tmp_path / "net.onnx", is_new)

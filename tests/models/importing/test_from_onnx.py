@@ -74,6 +74,10 @@ CHAINS = {
         step("AveragePool", "", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 0, 1]),
         step("AveragePool", "", kernel_shape=[2, 2], pads=[1, 1, 0, 0], count_include_pad=1),
     ],
+    "average pool of zeros that count": [
+        step("Pad", "", np.array([0, 0, 1, 0, 0, 0, 0, 1])),
+        step("AveragePool", "", kernel_shape=[2, 2], strides=[2, 2]),
+    ],
     "average pool, same": [
         step("AveragePool", "", kernel_shape=[3, 2], strides=[2, 2], auto_pad="SAME_LOWER")
     ],

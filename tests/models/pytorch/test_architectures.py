@@ -253,6 +253,8 @@ FUNCTIONS = {
     "permuted": lambda x: (x.permute(0, 2, 3, 1) @ four(x).outer(four(x) + 1)).movedim(-1, 1),
     "split": lambda x: torch.cat([*x.split([1, 3], 1)[::-1]], 1) + torch.stack(x.unbind(1), 1),
     "padded": lambda x: F.avg_pool2d(F.pad(x, (1, 1, 2, 0)), 3, 1),
+    "padded, not counted": lambda x: F.avg_pool2d(F.pad(x, (1, 0, 1, 0)), 2, 1, 0, False, False),
+    "wider than the map": lambda x: F.avg_pool2d(x[..., :2], 3, 2, 0, True).repeat(1, 1, 2, 6),
     "reflected": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect")[:, :, 1:-1, 1:-1],
     "resized": lambda x: F.interpolate(F.interpolate(x, (9, 4), mode="bilinear"), size=(6, 6)),
     "zeros": lambda x: torch.cat([x[:, :3], x.new_zeros(len(x), 1, 6, 6)], 1) + torch.zeros_like(x),
