@@ -22,6 +22,7 @@ from ann2brian.analysis.figures.style import (
     doublings,
     log_axis,
     only_value,
+    seed_label,
     trained_line,
 )
 from matplotlib.axes import Axes
@@ -248,7 +249,7 @@ def residual_quantiles(ax: Axes, quantiles: pd.DataFrame, residuals: pd.DataFram
             markeredgewidth=0,
             linewidth=0.5,
             alpha=0.7,
-            label=f"seed {seed}",
+            label=seed_label(seed),
         )
     mean = residuals[["mean", "sd", "wasserstein_assumed"]].mean()
     # Away from the grey line, which is above the points if the residual is below the assumption.

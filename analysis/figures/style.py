@@ -91,6 +91,11 @@ def trained_line(ax: Axes, accuracy: float) -> None:
     )
 
 
+def seed_label(seed: int) -> str:
+    """Name of a seed of the training, which is below 0 where it is not known."""
+    return f"seed {seed}" if seed >= 0 else "seed not known"
+
+
 def colour_bar(ax: Axes, colours: NDArray[np.float64], label: str, first: int = 0) -> None:
     """Draw a colour bar with one field for each whole number from `first` on.
 

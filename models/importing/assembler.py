@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ from ..networks.layers import (
 )
 from ..networks.network import InputCoding, Network
 from . import windows
+from .arguments import class_names, network_name
 from .values import (
     ZERO,
     Selection,
@@ -58,6 +60,7 @@ from .values import (
 )
 
 LARGEST_SELECTION = 2**26  # weights that only bring entries into their order; 0.5 GB
+MOST_COMPARED = 8  # entries whose maximum is taken two by two
 GATED = {"sigmoid": "silu", "hardsigmoid": "hardswish"}  # f to the name of x * f(x)
 
 
@@ -284,9 +287,10 @@ class Assembler:
             source = self._map(value, channels_last)
         else:
             source, padding = self._padded_map(value, channels_last, padding)
+            count_padding = True  # zeros of the tensor itself count in any case
         ways = self._ways(source, size, stride, padding)
         is_plain = all(
-            windows.count(*way, ceil_mode) == windows.count(*way, False)
+            not windows.has_cut_windows(*way, ceil_mode)
             and max(way[3:]) < way[1]
             and (count_padding or not any(way[3:]))
             for way in ways
@@ -368,6 +372,37 @@ class Assembler:
         found = self._seen(source, n_axes, channels_last)
         return found if keep_axes else self.reindexed(found, lambda x: x.squeeze(tuple(axes)))
 
+    def largest(self, value: Value, axes: Sequence[int], keep_axes: bool = False) -> Value:
+        """Maximum over axes of the framework, channels first: all of space, or short ones."""
+        n_axes = value.index.ndim
+        axes = sorted({range(n_axes)[axis] for axis in axes})
+        if n_axes > 1 and axes == list(range(1, n_axes)):
+            found = self.adaptive_max_pool(value, (1, 1), channels_last=False)
+        else:
+            found = value
+            for axis in axes:
+                found = self._largest_part(found, axis)
+        return found if keep_axes else self.reindexed(found, lambda x: x.squeeze(tuple(axes)))
+
+    def _largest_part(self, value: Value, axis: int) -> Value:
+        """Maximum along one axis, of length 1 afterwards, two by two."""
+        extent = value.shape[axis]
+        if extent > MOST_COMPARED:
+            raise ValueError(
+                f"is a maximum of {extent} entries; there may be {MOST_COMPARED} at most, unless "
+                "it goes over all of space, (2, 3) of (n, C, H, W)"
+            )
+        # Of more than three axes, which no map has, the one that goes is taken away at once.
+        is_deep = value.index.ndim > 3
+        wanted: list[int | list[int]] = [i if is_deep else [i] for i in range(extent)]
+        parts = [self.reindexed(value, partial(np.take, indices=i, axis=axis)) for i in wanted]
+        while len(parts) > 1:
+            left = parts[len(parts) // 2 * 2 :]
+            pairs = zip(parts[::2], parts[1::2], strict=False)
+            parts = [*(self.maximum(a, b) for a, b in pairs), *left]
+        (found,) = parts
+        return self.reindexed(found, lambda x: np.expand_dims(x, axis)) if is_deep else found
+
     def resample(self, value: Value, rows: Array, columns: Array, *, channels_last: bool) -> Value:
         """Weighted sums of places; rows (H', H) and columns (W', W) as of `Resample2D`."""
         source = self._map(value, channels_last)
@@ -382,6 +417,14 @@ class Assembler:
     def subtract(self, a: Value, b: Value) -> Value:
         """Difference a - b, likewise."""
         return self.add(a, self.scale_shift(b, -1.0, 0.0, channels_last=False))
+
+    def maximum(self, a: Value, b: Value) -> Value:
+        """The larger of two, likewise: a + relu(b - a)."""
+        return self.add(a, self.activation(self.subtract(b, a), "relu"))
+
+    def minimum(self, a: Value, b: Value) -> Value:
+        """The smaller of two, likewise: a - relu(a - b)."""
+        return self.subtract(a, self.activation(self.subtract(a, b), "relu"))
 
     def multiply(self, a: Value, b: Value) -> Value:
         """Product, likewise; x * sigmoid(x) becomes SiLU, x * hardsigmoid(x) Hardswish."""
@@ -470,8 +513,8 @@ class Assembler:
         Raises
         ------
         ValueError
-            If there is more than one axis of logits, no layer at all, or a number of classes that
-            does not match.
+            If there is more than one axis of logits, no layer at all, or `classes` and `name` are
+            not what they must be.
         """
         if coding.shape != self.shapes[INPUT]:
             raise ValueError(f"the coding is of {coding.shape}, the input of {self.shapes[INPUT]}")
@@ -486,12 +529,11 @@ class Assembler:
         for layer in reversed(self.layers):
             if layer.name in used:
                 used.update(layer.inputs)
-        names = range(output.index.size) if classes is None else classes
         return Network(
-            name=name,
+            name=network_name(name),
             input=coding,
             layers=tuple(layer for layer in self.layers if layer.name in used),
-            classes=tuple(str(own) for own in names),
+            classes=class_names(classes, output.index.size),
         )
 
     def _append(self, kind: type[Layer], prefix: str, *inputs: str, **fields: Any) -> str:

@@ -17,6 +17,8 @@ import numpy as np
 from ..arrays import Array, Integers
 from ..networks.layers import INPUT, Shape
 from ..networks.network import InputCoding
+from .arguments import numbers, one_number, require_types
+from .messages import one_line
 from .values import Value
 
 N_CHECKED = 8  # images on which an imported network is compared with its model
@@ -138,7 +140,8 @@ class Standardisation:
     Raises
     ------
     ValueError
-        If `std`, `pixel_scale` or `maximum` is not positive, or a number is not finite.
+        If something is no number, or several where there is one; if `std`, `pixel_scale` or
+        `maximum` is not positive, or a number is not finite.
     """
 
     mean: Any = 0.0
@@ -149,15 +152,14 @@ class Standardisation:
     def __post_init__(self) -> None:
         for field in ("mean", "std", "pixel_scale", "maximum"):
             given = getattr(self, field)
-            if given is None:
+            if given is None and field == "maximum":
                 continue
-            try:
-                numbers = np.asarray(given, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise ValueError(f"{field} must be numbers, got {given!r}") from None
-            if not np.isfinite(numbers).all() or (field != "mean" and (numbers <= 0).any()):
+            read = numbers if field in ("mean", "std") else one_number
+            found = read(field, given)
+            if not np.isfinite(found).all() or (field != "mean" and np.any(found <= 0)):
                 wanted = "finite" if field == "mean" else "finite and > 0"
                 raise ValueError(f"{field} must be {wanted}, got {given!r}")
+            object.__setattr__(self, field, found)
 
     @property
     def is_stated(self) -> bool:
@@ -250,6 +252,7 @@ def read_sample(
     ValueError
         If the parts contradict each other or the model; the message says which, with numbers.
     """
+    require_types(input, transform)
     if input is not None and stated.is_stated:
         raise ValueError(
             "input= says what an image is: leave mean, std, pixel_scale and maximum out"
@@ -279,7 +282,13 @@ def read_sample(
 
 def _numbers(example: np.ndarray) -> np.ndarray:
     """The example as an array of finite numbers with a batch axis."""
-    example = np.asarray(example)
+    try:
+        example = np.asarray(example)
+    except Exception as error:  # images of several sizes, tensors that hold nothing
+        raise ValueError(
+            "example= must be one array of images of one size, got "
+            f"{type(example).__name__} ({one_line(error, 200)})"
+        ) from error
     if example.dtype.kind == "b":
         example = example.astype(np.uint8)
     if example.dtype.kind not in "iuf" or example.ndim not in (2, 3, 4) or not example.size:
@@ -434,7 +443,7 @@ def _transformed(images: np.ndarray, transform: Transform) -> Array:
     except Exception as error:  # whatever the caller's code raises
         raise ValueError(
             f"transform= fails on an image of shape {images.shape[1:]} and type {images.dtype}: "
-            f"{type(error).__name__}: {error}"
+            f"{type(error).__name__}: {one_line(error, 300)}"
         ) from error
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..networks.file_formats import ABOUT, other_format, recognised
+
 READ = {
     ".safetensors": "safetensors",
     ".onnx": "onnx",
@@ -11,30 +13,27 @@ READ = {
     ".h5": "keras",
     ".hdf5": "keras",
 }
+_READERS = {"safetensors": "safetensors", "onnx": "onnx", "keras": "keras", "hdf5": "keras"}
 _EXPORT = "export the network to ONNX (.onnx) or Keras (.keras)"
-_PICKLED = (
-    "may hold pickled code, which is not run; build the module in Python, load its weights with "
-    "torch.load(..., weights_only=True), and give it to from_torch"
-)
 _INSTEAD = {
-    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), _PICKLED),
-    ".pt2": "holds a program of torch.export; give the module to from_torch",
+    **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt"), ABOUT["torch"]),
+    ".pt2": ABOUT["torch.export"],
     ".pb": "holds a TensorFlow graph; save the Keras model as .keras, or write ONNX with: "
     "python -m tf2onnx.convert --graphdef FILE --output net.onnx",
-    ".tflite": "holds a TensorFlow Lite model; save the Keras model that it was made of as .keras",
+    ".tflite": ABOUT["tflite"],
     **dict.fromkeys(
         (".mlmodel", ".mlpackage"),
         "holds a Core ML model; give the model that it was made of to from_torch or from_keras",
     ),
-    **dict.fromkeys((".pkl", ".pickle", ".joblib"), f"is a pickle, which is not run; {_EXPORT}"),
-    **dict.fromkeys((".npz", ".npy"), f"holds arrays and no structure; {_EXPORT}"),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), ABOUT["pickle"]),
+    **dict.fromkeys((".npz", ".npy"), ABOUT["numpy"]),
     ".json": f"holds a structure and no weights; {_EXPORT}",
     ".caffemodel": f"holds a Caffe model; {_EXPORT}",
 }
 
 
 def network_format(path: str | Path) -> str:
-    """Say which reader reads a file, by its name.
+    """Say which reader reads a file, by its content, or by its name if that tells nothing.
 
     Parameters
     ----------
@@ -52,6 +51,11 @@ def network_format(path: str | Path) -> str:
         If no reader does; the message names the file and says what to do.
     """
     path = Path(path)
+    content = recognised(path)
+    if content in _READERS:
+        return _READERS[content]
+    if content is not None:
+        raise ValueError(f"{path}: {ABOUT[content]}; read are {', '.join(READ)}")
     if path.is_dir() and (path / "saved_model.pb").exists():
         raise ValueError(
             f"{path}: is a TensorFlow SavedModel; save the Keras model as .keras, or write ONNX "
@@ -62,5 +66,23 @@ def network_format(path: str | Path) -> str:
         raise ValueError(f"{path}: is a folder, not a network file")
     if suffix in READ:
         return READ[suffix]
-    why = _INSTEAD.get(suffix, f"is in no format that is known here; {_EXPORT}")
-    raise ValueError(f"{path}: {why}; read are {', '.join(READ)}")
+    raise ValueError(f"{path}: {about(path)}; read are {', '.join(READ)}")
+
+
+def about(path: str | Path) -> str:
+    """Say what a file is and who reads it, by its content, or by its name if that tells nothing.
+
+    Parameters
+    ----------
+    path : str or Path
+        A file; there need not be one.
+
+    Returns
+    -------
+    str
+        To be put after its name.
+    """
+    suffix = Path(path).suffix.lower()
+    unknown = f"is in no format that is known here; {_EXPORT}"
+    by_name = ABOUT[READ[suffix]] if suffix in READ else _INSTEAD.get(suffix, unknown)
+    return other_format(path) or by_name

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..networks.file_formats import other_format
 from ..networks.network import InputCoding, Network
 from . import keras_oracle
+from .arguments import file_path
 from .assembler import Assembler
 from .checking import HALF, SINGLE, compare, note_of_half
 from .entry import Layout, Standardisation, Transform, read_sample
@@ -62,6 +64,8 @@ def from_keras(
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     ImportError
         If h5py is missing; the message says how to install it.
     ValueError
@@ -69,7 +73,7 @@ def from_keras(
         the model, or the network differs from what Keras computes; the message names the file and
         the layer.
     """
-    path = Path(path)
+    path = file_path(path, "from_keras", "a model is saved with model.save('net.keras')")
     try:
         network, notes = _read(
             path,
@@ -78,7 +82,7 @@ def from_keras(
             transform,
             input,
             classes,
-            name or path.stem,
+            path.stem if name is None else name,
         )
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
@@ -96,6 +100,9 @@ def _read(
     classes: Sequence[str] | None,
     name: str,
 ) -> tuple[Network, list[str]]:
+    other = other_format(path, "keras", "hdf5")
+    if other is not None:
+        raise ValueError(other)
     with opened(path) as file:
         with as_damage():
             shape = input_shape(file.structure)

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ..networks.file_formats import other_format
 from ..networks.network import InputCoding, Network
+from .arguments import file_path, require_types
 from .assembler import Assembler
 from .checking import HALF, SINGLE, compare, note_of_half
 from .entry import Layout, Standardisation, Transform, read_sample
@@ -60,6 +62,8 @@ def from_onnx(
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     ImportError
         If onnx is missing; the message says how to install it.
     ValueError
@@ -67,7 +71,8 @@ def from_onnx(
         images do not fit the model, or the network differs from what the file computes; the
         message names the file and the node.
     """
-    path = Path(path)
+    instead = "a module is written with torch.onnx.export, or given to from_torch"
+    path = file_path(path, "from_onnx", instead)
     try:
         network, notes = _read(
             path,
@@ -76,7 +81,7 @@ def from_onnx(
             transform,
             input,
             classes,
-            name or path.stem,
+            path.stem if name is None else name,
         )
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
@@ -94,8 +99,12 @@ def _read(
     classes: Sequence[str] | None,
     name: str,
 ) -> tuple[Network, list[str]]:
+    require_types(input, transform)
+    other = other_format(path, "onnx")
+    if other is not None:
+        raise ValueError(other)
     graph = read_graph(path)
-    declared = _declared(graph, np.shape(example)[1:] if input is None else input.shape)
+    declared = _declared(graph, _shape(example)[1:] if input is None else input.shape)
     sample = read_sample(
         example,
         stated,
@@ -124,6 +133,14 @@ def _read(
     )
     notes = [note_of_half("float16")] if graph.is_half else []
     return network, [*assembler.notes, *notes]
+
+
+def _shape(example: Any) -> tuple[int, ...]:
+    """Shape of an example; () of what is none, which is refused later."""
+    try:
+        return np.shape(example)
+    except Exception:  # images of several sizes
+        return ()
 
 
 def _declared(graph: Graph, given: tuple[int, ...]) -> Layout:

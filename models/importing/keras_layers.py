@@ -7,6 +7,7 @@ TensorFlow: where the total is odd, the larger half comes after.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -599,18 +600,10 @@ class KerasReader:
         return self._scaled(total, 1 / len(values), 0.0)
 
     def _maximum(self, _layer: LayerRecord, values: Sequence[Value]) -> Value:
-        # max(a, b) = a + relu(b - a)
-        add, largest = self._assembler, values[0]
-        for value in values[1:]:
-            largest = add.add(largest, add.activation(add.subtract(value, largest), "relu"))
-        return largest
+        return reduce(self._assembler.maximum, values)
 
     def _minimum(self, _layer: LayerRecord, values: Sequence[Value]) -> Value:
-        add, smallest = self._assembler, values[0]
-        for value in values[1:]:
-            more = add.activation(add.subtract(smallest, value), "relu")
-            smallest = add.subtract(smallest, more)
-        return smallest
+        return reduce(self._assembler.minimum, values)
 
     def _concatenate(self, layer: LayerRecord, values: Sequence[Value]) -> Value:
         axis = int(layer.config.get("axis", -1))

@@ -178,6 +178,11 @@ class Graph:
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
         for node in model.graph.node:
             _pad_by_number(onnx, node)
+        for given in model.graph.input:
+            if given.name == self.input:
+                # From its sizes onnxruntime infers others for windows of ceil_mode than it
+                # computes, and then refuses the model.
+                given.type.tensor_type.ClearField("shape")
         inputs = inputs.astype(_ELEMENTS[self._element])
         sizes = (self.batch,) if self.batch else (len(inputs), 1)
         why = ""

@@ -128,6 +128,7 @@ class OnnxReader:
             "ReduceMean": self._reduce_mean,
             "ReduceSum": self._reduce_sum,
             "ReduceMax": self._reduce_max,
+            "ReduceMin": self._reduce_min,
             "Reshape": self._reshape,
             "Flatten": self._flatten,
             "Squeeze": self._squeeze,
@@ -168,6 +169,7 @@ class OnnxReader:
             "Max": self._max,
             "Min": self._min,
             "Mean": self._mean,
+            "Where": self._where,
         }
 
     def read(self, value: Value) -> Value:
@@ -670,11 +672,12 @@ class OnnxReader:
         return self._scaled(self._assembler.mean(value, axes, keep), number, 0.0)
 
     def _reduce_max(self, node: Node, inputs: Any) -> Value:
+        return self._assembler.largest(*self._reduced(node, inputs))
+
+    def _reduce_min(self, node: Node, inputs: Any) -> Value:
         value, axes, keep = self._reduced(node, inputs)
-        if sorted(axes) != list(range(1, len(value.shape))):
-            raise ValueError("is supported over all rows and columns only")
-        value = self._assembler.adaptive_max_pool(value, (1, 1), channels_last=False)
-        return value if keep else self._assembler.reindexed(value, lambda x: x.squeeze(axes))
+        found = self._assembler.largest(self._scaled(value, -1.0, 0.0), axes, keep)
+        return self._scaled(found, -1.0, 0.0)
 
     def _resize(self, node: Node, inputs: Any) -> Value:
         value = self._value(inputs[0])
@@ -875,34 +878,49 @@ class OnnxReader:
         return add.add(add.activation(value, "relu"), negative)
 
     def _max(self, node: Node, inputs: Any) -> Value:
-        return self._extreme(node, inputs, self._max_of_two, lambda v, c: self._between(v, c, None))
+        return self._extreme(inputs, self._assembler.maximum, 1.0)
 
     def _min(self, node: Node, inputs: Any) -> Value:
-        return self._extreme(node, inputs, self._min_of_two, lambda v, c: self._between(v, None, c))
+        return self._extreme(inputs, self._assembler.minimum, -1.0)
 
-    def _extreme(
-        self,
-        _node: Node,
-        inputs: Any,
-        of_two: Callable[[Value, Value], Value],
-        with_number: Callable[[Value, float], Value],
-    ) -> Value:
+    def _extreme(self, inputs: Any, of_two: Callable[[Value, Value], Value], sign: float) -> Value:
+        """The largest of all inputs for the sign 1, the smallest for -1."""
         values = [self._value(x) for x in inputs if isinstance(x, _Term)]
         best = values[0]
         for value in values[1:]:
             best = of_two(best, value)
         for constant in inputs:
-            if not isinstance(constant, _Term):
-                best = with_number(best, _number(constant))
+            if isinstance(constant, _Term):
+                continue
+            if np.size(constant) == 1:
+                limit = _number(constant)
+                best = self._between(best, *((limit, None) if sign > 0 else (None, limit)))
+            else:  # max: c + relu(x - c), min: c - relu(c - x)
+                limits = _fitting(constant, best)
+                above = self._scaled(best, sign, -sign * limits)
+                best = self._scaled(self._assembler.activation(above, "relu"), sign, limits)
         return best
 
-    def _max_of_two(self, a: Value, b: Value) -> Value:
-        add = self._assembler  # a + relu(b - a)
-        return add.add(a, add.activation(add.subtract(b, a), "relu"))
-
-    def _min_of_two(self, a: Value, b: Value) -> Value:
-        add = self._assembler  # a - relu(a - b)
-        return add.subtract(a, add.activation(add.subtract(a, b), "relu"))
+    def _where(self, _node: Node, inputs: Any) -> Value:
+        """One value where a constant mask is set, another elsewhere."""
+        if isinstance(inputs[0], _Term):
+            raise ValueError(
+                "chooses by values of the image, in no way that is a known activation; use Max, "
+                "Min, Clip or Relu"
+            )
+        parts = []
+        shift: Any = 0.0
+        value = self._value(next(x for x in inputs[1:] if isinstance(x, _Term)))
+        mask = _fitting(inputs[0], value)
+        for operand, chosen in zip(inputs[1:], (mask, 1.0 - mask), strict=True):
+            if isinstance(operand, _Term):
+                parts.append(self._scaled(self._value(operand), chosen, 0.0))
+            elif np.isfinite(operand).all():
+                shift = shift + chosen * _fitting(operand, value)
+            else:
+                raise ValueError("fills in inf or NaN; in a network are finite numbers only")
+        chosen_parts = parts[0] if len(parts) == 1 else self._assembler.add(*parts)
+        return self._scaled(chosen_parts, 1.0, shift)
 
     def _mean(self, node: Node, inputs: Any) -> Value:
         return self._scaled(self._add(node, inputs), 1 / len(inputs), 0.0)

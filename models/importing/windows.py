@@ -28,6 +28,14 @@ def count(extent: int, size: int, stride: int, before: int, after: int, ceil_mod
     return found
 
 
+def has_cut_windows(
+    extent: int, size: int, stride: int, before: int, after: int, ceil_mode: bool
+) -> bool:
+    """Whether `ceil_mode` adds a window that is cut off."""
+    whole = (extent + before + after - size) // stride + 1
+    return count(extent, size, stride, before, after, ceil_mode) != whole
+
+
 def padding_after(
     extent: int, size: int, stride: int, before: int, after: int, ceil_mode: bool
 ) -> int:

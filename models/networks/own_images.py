@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 from .dataset_files import DatasetError
 from .idx_files import read_idx
 from .image_sets import ImageSet
+from .jpeg_files import require_whole_jpeg
 from .png_files import require_whole_png
 
 MOST_BYTES = 1 << 31  # that the images of one file or folder may take; CIFAR-10 takes 184 MB
@@ -274,7 +276,7 @@ def _folder(path: Path) -> ImageSet:
     images = np.empty(shape, dtype)
     for number, (file, _) in enumerate(files):
         with _opened(Image, file) as picture:
-            images[number] = _pixels(file, picture, mode)
+            images[number] = _pixels(Image, file, picture, mode)
     labels = np.array([label for _, label in files])
     name = path.resolve().name
     return ImageSet(name=name, images=images, labels=labels, classes=tuple(classes))
@@ -320,16 +322,23 @@ def _mode(picture: Any) -> str:
     return "L" if picture.mode in ("1", "L", "LA") else "RGB"
 
 
-def _pixels(file: Path, picture: Any, mode: str) -> NDArray:
+def _pixels(image: Any, file: Path, picture: Any, mode: str) -> NDArray:
     """Pixels of a picture, shape (H, W, C)."""
     if picture.format == "PNG":
         require_whole_png(file)
+    elif picture.format == "JPEG":
+        require_whole_jpeg(file, partial(_decoded, image))
     has_alpha = picture.mode in ("LA", "RGBA", "PA") or "transparency" in picture.info
     if has_alpha and picture.convert("RGBA").getextrema()[3][0] < 255:
         raise DatasetError(f"{file}: has transparent pixels; save it without transparency")
     picture.load()
     pixels = np.asarray(picture if mode == "I;16" else picture.convert(mode))
     return pixels.reshape(*pixels.shape[:2], -1)
+
+
+def _decoded(image: Any, content: bytes) -> NDArray:
+    with image.open(io.BytesIO(content), formats=("JPEG",)) as picture:
+        return np.asarray(picture)
 
 
 def _line(error: Exception) -> str:

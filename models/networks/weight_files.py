@@ -21,6 +21,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from .file_formats import other_format
 from .layers import LAYER_TYPES, Layer
 from .network import InputCoding, Network
 
@@ -255,6 +256,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             f"{path}: no such weight file; the shipped networks are "
             f"{', '.join(trained_networks()) or 'none'}, others are made by studies/train.py"
         )
+    other = other_format(path, "safetensors")
+    if other is not None:
+        raise WeightFileError(f"{path}: {other}")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

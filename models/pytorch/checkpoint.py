@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..networks.file_formats import other_format
+
 # Where training scripts put the weights in a file with other things.
 _INSIDE = ("state_dict", "model_state_dict", "model", "net")
 _WRAPPERS = ("module.", "_orig_mod.")  # before every name: nn.DataParallel, torch.compile
@@ -42,6 +44,9 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     path = Path(path)
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file")
+    other = other_format(path, "torch", "torchscript", "torch.export", "pickle")
+    if other is not None:
+        raise ValueError(f"{path}: {other}")
     _refuse_other_archives(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)

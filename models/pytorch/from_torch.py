@@ -12,6 +12,7 @@ import inspect
 import operator
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ except ImportError as error:
 from ..importing.assembler import Assembler
 from ..importing.checking import DOUBLE, SINGLE, compare
 from ..importing.entry import Layout, Sample, Standardisation, Transform, read_sample
+from ..importing.formats import about
+from ..importing.messages import one_line
 from ..importing.values import Value
 from ..networks.network import InputCoding, Network
 from . import operations
@@ -112,7 +115,7 @@ def from_torch(
     is_tensor = isinstance(example, torch.Tensor)
     with evaluated(model):
         sample = read_sample(
-            in_double(example).numpy() if is_tensor else example,
+            _array(example) if is_tensor else example,
             Standardisation(mean, std, pixel_scale, maximum),
             accepts=lambda x: _refusal(model, x),
             channels_first=True,
@@ -123,7 +126,9 @@ def from_torch(
         graph = trace(model, _tensor(model, _batches(sample.inputs)[0]))
         reader = _Reader(graph, sample.layout)
         output = reader.read()
-        network = reader.to.network(output, sample.coding, classes, name or _class_name(model))
+        network = reader.to.network(
+            output, sample.coding, classes, _class_name(model) if name is None else name
+        )
         _check(model, graph, reader.known, network, sample)
     if n_steps > 1:
         with evaluated(model, in_steps=True):
@@ -136,10 +141,7 @@ def from_torch(
 def _require_readable(model: object) -> None:
     """Refuse what is no module with weights as real numbers."""
     if not isinstance(model, nn.Module):
-        raise TypeError(
-            f"from_torch takes an nn.Module, got {type(model).__name__}; weights from a file go "
-            "into the module with load_weights of models/pytorch/checkpoint.py"
-        )
+        raise TypeError(f"from_torch takes an nn.Module, got {_described(model)}")
     if isinstance(model, torch.jit.ScriptModule):
         raise TypeError("from_torch takes an nn.Module: give the one this TorchScript is made of")
     for path, part in model.named_modules():
@@ -149,6 +151,29 @@ def _require_readable(model: object) -> None:
         for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False)):
             if is_lazy(tensor) or tensor.is_meta:
                 raise ValueError(f"{where} has no weights yet: load them, or run it once")
+
+
+def _described(thing: object) -> str:
+    """What was given instead of a module, and what to do with it."""
+    if isinstance(thing, str | Path):
+        return f"the name of a file; {thing} {about(thing)}"
+    if isinstance(thing, type):
+        return f"the class {thing.__name__}; give a module of it, with its weights"
+    return (
+        f"{type(thing).__name__}; weights go into the module with load_state_dict, those of a "
+        "file with load_weights of models/pytorch/checkpoint.py"
+    )
+
+
+def _array(example: torch.Tensor) -> np.ndarray:
+    """What a tensor holds, real numbers in float64."""
+    try:
+        return in_double(example).numpy()
+    except Exception as error:  # without storage, sparse, quantised
+        raise ValueError(
+            f"example= must be a plain tensor that holds numbers, got one of {example.dtype}, "
+            f"{example.layout} on the device {example.device} ({one_line(error, 200)})"
+        ) from error
 
 
 class _Reader:
@@ -177,6 +202,11 @@ class _Reader:
                 self.known[node] = self._read(node)
             except ValueError as error:
                 raise ValueError(f"{place(node)}, {_name(node)}: {error}") from error
+            except Exception as error:  # of an operation that is evaluated, of arguments unforeseen
+                raise ValueError(
+                    f"{place(node)}, {_name(node)}: is not read in this form; "
+                    f"{operations.OTHERWISE} ({type(error).__name__}: {one_line(error, 200)})"
+                ) from error
         output = self.known[self.graph.output]
         if not isinstance(output, Value):
             raise ValueError("the logits do not depend on the image")

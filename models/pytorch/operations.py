@@ -72,6 +72,13 @@ REMEDIES = {
     "embedding": "the input must be an image of numbers",
     "quantize_per_tensor": "give the module before its quantisation",
     "dequantize": "give the module before its quantisation",
+    **dict.fromkeys(
+        (
+            *("gt", "lt", "ge", "le", "eq", "ne", "greater", "less", "sign", "heaviside"),
+            *("floor", "ceil", "round", "trunc", "frac", "remainder", "logical_not"),
+        ),
+        "it jumps where its input passes a limit; use max, min, clamp, relu or leaky_relu",
+    ),
     "argmax": "end with the logits",
     "topk": "end with the logits",
 }
@@ -402,24 +409,105 @@ def _aligned(a: Value, b: Value) -> None:
         )
 
 
-@rule("abs")
+@rule("addcmul")
+def addcmul(to: Assembler, x: Operand, tensor1: Operand, tensor2: Operand, value: float = 1) -> Any:
+    """A sum with a product."""
+    return add(to, x, _product(to, tensor1, tensor2), alpha=value)
+
+
+@rule("addcdiv")
+def addcdiv(to: Assembler, x: Operand, tensor1: Operand, tensor2: Any, value: float = 1) -> Any:
+    """A sum with a value that is divided by a constant."""
+    return add(to, x, _product(to, tensor1, 1.0 / array(tensor2, "divisor")), alpha=value)
+
+
+@rule("lerp")
+def lerp(to: Assembler, x: Operand, end: Operand, weight: Operand) -> Value:
+    """What lies between two: x + weight * (end - x)."""
+    if not isinstance(x, Value) and not isinstance(end, Value):
+        start = array(x, "start")
+        return _scale_shift(to, _product(to, weight, array(end, "end") - start), 1.0, start)
+    return add(to, x, _product(to, subtract(to, end, x), weight))
+
+
+def _product(to: Assembler, a: Any, b: Any) -> Any:
+    """The product of values, constants or both."""
+    if isinstance(a, Value) or isinstance(b, Value):
+        return multiply(to, a, b)
+    return array(a, "factor") * array(b, "factor")
+
+
+@rule("where")
+def where(to: Assembler, condition: Any, x: Operand, other: Operand) -> Value:
+    """One value where a constant mask is set, another elsewhere."""
+    mask = array(condition, "condition")
+    parts = []
+    shift: Any = 0.0
+    for operand, chosen in ((x, mask), (other, 1.0 - mask)):
+        if isinstance(operand, Value):
+            parts.append(_scale_shift(to, operand, chosen, 0.0))
+        elif not torch.isfinite(torch.as_tensor(operand)).all():
+            raise ValueError("fills in inf or NaN; in a network there are finite numbers only")
+        else:
+            shift = shift + chosen * array(operand, "constant")
+    found = parts[0] if len(parts) == 1 else add(to, *parts)
+    return _scale_shift(to, found, 1.0, shift)
+
+
+@rule("masked_fill")
+def masked_fill(to: Assembler, x: Operand, mask: Any, value: Operand) -> Value:
+    """A number where a constant mask is set."""
+    return where(to, mask, value, x)
+
+
+@rule("abs", "absolute")
 def absolute(to: Assembler, x: Value) -> Value:
     """The sum of both rectified halves."""
     return to.add(to.activation(x, "relu"), to.activation(negative(to, x), "relu"))
 
 
-@rule("maximum")
+@rule("maximum", "fmax")
 def maximum(to: Assembler, x: Operand, other: Operand) -> Value:
-    """The larger of two values, a + relu(b - a)."""
+    """The larger of two, a + relu(b - a)."""
     difference = subtract(to, other, x)
     return add(to, x, to.activation(difference, "relu"))
 
 
-@rule("minimum")
+@rule("minimum", "fmin")
 def minimum(to: Assembler, x: Operand, other: Operand) -> Value:
-    """The smaller of two values, a - relu(a - b)."""
+    """The smaller of two, a - relu(a - b)."""
     difference = subtract(to, x, other)
     return subtract(to, x, to.activation(difference, "relu"))
+
+
+@rule("max")
+def max_of_two_or_along(
+    to: Assembler,
+    x: Operand,
+    other: Operand | None = None,
+    dim: int | None = None,
+    keepdim: bool = False,
+) -> Value | tuple[Value, None]:
+    """The larger of two; or the maximum along an axis, whose places nobody may use."""
+    if other is not None:
+        return maximum(to, x, other)
+    assert isinstance(x, Value)
+    return to.largest(x, _axes(dim, x), keepdim), None
+
+
+@rule("min")
+def min_of_two_or_along(
+    to: Assembler,
+    x: Operand,
+    other: Operand | None = None,
+    dim: int | None = None,
+    keepdim: bool = False,
+) -> Value | tuple[Value, None]:
+    """Likewise the smaller, and the minimum."""
+    if other is not None:
+        return minimum(to, x, other)
+    assert isinstance(x, Value)
+    return amin(to, x, () if dim is None else (dim,), keepdim), None
 
 
 @rule("cat", "concat", "concatenate")
@@ -604,14 +692,14 @@ def total(
 
 @rule("amax")
 def amax(to: Assembler, x: Value, dim: Sequence[int] = (), keepdim: bool = False) -> Value:
-    """Maxima over the space."""
-    axes = _axes(dim, x)
-    n_axes = x.index.ndim - 1
-    if sorted(axes) != list(range(1, n_axes + 1)):
-        raise ValueError("is a maximum over other axes than all of space, (2, 3) of (n, C, H, W)")
-    made = to.adaptive_max_pool(x, (1, 1), channels_last=False)
-    shape = x.index.shape[:1] + (1,) * n_axes * keepdim
-    return to.reindexed(made, lambda index: index.reshape(shape))
+    """Maxima over axes."""
+    return to.largest(x, _axes(dim, x), keepdim)
+
+
+@rule("amin")
+def amin(to: Assembler, x: Value, dim: Sequence[int] = (), keepdim: bool = False) -> Value:
+    """Minima over axes."""
+    return negative(to, amax(to, negative(to, x), dim, keepdim))
 
 
 def _axes(dim: int | Sequence[int] | None, value: Value) -> list[int]:
@@ -663,9 +751,13 @@ def relu6(to: Assembler, x: Value) -> Value:
     return to.activation(x, "clip", (0.0, 6.0))
 
 
-@rule("clamp")
+@rule("clamp", "clip")
 def clamp(to: Assembler, x: Value, min: Any = None, max: Any = None) -> Value:
-    """Limits, on one side or both."""
+    """Limits, on one side or both; they may be tensors."""
+    is_one_each = [not isinstance(end, Value | torch.Tensor) or _is_one(end) for end in (min, max)]
+    if not all(is_one_each):
+        x = x if min is None else maximum(to, x, min)
+        return x if max is None else minimum(to, x, max)
     low, high = (_limit(end) for end in (min, max))
     if low is not None and high is not None:
         return to.activation(x, "clip", (low, high))
@@ -676,6 +768,10 @@ def clamp(to: Assembler, x: Value, min: Any = None, max: Any = None) -> Value:
         raise ValueError("has no limit")
     below = to.activation(_scale_shift(to, x, -1.0, high), "relu")
     return _scale_shift(to, below, -1.0, high)
+
+
+def _is_one(end: Value | torch.Tensor) -> bool:
+    return isinstance(end, torch.Tensor) and end.numel() == 1
 
 
 def _limit(end: Any) -> float | None:
@@ -763,6 +859,22 @@ def selu(to: Assembler, x: Value) -> Value:
 def celu(to: Assembler, x: Value, alpha: float = 1) -> Value:
     """ELU whose slope at 0 is 1."""
     return elu(to, x, alpha=alpha, input_scale=1 / alpha)
+
+
+@rule("log_sigmoid")
+def log_sigmoid(to: Assembler, x: Value) -> Value:
+    """The logarithm of the sigmoid, -softplus(-x)."""
+    return negative(to, to.activation(negative(to, x), "softplus", (1.0,)))
+
+
+@rule("glu")
+def glu(to: Assembler, x: Value, dim: int = -1) -> Value:
+    """The product of one half with the sigmoid of the other: Dauphin et al. (2017)."""
+    axis = _axis(dim, x)
+    extent = x.index.shape[axis]
+    halves = ((0, extent // 2), (extent // 2, extent))
+    a, b = (to.reindexed(x, _block(axis, *half)) for half in halves)
+    return to.multiply(a, to.activation(b, "sigmoid"))
 
 
 @rule("softplus")

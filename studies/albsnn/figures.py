@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from ann2brian.analysis.figures import albsnn as albsnn_figures
-from ann2brian.analysis.figures.style import spread
+from ann2brian.analysis.figures.style import seed_label, spread
 from ann2brian.studies.frame.figures import MOST_PANELS, Result
 from matplotlib.figure import Figure
 
@@ -40,7 +40,7 @@ def albsnn_choice(result: Result) -> Figure | None:
     )
     for column, seed in zip(axes.T, shown, strict=True):
         albsnn_figures.choice_of_layers(column, history[history["training_seed"] == seed])
-        column[0].set_title(f"seed {seed}")
+        column[0].set_title(seed_label(seed))
     for ax in axes[0, 1:]:
         ax.set_ylabel("")
     axes[0, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

@@ -76,6 +76,9 @@ STUDY = Study(
     comparisons="also potentials, accuracy and spike timing with layers made binary after the "
     "training, what binary synapses cost in the engine, and the published figures",
     sweeps=("n_steps",),
+    imports_refused="ONNX and Keras files hold no spiking units, which networks of this scheme are "
+    "trained with (docs/train-your-own.md); modules with such units come from PyTorch, by "
+    "studies/import_network.py",
     conditions=conditions,
     quick={"steps": 2, "spikes": 20},
     columns=columns,

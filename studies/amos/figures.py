@@ -13,7 +13,7 @@ from ann2brian.analysis.figures.amos import (
 from ann2brian.models.schemes.amos.gate_fits import fitted_gate, shipped_functions
 from ann2brian.models.schemes.amos.gates import alpha_for, relu_gate
 from ann2brian.studies.frame.figures import Result
-from ann2brian.studies.frame.spike_files import SPIKES, load_spikes
+from ann2brian.studies.frame.spike_files import SPIKES, load_spikes, read_out
 from matplotlib.figure import Figure
 
 STAIRCASES = {"relu": (2, 3, 4)}  # sizes whose steps can be seen; fitted gates: the next line
@@ -55,9 +55,10 @@ def amos_raster(result: Result) -> Figure:
     latency_ms = stored["latency_steps"] * stored["dt_ms"]
     ax.axvline(latency_ms, color="0.6", linewidth=0.8)
     ax.set_xlim(right=1.02 * latency_ms)
+    true, found = read_out(stored, 0)
     ax.set_title(
-        f"{result.config['dataset']}, image 0: class {stored['labels'][0]}, "
-        f"read out as {stored['predictions'][0]} after {latency_ms:g} ms (line)"
+        f"{result.config['dataset']}, image 0: {true}, read out as {found} after "
+        f"{latency_ms:g} ms (line)"
     )
     return figure
 

@@ -138,6 +138,7 @@ def matched(time: pd.DataFrame, metrics: pd.DataFrame, reference: str) -> pd.Dat
         One row per condition and loss that it reaches: condition, loss_points, step, sub_steps,
         time_ms, accuracy, spikes_per_image, energy_nj, and step_ratio, time_ratio, spike_ratio,
         energy_ratio to the baseline; NaN where the baseline does not get there, or for nothing.
+        Without ratios if the baseline was not run.
     """
     trained = metrics.set_index("condition")["ann_accuracy"]
     rows = []
@@ -151,7 +152,8 @@ def matched(time: pd.DataFrame, metrics: pd.DataFrame, reference: str) -> pd.Dat
                 plain = first[column].get(reference, 0)
                 found[ratio] = row[column] / plain if plain > 0 else np.nan
             rows.append(found)
-    return pd.DataFrame(rows, columns=["condition", "loss_points", *COSTS, *RATIOS])
+    ratios = RATIOS if (time["condition"] == reference).any() else ()
+    return pd.DataFrame(rows, columns=["condition", "loss_points", *COSTS, *ratios])
 
 
 @dataclass(frozen=True, kw_only=True)

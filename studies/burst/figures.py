@@ -7,7 +7,7 @@ from ann2brian.analysis.figures import burst as burst_figures
 from ann2brian.analysis.figures.style import spread
 from ann2brian.analysis.statistics.bursts import WITHIN_BURST_STEPS
 from ann2brian.studies.frame.figures import MOST_PANELS, Result
-from ann2brian.studies.frame.spike_files import SPIKES, load_spikes
+from ann2brian.studies.frame.spike_files import SPIKES, load_spikes, read_out
 from matplotlib.figure import Figure
 
 RASTER_PHASES = 6  # shown after the image has reached the last layer
@@ -48,9 +48,9 @@ def burst_pooling(result: Result) -> Figure | None:
 
 
 def burst_matched(result: Result) -> Figure | None:
-    """Time, spikes and energy at equal accuracy."""
+    """Time, spikes and energy at equal accuracy; None without a baseline to compare with."""
     matched = result.table("matched")
-    if matched is None or matched.empty:
+    if matched is None or matched.empty or "time_ratio" not in matched:
         return None
     figure = Figure(figsize=(8.6, 1.3 + 0.16 * len(matched)))
     axes = figure.subplots(1, 3, sharey=True)
@@ -85,9 +85,10 @@ def burst_raster(result: Result) -> Figure | None:
     figure = Figure(figsize=(8.6, 1.0 + 0.75 * len(layers)))
     ax = figure.subplots()
     burst_figures.burst_raster(ax, own, layers, stored["dt_ms"], stored["phase_steps"], n_phases)
+    true, found = read_out(stored, 0)
     ax.set_title(
-        f"{result.config['dataset']}, image 0: class {stored['labels'][0]}, read out as "
-        f"{stored['predictions'][0]}; {result.metrics['condition'].iloc[-1]}"
+        f"{result.config['dataset']}, image 0: {true}, read out as {found}; "
+        f"{result.metrics['condition'].iloc[-1]}"
     )
     return figure
 

@@ -123,7 +123,8 @@ STUDY = Study(
     checks=checks,
     printed=printed,
     remarks={
-        "matched": "fewest steps within a loss, and ratios to plain integrate-and-fire conversion",
+        "matched": "fewest steps within a loss, and ratios to plain integrate-and-fire conversion "
+        "where it was run",
         "checks": "what must hold of a whole study",
     },
     figures=FIGURES,

@@ -40,8 +40,8 @@ class Case:
 
     @property
     def title(self) -> str:
-        """Network, seed and condition in one line."""
-        return f"{self.subject.network.name}, seed {self.subject.training_seed}, {self.label}"
+        """Network, seed or origin, and condition in one line."""
+        return f"{self.subject.network.name}, {self.subject.origin}, {self.label}"
 
     @property
     def reads_calibration(self) -> bool:

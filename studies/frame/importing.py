@@ -18,6 +18,7 @@ from typing import Any
 
 from ann2brian.models.importing.formats import network_format
 from ann2brian.models.networks import weight_files
+from ann2brian.models.networks.file_formats import recognised
 from ann2brian.models.networks.image_sets import ImageSet
 from ann2brian.models.networks.network import InputCoding, Network
 from ann2brian.models.places import cache_folder
@@ -122,13 +123,14 @@ def shown_coding(coding: InputCoding) -> str:
 
 
 def _kind(path: Path) -> str:
-    """Which reader reads a file, by its name."""
+    """Which reader reads a file."""
     if path.suffix.lower().partition(":")[0] == ".py":
         raise ValueError(
             f"{path}: is code that builds a module; import it first: {COMMAND} {path} --weights "
             "NET.pt --images SAMPLE.npz --out NET.safetensors"
         )
-    if path.suffix.lower() in _MODULES:
+    content = recognised(path)
+    if content == "torch" or (content is None and path.suffix.lower() in _MODULES):
         raise ValueError(
             f"{path}: holds weights and no module; import both with: {COMMAND} FILE.py:FUNCTION "
             f"--weights {path} --images SAMPLE.npz --out {path.stem}.safetensors"
@@ -136,7 +138,7 @@ def _kind(path: Path) -> str:
     return network_format(path)
 
 
-def network_path(name: str, seen: InputFlags | None) -> Path:
+def network_path(name: str, seen: InputFlags | None, refusal: str = "") -> Path:
     """Return the file of a network that a study names.
 
     Parameters
@@ -145,6 +147,8 @@ def network_path(name: str, seen: InputFlags | None) -> Path:
         Of a shipped network, or path of a weight file or of one to be imported.
     seen : InputFlags or None
         How an import sees images; None where a study has no flags for it.
+    refusal : str
+        What to do then, if not to import it beforehand.
 
     Raises
     ------
@@ -161,7 +165,8 @@ def network_path(name: str, seen: InputFlags | None) -> Path:
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
     if seen is None:
-        raise ValueError(f"{path}: import it first: {COMMAND} {path} --out {path.stem}.safetensors")
+        first = f"import it first: {COMMAND} {path} --out {path.stem}.safetensors"
+        raise ValueError(f"{path}: {refusal or first}")
     return path
 
 

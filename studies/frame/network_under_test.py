@@ -17,6 +17,8 @@ from ann2brian.studies.frame.importing import HAS_NAMES, InputFlags, weight_file
 from ann2brian.studies.frame.study_images import StudyImages
 from numpy.typing import NDArray
 
+UNKNOWN_SEED = -1  # in tables, of networks whose files say none
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Subject:
@@ -31,7 +33,9 @@ class Subject:
     weights_sha256 : str
         Of this file.
     training_seed : int
-        Seed that it was trained with.
+        Seed that it was trained with; `UNKNOWN_SEED` if its file says none.
+    origin : str
+        The same in words; of an imported network, the file that it comes from.
     images : ndarray, shape (n, H, W, C)
         Test images.
     labels : ndarray of int, shape (n,)
@@ -44,6 +48,7 @@ class Subject:
     weights: Path
     weights_sha256: str
     training_seed: int
+    origin: str
     images: NDArray
     labels: NDArray
     source: StudyImages
@@ -110,11 +115,19 @@ def load(
         network=network,
         weights=path,
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        training_seed=info.get("seed", 0),
+        training_seed=info.get("seed", UNKNOWN_SEED),
+        origin=_origin(info),
         images=images,
         labels=labels,
         source=source,
     )
+
+
+def _origin(info: dict[str, Any]) -> str:
+    """Where a network comes from, as far as its file says."""
+    if "seed" in info:
+        return f"seed {info['seed']}"
+    return f"imported from {info['imported_from']}" if "imported_from" in info else "seed not known"
 
 
 def _goes_by_number(network: Network, info: dict[str, Any], images: ImageSet) -> bool:

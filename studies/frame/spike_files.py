@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ann2brian.models.networks.image_sets import is_numbered
 from ann2brian.models.spiking.recording import COLUMNS, RecordedLayer, Recording, Spikes
 from numpy.typing import ArrayLike
 
@@ -14,7 +16,9 @@ SPIKES = "spikes.npz"
 LEVEL = 2  # of compression: three times as fast as NumPy's 6, for files larger by a third
 
 
-def save_spikes(path: Path, recording: Recording, labels: ArrayLike) -> Path:
+def save_spikes(
+    path: Path, recording: Recording, labels: ArrayLike, classes: Sequence[str] = ()
+) -> Path:
     """Write the spike trains of a recording and what is needed to read them.
 
     Parameters
@@ -25,6 +29,8 @@ def save_spikes(path: Path, recording: Recording, labels: ArrayLike) -> Path:
         With spike trains.
     labels : array_like of int, shape (n_images,)
         True classes.
+    classes : sequence of str
+        Names of the classes, in their order; none if they have numbers only.
 
     Returns
     -------
@@ -49,6 +55,7 @@ def save_spikes(path: Path, recording: Recording, labels: ArrayLike) -> Path:
         "phase_steps": recording.phase_steps,
         "labels": np.asarray(labels),
         "predictions": recording.predictions,
+        "classes": np.array(classes, dtype=np.str_),
         "latency_steps": recording.latency_steps,
     }
     # As np.savez_compressed does it, which leaves no choice of the level.
@@ -71,7 +78,7 @@ def load_spikes(path: Path) -> tuple[Spikes, tuple[RecordedLayer, ...], dict[str
     -------
     (Spikes, tuple of RecordedLayer, dict)
         Spike trains, layers in order, and ``dt_ms``, ``phase_steps``, ``labels``,
-        ``predictions`` and ``latency_steps``.
+        ``predictions``, ``latency_steps`` and ``classes``, none if they were not written.
     """
     with np.load(path) as stored:
         spikes = Spikes(**{name: stored[name] for name in COLUMNS})
@@ -96,5 +103,28 @@ def load_spikes(path: Path) -> tuple[Spikes, tuple[RecordedLayer, ...], dict[str
             "labels": stored["labels"],
             "predictions": stored["predictions"],
             "latency_steps": int(stored["latency_steps"]),
+            "classes": tuple(map(str, stored["classes"])) if "classes" in stored else (),
         }
     return spikes, layers, rest
+
+
+def read_out(stored: Mapping[str, Any], image: int) -> tuple[str, str]:
+    """Names of the class of an image and of the one that was read out.
+
+    Parameters
+    ----------
+    stored : mapping
+        Of `load_spikes`.
+    image : int
+        Number of the image.
+
+    Returns
+    -------
+    (str, str)
+        ``"class 3"`` and ``"4"`` where classes are numbers, else their names in quotation marks.
+    """
+    names = stored["classes"]
+    true, found = (int(stored[key][image]) for key in ("labels", "predictions"))
+    if not names or is_numbered(names):
+        return f"class {true}", str(found)
+    return f'"{names[true]}"', f'"{names[found]}"'

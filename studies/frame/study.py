@@ -65,6 +65,9 @@ class Study:
         Options that take several values.
     unused : sequence of str
         Options that no network of these data sets reads; they have no flag.
+    imports_refused : str
+        Why no ONNX or Keras file holds a network for it, and what to do; then there are no flags
+        for an import.
     by_network : mapping of str to str
         Options whose default depends on the network, and what it is.
     add_flags : callable
@@ -111,6 +114,7 @@ class Study:
     published: Published
     sweeps: Sequence[str] = ()
     unused: Sequence[str] = ()
+    imports_refused: str = ""
     by_network: Mapping[str, str] = field(default_factory=dict)
     add_flags: flags.AddFlags = _nothing  # type: ignore[assignment]
     default_network: Callable[[Arguments], str] | None = None
@@ -137,6 +141,8 @@ class Study:
     @property
     def imports(self) -> bool:
         """Whether ``--network`` takes files of other frameworks."""
+        if self.imports_refused:
+            return False
         options = options_of(self.scheme.options)
         return importing.takes_input_flags([flags.place_of(option) for option in options])
 
@@ -240,7 +246,9 @@ def _subjects(study: Study, arguments: Arguments) -> list[Subject]:
     """Every network that ``--network`` names, in its order, and the images for all of them."""
     names = _networks(study, arguments)
     seen = importing.InputFlags.of(arguments) if study.imports else None
-    paths = [importing.network_path(name, seen) for name in names]  # before anything is loaded
+    paths = [  # before anything is loaded
+        importing.network_path(name, seen, study.imports_refused) for name in names
+    ]
     needs_own = study.scheme.reads_calibration and arguments.own_images
     if needs_own and arguments.calibration_images is None:
         raise ValueError(
@@ -349,7 +357,8 @@ def _condition(
             table = measures.named(case.keys, table)
         table.to_csv(working / f"{name}.csv", index=False)
     if is_shown:
-        save_spikes(working / SPIKES, done.trains, case.subject.labels[: done.trains.n_images])
+        labels = case.subject.labels[: done.trains.n_images]
+        save_spikes(working / SPIKES, done.trains, labels, case.subject.network.classes)
 
 
 def _summarise(
@@ -380,8 +389,8 @@ def _print(study: Study, result: Path, cases: Sequence[Case]) -> None:
             for name, table in tables.items()
             if set(keys) <= set(table)
         }
-        seed = f" (seed {row.training_seed})" if study.compares_networks else ""
-        print(f"\n{study.name}, {row.dataset}, {row.network}{seed}, {case.label}")
+        origin = f" ({case.subject.origin})" if study.compares_networks else ""
+        print(f"\n{study.name}, {row.dataset}, {row.network}{origin}, {case.label}")
         console.print_table(
             {
                 "accuracy, trained network": f"{row.ann_accuracy:.2%}",

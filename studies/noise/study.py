@@ -99,6 +99,9 @@ STUDY = Study(
     compares_networks=True,
     comparisons="all comparisons: rules, control, variants, one neuron, steps to equal accuracy",
     sweeps=("rule",),
+    imports_refused="ONNX and Keras files hold no spiking units, which networks of this scheme are "
+    "trained with (docs/train-your-own.md); modules with such units come from PyTorch, by "
+    "studies/import_network.py, and so do networks that --study converts to rates beside them",
     conditions=conditions,
     quick={"steps": QUICK_STEPS, "spikes": 20},
     trained_scores=trained_scores,

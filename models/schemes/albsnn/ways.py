@@ -106,12 +106,14 @@ def _before(network: Network, layer: Layer, way: Way) -> list[Way]:
         ]
     way = replace(way, source=layer.inputs[0])
     if isinstance(layer, BatchNorm):
-        if way.weights:
+        if way.weights and (layer.scale != layer.scale[0]).any():
             raise ValueError(
-                f"network {network.name!r}: {layer.label} comes before the weights of "
-                f"{way.weights[0]!r}, but gain and offset of a neuron come after them; train with "
-                "batch normalisation after the convolution"
+                f"network {network.name!r}: {layer.label} has a factor for each channel before the "
+                f"weights of {way.weights[0]!r}, but the gain of a neuron comes after them; put "
+                "batch normalisation, or the factors, after the convolution"
             )
+        if way.weights:  # one factor, as of a sum over the map, goes past the weights
+            return [replace(way, gain=way.gain * layer.scale[0])]
         return [replace(way, gain=way.gain * _by_channel(layer.scale, way.gain))]
     if isinstance(layer, Conv2D | BinaryConv2D | Dense):
         gain = way.gain

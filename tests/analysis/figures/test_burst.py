@@ -471,6 +471,7 @@ def write_result(folder, monkeypatch, names=None, leave_out=()):
         (folder / "spikes.npz").touch()
     spikes = spikes_of([0, 0, 1, 2], [3, 3, 8, 9], [0, 1, 7, 14], image=[0, 0, 0, 1])
     stored = {"dt_ms": DT_MS, "phase_steps": PHASE_STEPS, "labels": [4, 5], "predictions": [6, 5]}
+    stored["classes"] = tuple("0123456789")
     monkeypatch.setattr(script, "load_spikes", lambda path: (spikes, raster_layers(), stored))
     return folder
 

@@ -58,7 +58,9 @@ def check(drawn, path, found, is_new=False):
         return
     found.append(True)
     with torch.no_grad():
-        expected = module(torch.from_numpy(np.ascontiguousarray(x)).float()).numpy()
+        # In float64: a float32 convolution of PyTorch 2.13 to maps one place wide gives other
+        # numbers from call to call.
+        expected = module.double()(torch.from_numpy(np.ascontiguousarray(x))).numpy()
     largest = max(np.abs(expected).max(), 1.0)
     found = network.forward(images)
     if isinstance(module, WITH_SOFTMAX):  # which moves all classes alike
@@ -133,7 +135,7 @@ def test_drawn_modules(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("is_new", "n"), [(False, 200), (True, 40)])
+@pytest.mark.parametrize(("is_new", "n"), [(False, 500), (True, 40)])
 def test_many_drawn_modules(is_new, n, tmp_path):
-    """Many modules, by both exporters."""
+    """500 modules, as against torch itself; fewer by the newer exporter, which takes its time."""
     check_many(n, tmp_path / "net.onnx", is_new)

@@ -74,6 +74,10 @@ CHAINS = {
         step("AveragePool", "", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 0, 1]),
         step("AveragePool", "", kernel_shape=[2, 2], pads=[1, 1, 0, 0], count_include_pad=1),
     ],
+    "average pool of zeros that count": [
+        step("Pad", "", np.array([0, 0, 1, 0, 0, 0, 0, 1])),
+        step("AveragePool", "", kernel_shape=[2, 2], strides=[2, 2]),
+    ],
     "average pool, same": [
         step("AveragePool", "", kernel_shape=[3, 2], strides=[2, 2], auto_pad="SAME_LOWER")
     ],
@@ -179,6 +183,25 @@ CHAINS = {
         step("GlobalAveragePool", "f"),
         step("Mul", "f", ""),
         step("Sub", "", "c"),
+    ],
+    "limits": [
+        step("Max", "", weights(2, 1, 1), name="a"),
+        step("Min", weights(2, 1, 1), "x", name="b"),
+        step("Max", "a", "b", np.float32(-0.2), weights(1, 2, 1, 1)),
+    ],
+    "maxima along axes": [
+        step("ReduceMax", "", np.array([1]), keepdims=1, name="a"),
+        step("ReduceMin", "x", np.array([-1]), keepdims=1, name="b"),
+        step("ReduceMin", "x", np.array([2, 3]), keepdims=1, name="c"),
+        step("Add", "a", "x"),
+        step("Add", "", "b"),
+        step("Add", "", "c"),
+    ],
+    "masks": [
+        step("Relu", "", name="a"),
+        step("Where", np.array([True, False])[:, None, None], "a", "x"),
+        step("Where", np.array([[[True]], [[False]]]), np.float32(0.5), ""),
+        step("Where", np.array(False), np.float32(0.5), ""),
     ],
     "nothing": [
         step("Identity", ""),

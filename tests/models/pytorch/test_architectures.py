@@ -287,6 +287,9 @@ def four(like):
     return torch.tensor([0.25, -0.5, 1.0, 2.0], dtype=like.dtype)
 
 
+MASK = torch.tensor([True, False, True, True])[:, None, None]
+
+
 def tokens(x):
     return x.flatten(2).mT @ four(x).outer(four(x))
 
@@ -314,6 +317,8 @@ FUNCTIONS = {
     "permuted": lambda x: (x.permute(0, 2, 3, 1) @ four(x).outer(four(x) + 1)).movedim(-1, 1),
     "split": lambda x: torch.cat([*x.split([1, 3], 1)[::-1]], 1) + torch.stack(x.unbind(1), 1),
     "padded": lambda x: F.avg_pool2d(F.pad(x, (1, 1, 2, 0)), 3, 1),
+    "padded, not counted": lambda x: F.avg_pool2d(F.pad(x, (1, 0, 1, 0)), 2, 1, 0, False, False),
+    "wider than the map": lambda x: F.avg_pool2d(x[..., :2], 3, 2, 0, True).repeat(1, 1, 2, 6),
     "reflected": lambda x: F.pad(x, (1, 1, 1, 1), mode="reflect")[:, :, 1:-1, 1:-1],
     "resized": lambda x: F.interpolate(F.interpolate(x, (9, 4), mode="bilinear"), size=(6, 6)),
     "zeros": lambda x: torch.cat([x[:, :3], x.new_zeros(len(x), 1, 6, 6)], 1) + torch.zeros_like(x),
@@ -321,6 +326,17 @@ FUNCTIONS = {
     "tokens": lambda x: x + tokens(x).relu().mean(1)[..., None, None],
     "flat mean": lambda x: x * x.flatten(2).mean(-1).view(len(x), -1, 1, 1),
     "some means": lambda x: x * x[:, :, 1:4, ::2].flip(1).flatten(2).mean(-1)[..., None, None],
+    "larger": lambda x: torch.max(x, -2 * x) + torch.min(x, x**2) + torch.fmax(x, four(x)[0]),
+    "smaller": lambda x: torch.fmin(x, 0.3 * x) - torch.max(x, four(x)[:, None, None]),
+    "maxima along axes": lambda x: x * x.max(1, keepdim=True)[0] + x.min(2, True).values,
+    "maxout": lambda x: x.unflatten(1, (2, 2)).max(2)[0].repeat(1, 2, 1, 1) + x.amin((2, 3), True),
+    "glu": lambda x: F.glu(x, 1).repeat(1, 2, 1, 1) + F.glu(x).repeat(1, 1, 1, 2),
+    "log sigmoid": lambda x: F.logsigmoid(x) - F.tanhshrink(x),
+    "masks": lambda x: torch.where(MASK, x, x.relu()) + x.masked_fill(MASK, 0.5),
+    "mask of one": lambda x: torch.where(MASK[:, 0], 0.25, x[:, :, 0])[:, :, None] + x,
+    "limits": lambda x: torch.clamp(x, -four(x)[:, None, None].abs(), x.relu()) + x.clip(-1, 0.2),
+    "products": lambda x: torch.addcmul(x, x, x.relu(), value=2) + torch.addcdiv(x, x, four(x)[3]),
+    "between": lambda x: torch.lerp(x, x.relu(), 0.3) + torch.lerp(four(x)[0], four(x)[1], x),
     "maxima": lambda x: x + F.adaptive_max_pool2d(x, 1) + x.amax((2, 3), keepdim=True),
     "ceil": lambda x: F.pad(F.avg_pool2d(x, 4, 3, ceil_mode=True), (0, 4, 4, 0)),
     "divisor": lambda x: F.avg_pool2d(x, 3, 1, 1, divisor_override=2),
@@ -475,5 +491,5 @@ def test_names_and_coding():
     network = from_torch(module, IMAGES[8, 8, 1], mean=[0.5], std=[0.25], classes="abc", name="n")
     assert (network.name, network.classes) == ("n", ("a", "b", "c"))
     assert (network.input.gain, network.input.offset) == (coding.gain, coding.offset)
-    with pytest.raises(ValueError, match="2 classes"):
+    with pytest.raises(ValueError, match=r"a sequence of 3 str .*, got 2: 'ab'"):
         from_torch(module, input=coding, classes="ab")

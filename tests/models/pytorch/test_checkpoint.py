@@ -1,9 +1,11 @@
 """Files of torch.save: weights are read, anything else is refused and never run."""
 
+import io
 import pickle
 import re
 import zipfile
 
+import numpy as np
 import pytest
 
 from tests.support.with_torch import torch_or_skip
@@ -123,6 +125,15 @@ def test_numbers_of_another_kind_are_refused(tmp_path, kind):
     path = saved(state | {"0.weight": (10 * state["0.weight"]).to(kind)}, tmp_path)
     with pytest.raises(ValueError, match=rf"net\.pt: 0\.weight holds {kind}, not real numbers"):
         load_weights(module(), path)
+
+
+def test_a_file_of_another_format(tmp_path):
+    """Against the message that says who reads it."""
+    content = io.BytesIO()
+    np.savez(content, a=np.zeros(3))
+    (tmp_path / "net.pt").write_bytes(content.getvalue())
+    with pytest.raises(ValueError, match=r"net\.pt: holds arrays and no structure"):
+        read_state_dict(tmp_path / "net.pt")
 
 
 def test_archives_of_unknown_kinds(tmp_path):

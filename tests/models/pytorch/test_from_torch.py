@@ -4,6 +4,7 @@ import copy
 import math
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -477,7 +478,7 @@ NORMALISES = "normalises each image by itself; train with BatchNorm"
         ([nn.Identity(), nn.LayerNorm(6)], rf"module 1 \(LayerNorm\), .*{NORMALISES}"),
         ([nn.BatchNorm2d(4, track_running_stats=False)], r"0 \(BatchNorm2d\).*running statistics"),
         ([nn.ConvTranspose2d(4, 4, 3)], r"module 0 \(ConvTranspose2d\).*upsample and convolve"),
-        ([nn.Sequential(nn.LogSigmoid())], r"module 0\.0 \(LogSigmoid\), .*: is not supported; re"),
+        ([nn.Sequential(nn.Softsign())], r"module 0\.0 \(Softsign\), div: divides by a computed"),
         ([nn.Softmax(1), nn.ReLU()], r"module 0 \(Softmax\), .*softmax.*end"),
         ([nn.MaxPool2d(2, dilation=2)], r"\(MaxPool2d\), .*dilation"),
         ([Calls(lambda x: x - x.mean(0))], r"\(Calls\), mean: works along the batch axis"),
@@ -494,7 +495,16 @@ NORMALISES = "normalises each image by itself; train with BatchNorm"
         ([Calls(lambda x: x if x.sum() > 0 else 2 * x)], r"0 \(Calls\) cannot be traced; .*\(if,"),
         ([Calls(lambda x: x * x.mean().item())], r"module 0 \(Calls\), mean: goes over all axes"),
         ([nn.MaxPool2d(2, return_indices=True), Calls(lambda x: x[1] * 1.0)], r"second result"),
-        ([Calls(lambda x: (x > 0).float())], r"gt: is not supported"),
+        ([Calls(lambda x: (x > 0).float())], r"gt: is not supported; it jumps .*use max, min"),
+        ([Calls(lambda x: torch.where(x > 0, x, 3 * x))], r"gt: is not supported; it jumps .*relu"),
+        ([Calls(lambda x: x.sign())], r"sign: is not supported; it jumps"),
+        ([Calls(lambda x: x.exp())], r"exp: is not supported; replace it"),
+        ([Calls(lambda x: x.max(1)[1].float()[:, None])], r"getitem: uses a second result"),
+        ([Calls(lambda x: x + x.max())], r"max: goes over all axes"),
+        ([Calls(lambda x: x + x.flatten(1).amax(1)[:, None, None, None])], r"amax: is a maximum of "
+         "168 entries; there may be 8 at most"),
+        ([Calls(lambda x: x.masked_fill(torch.ones(7, 6) > 0, -math.inf))], r"fill: fills in inf"),
+        ([Calls(lambda x: torch.where(torch.eye(7, 6) > 0, x, 0.0))], r"where: .*within a channel"),
         ([spoilt(NoisySpike())], r"\(NoisySpike\), spike: .*: sigma must be >= 0, got -0.5"),
         ([NoisySpike(mean=math.nan)], r"\(NoisySpike\), spike: its mean\[\] is nan"),
     ],
@@ -533,8 +543,41 @@ def test_what_is_no_classifier(module, message):
 @pytest.mark.parametrize("thing", [{"weight": 1}, "net.pt", torch.zeros(3)])
 def test_what_is_no_module(thing):
     """State dicts, paths and tensors against the message that says where weights go."""
-    with pytest.raises(TypeError, match=r"takes an nn.Module, got .*load_weights"):
+    with pytest.raises(TypeError, match=r"takes an nn.Module, got .*(load_weights|--weights)"):
         from_torch(thing, input=CODING)
+
+
+@pytest.mark.parametrize(
+    ("thing", "message"),
+    [
+        (nn.Linear, "got the class Linear; give a module of it"),
+        ("net.onnx", r"got the name of a file; net\.onnx is an ONNX file; from_onnx reads it"),
+        (Path("net.h5"), r"got the name of a file; net\.h5 is a Keras file; from_keras reads it"),
+        ("net", "net is in no format that is known here"),
+    ],
+)
+def test_what_is_the_name_of_something(thing, message):
+    """Classes and files against the message that says who reads them."""
+    with pytest.raises(TypeError, match=message):
+        from_torch(thing, input=CODING)
+
+
+PLAIN = "example= must be a plain tensor that holds numbers, got one of torch"
+
+
+@pytest.mark.parametrize(
+    ("example", "message"),
+    [
+        (torch.empty(2, 4, 7, 6, device="meta"), rf"{PLAIN}\.float32, .* on the device meta"),
+        (torch.zeros(2, 4, 7, 6).to_sparse(), rf"{PLAIN}\.float32, torch\.sparse_coo"),
+        (torch.zeros(2, 4, 7, 6, dtype=torch.complex64), "at least one image as numbers.*complex"),
+    ],
+)
+def test_tensors_without_numbers(example, message):
+    """What no example can be against one line."""
+    with pytest.raises(ValueError, match=message) as caught:
+        from_torch(head(168), example)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

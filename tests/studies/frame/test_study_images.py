@@ -10,7 +10,7 @@ from ann2brian.models.networks import datasets
 from ann2brian.models.networks.layers import Activation, Dense, Flatten
 from ann2brian.models.networks.network import InputCoding, Network
 from ann2brian.models.networks.weight_files import load_network, save_network, trained
-from ann2brian.studies import run_amos, run_burst, run_noise
+from ann2brian.studies import run_albsnn, run_amos, run_burst, run_noise
 from ann2brian.studies.frame import importing
 from ann2brian.studies.frame import study as frame
 from ann2brian.studies.frame.importing import HAS_NAMES
@@ -337,9 +337,59 @@ def test_a_stated_maximum_is_passed_on(reader, reached):
 
 
 def test_a_scheme_whose_options_have_these_names_says_what_to_do(reader, refused):
-    """The noise study has another --mean, so a network is imported beforehand."""
-    said = refused(run_noise, "--network", reader[0])
-    assert "import it first: python studies/import_network.py" in said
+    """A study with another --mean, so that a network is imported beforehand."""
+    with pytest.raises(ValueError, match=r"import it first: python studies/import_network\.py"):
+        importing.network_path(str(reader[0]), None)
+
+
+@pytest.mark.parametrize("command", [run_noise, run_albsnn])
+def test_a_scheme_of_spiking_units_imports_no_files_without_them(command, reader, refused, capsys):
+    """At once, before anything is read, and without flags for it."""
+    said = refused(command, "--network", reader[0])
+    assert "net.onnx: ONNX and Keras files hold no spiking units" in said
+    assert "docs/train-your-own.md" in said and not reader[2]
+    with pytest.raises(SystemExit):
+        command.main(["--pixel-scale", "255"])
+    assert "unrecognized arguments: --pixel-scale" in capsys.readouterr().err
+
+
+def test_what_is_said_of_where_a_network_comes_from(reader, tmp_path):
+    """A seed where its file names one, the file of an import, and else that nobody knows."""
+    source = frame.study_images.load(
+        "digits", own=None, n_images=3, has_fewer=False, own_calibration=None, n_calibration=1,
+        seed=1, data=None,
+    )  # fmt: skip
+    imported = frame.load(reader[0], source, seen=importing.InputFlags())
+    seeded = frame.load(trained("digits-relu"), source)
+    bare = frame.load(save_network(seeded.network, tmp_path / "x.safetensors"), source)
+    found = {one.origin: one.keys["training_seed"] for one in (imported, seeded, bare)}
+    assert list(found.items()) == [
+        ("imported from net.onnx", -1),
+        ("seed 1", 1),
+        ("seed not known", -1),
+    ]
+    case = frame.Case(subject=imported, options=None, label="T = 1")
+    assert case.title == "net, imported from net.onnx, T = 1"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04" + bytes(22) + b"\x0c\0\0\0net/data.pkl", "import both with: .*--weights"),
+        (b"\x89HDF\r\n\x1a\n", None),
+        (b"version https://git-lfs.github.com", "git lfs pull"),
+        (b"<!DOCTYPE html>", "is a web page"),
+    ],
+)
+def test_what_a_file_is_counts_and_not_its_name(content, message, reader, reached, refused):
+    """A file of another format under the name of one that is read."""
+    path, _, asked = reader
+    path.write_bytes(content)
+    if message is None:
+        reached(run_burst, "--network", path, "--dataset", "digits", "--images", 3)
+        assert asked[0][0] == "net.onnx"
+    else:
+        assert re.search(rf"net\.onnx: .*{message}", refused(run_burst, "--network", path))
 
 
 def test_a_missing_package_is_one_line(reader, refused, monkeypatch):

@@ -614,7 +614,7 @@ S, END = Spike("s", ("c",)), (conv("d", "s"), GlobalAvgPool("g", ("d",)))
         ),
         (
             (S, bn("n", "s"), conv("d", "n"), *END[1:]),
-            "BatchNorm 'n' comes before the weights of 'd', .* after the convolution",
+            "BatchNorm 'n' has a factor for each channel before the weights of 'd', .* after the",
         ),
         ((Spike("s", ("c",), 1.0, 0.5), *END), "Spike 's' was trained with noise of mean 0.5"),
         (
@@ -627,7 +627,7 @@ S, END = Spike("s", ("c",)), (conv("d", "s"), GlobalAvgPool("g", ("d",)))
         ),
         (
             (S, AvgPool2D("p", ("s",)), bn("n", "p"), conv("d", "n"), *END[1:]),
-            "BatchNorm 'n' comes before the weights of 'd'",
+            "BatchNorm 'n' has a factor for each channel before the weights of 'd'",
         ),
         (
             (S, Concat("k", ("s", "s")), conv("d", "k", n_in=4), *END[1:]),
@@ -661,10 +661,45 @@ def test_norm_of_pixels_is_refused():
     """Batch normalisation before the first convolution against the message that names both."""
     rng = np.random.default_rng(0)
     layers = (
-        norm(rng, "n", "input", 1),
-        convolution(rng, "r", "c", "n", (3, 3), 1, 2),
+        norm(rng, "n", "input", 2),
+        convolution(rng, "r", "c", "n", (3, 3), 2, 2),
         S,
         *END,
     )
-    with pytest.raises(ValueError, match="BatchNorm 'n' comes before the weights of 'c'"):
-        convert(Network("odd", coding((6, 6, 1)), layers, "ab"))
+    with pytest.raises(ValueError, match=r"BatchNorm 'n' has a factor .* weights of 'c'"):
+        convert(Network("odd", coding((6, 6, 2)), layers, "ab"))
+
+
+def affine(name, before, n, factor, shift):
+    """The same factor and summand for all channels, as of `factor * x + shift`."""
+    return BatchNorm(name, (before,), *map(np.full, [n] * 4, (factor, shift, 0.0, 1.0)), 0.0)
+
+
+@pytest.mark.parametrize("kind", ["b", "r"])
+@pytest.mark.parametrize("n_steps", [1, 3])
+def test_one_factor_goes_past_the_weights(kind, n_steps):
+    """Of pixels, of spikes before a padded convolution, of a sum over the map: by the layers."""
+    rng = np.random.default_rng(8)
+    pad = {"padding": (1, 1)}
+    layers = (
+        affine("n0", "input", 1, 0.5, 0.25),
+        convolution(rng, kind, "conv1", "n0", (3, 3), 1, 6, **pad),
+        norm(rng, "norm1", "conv1", 6),
+        Spike("act1", ("norm1",)),
+        affine("n1", "act1", 6, 2.0, -0.5),
+        convolution(rng, kind, "conv2", "n1", (3, 3), 6, 5, **pad),
+        norm(rng, "norm2", "conv2", 5),
+        Spike("act2", ("norm2",)),
+        GlobalAvgPool("pool", ("act2",)),
+        affine("n2", "pool", 5, 8 * 6, 0.0),
+        Dense("dense", ("n2",), np.round(rng.normal(size=(5, 5)) * 2**8) / 2**8, np.zeros(5)),
+    )
+    network = Network("factors", dyadic_coding((8, 6, 1)), layers, CLASSES)
+    images = images_for(network, 7)
+    conversion = convert(network, n_steps=n_steps, leak=0.5, reset="hard")
+    found = albsnn_reference.run(conversion, images)
+    logits, spikes, _ = step_by_step(network, images, n_steps, 0.5, "hard")
+    for name, counts in found.counts.items():
+        np.testing.assert_array_equal(counts, spikes[name])
+        assert 0.02 < counts.mean() < 0.98, name
+    np.testing.assert_allclose(found.scores[:, -1], logits, rtol=0, atol=1e-9)
