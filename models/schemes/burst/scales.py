@@ -121,7 +121,12 @@ def layer_scales(
 
 
 def _rank(n_values: int, percentile: float) -> int:
-    """Element int(n p) - 1 of the sorted values (published: the authors' code)."""
+    """Element int(n p) - 1 of the sorted values (published: the authors' code).
+
+    Of values too few for one of them to be beyond the percentile, that would leave out the largest.
+    """
+    if n_values * (100 - percentile) < 100:
+        return n_values - 1
     return max(int(n_values * percentile / 100) - 1, 0)
 
 
