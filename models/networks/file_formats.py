@@ -31,6 +31,9 @@ ABOUT = {
     "numpy": f"holds arrays and no structure; {_EXPORT}",
     "lfs": "is a pointer of Git LFS and not the file itself; fetch that with: git lfs pull",
     "page": "is a web page and not the file itself; download it again",
+    "savedmodel": "is a TensorFlow SavedModel; save the Keras model as .keras, or write ONNX with: "
+    "python -m tf2onnx.convert --saved-model FOLDER --output net.onnx",
+    "folder": "is a folder, not a network file",
 }
 _HEAD = 1 << 12  # bytes
 _STARTS = (
@@ -55,7 +58,7 @@ def recognised(path: str | Path) -> str | None:
     Parameters
     ----------
     path : str or Path
-        A file; there need not be one.
+        A file or a folder; there need not be one.
 
     Returns
     -------
@@ -64,6 +67,8 @@ def recognised(path: str | Path) -> str | None:
     """
     path = Path(path)
     try:
+        if path.is_dir():
+            return "savedmodel" if (path / "saved_model.pb").exists() else "folder"
         with path.open("rb") as file:
             head = file.read(_HEAD)
         n_bytes = path.stat().st_size

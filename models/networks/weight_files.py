@@ -251,14 +251,14 @@ def _digest(structure: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Structure and tensors of a file, checksum verified."""
+    other = other_format(path, "safetensors")
+    if other is not None:
+        raise WeightFileError(f"{path}: {other}")
     if not path.is_file():
         raise WeightFileError(
             f"{path}: no such weight file; the shipped networks are "
             f"{', '.join(trained_networks()) or 'none'}, others are made by studies/train.py"
         )
-    other = other_format(path, "safetensors")
-    if other is not None:
-        raise WeightFileError(f"{path}: {other}")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

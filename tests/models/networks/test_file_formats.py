@@ -87,7 +87,7 @@ def written(content, tmp_path, name):
 
 def test_all_formats_are_tried():
     """None without a file here."""
-    assert set(CONTENTS) == set(ABOUT)
+    assert {*CONTENTS, "folder", "savedmodel"} == set(ABOUT)
 
 
 @pytest.mark.parametrize(("name", "make"), [*CONTENTS.items(), *MORE.items()])
@@ -114,7 +114,7 @@ def test_format_is_told_by_content(name, make, tmp_path):
 def test_what_tells_nothing(content, tmp_path):
     """Damaged files and unknown ones; readers say what they find in them."""
     assert recognised(written(content, tmp_path, "net.onnx")) is None
-    assert recognised(tmp_path / "absent.onnx") is recognised(tmp_path) is None
+    assert recognised(tmp_path / "absent.onnx") is None
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,29 @@ def test_what_tells_nothing(content, tmp_path):
 )
 def test_a_reader_says_who_reads_a_file(reader, own, tmp_path):
     """By any name, and in one line."""
-    for name in ABOUT.keys() - {*own}:
+    for name in CONTENTS.keys() - {*own}:
         path = written(CONTENTS[name](), tmp_path, "net.onnx")
         with pytest.raises(ValueError, match=r"net\.onnx: (is|holds) ") as caught:
             reader(path)
         assert str(caught.value) == f"{path}: {ABOUT[name]}"
         assert isinstance(caught.value, WeightFileError) == (reader is load_network)
+
+
+@pytest.mark.parametrize("reader", [from_onnx, from_keras, load_network, network_format])
+def test_a_folder_is_no_missing_file(reader, tmp_path):
+    """A SavedModel is one, and what any other is named does not matter."""
+    for name in ("net", "net.onnx", "net.keras"):
+        folder = tmp_path / name
+        folder.mkdir()
+        with pytest.raises(ValueError, match=rf"{name}: is a folder, not a network file"):
+            reader(folder)
+        (folder / "saved_model.pb").touch()
+        with pytest.raises(ValueError, match=rf"{name}: is a TensorFlow SavedModel; save the Ker"):
+            reader(folder)
+    package = tmp_path / "net.mlpackage"
+    package.mkdir()
+    with pytest.raises(ValueError, match="Core ML"):
+        network_format(package)
 
 
 def test_names_count_only_where_content_tells_nothing(tmp_path):
