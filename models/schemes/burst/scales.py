@@ -105,10 +105,11 @@ def layer_scales(
                 bottom = least.get(layer.name, 0.0)
                 one = max(tops[layer.name], bottom)
                 if one <= 0:
+                    silent = "if no image drives it, leave it out of the network"
                     raise ValueError(
                         f"layer {layer.name!r}: percentile {percentile:g} of its calibration "
-                        "outputs is 0, so its scale is unknown; calibrate with more images or a "
-                        "higher percentile"
+                        "outputs is 0, so its scale is unknown; calibrate with more images"
+                        + (" or a higher percentile" if percentile < 100 else f"; {silent}")
                     )
                 scale = np.full(n_channels, one)
                 if options.channel_wise:
