@@ -60,6 +60,7 @@ from .values import (
 )
 
 LARGEST_SELECTION = 2**26  # weights that only bring entries into their order; 0.5 GB
+HIGHEST_POWER = 4  # two products
 MOST_COMPARED = 8  # entries whose maximum is taken two by two
 GATED = {"sigmoid": "silu", "hardsigmoid": "hardswish"}  # f to the name of x * f(x)
 
@@ -442,6 +443,20 @@ class Assembler:
                 return self.activation(x, GATED[layer.function])
         sources, index = self._together([a, b])
         return Value(self._append(Multiply, "mul", *sources), index)
+
+    def power(self, value: Value, exponent: float) -> Value:
+        """A whole power, as products."""
+        if exponent not in range(1, HIGHEST_POWER + 1):
+            raise ValueError(
+                f"is a power other than a whole one from 1 to {HIGHEST_POWER}, which has no "
+                "spiking form here"
+            )
+        if exponent == 1:
+            return value
+        square = self.multiply(value, value)
+        if exponent == 2:
+            return square
+        return self.multiply(square, value if exponent == 3 else square)
 
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         """One after the other along an axis of the framework."""
