@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..networks.file_formats import ABOUT, recognised
+from ..networks.file_formats import ABOUT, checked_path, recognised
 
 READ = {
     ".safetensors": "safetensors",
@@ -50,7 +50,7 @@ def network_format(path: str | Path) -> str:
     ValueError
         If no reader does; the message names the file and says what to do.
     """
-    path = Path(path)
+    path = checked_path(path, "network_format")
     content = recognised(path)
     if content in _READERS:
         return _READERS[content]

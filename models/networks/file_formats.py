@@ -7,6 +7,7 @@ read.
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,19 @@ _STARTS = (
 _ONNX_FIELDS = {1: 0, 5: 0, **dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), 2)}
 _ONNX_TEXTS = (2, 3, 4, 6)  # a SavedModel has a message where ONNX has its producer's name
 _ONNX_TELLING = (7, 8)  # the graph, and the versions of its operators
+
+
+def checked_path(path: object, taker: str, holds: str = "a file") -> Path:
+    """Return a path, or say whose argument is none.
+
+    Raises
+    ------
+    TypeError
+        If it is something else, such as what the file should hold.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{taker} takes the path of {holds}, got {type(path).__name__}")
+    return Path(path)
 
 
 def recognised(path: str | Path) -> str | None:

@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,11 +12,20 @@ from ann2brian.models.importing.formats import network_format
 from ann2brian.models.importing.from_keras import from_keras
 from ann2brian.models.importing.from_onnx import from_onnx
 from ann2brian.models.networks.file_formats import ABOUT, other_format, recognised
-from ann2brian.models.networks.weight_files import WeightFileError, load_network
+from ann2brian.models.networks.own_images import read_images
+from ann2brian.models.networks.weight_files import (
+    WeightFileError,
+    load_info,
+    load_network,
+    save_network,
+)
 from safetensors.numpy import save
 
+from tests.support.networks import pooled_network
 from tests.support.onnx_graphs import model, step
 from tests.support.with_files import onnx_or_skip
+
+NETWORK = pooled_network()
 
 
 def archive(*members):
@@ -150,6 +160,24 @@ def test_a_folder_is_no_missing_file(reader, tmp_path):
     package.mkdir()
     with pytest.raises(ValueError, match="Core ML"):
         network_format(package)
+
+
+@pytest.mark.parametrize(
+    "taker", [load_network, load_info, network_format, read_images, partial(save_network, NETWORK)]
+)
+@pytest.mark.parametrize("path", [5, None, b"net.onnx", ["net.onnx"], NETWORK])
+def test_what_is_no_path_is_named(taker, path):
+    """The argument's type and who takes it."""
+    name = getattr(taker, "func", taker).__name__
+    with pytest.raises(TypeError, match=f"{name} takes the path of .*, got {type(path).__name__}"):
+        taker(path)
+
+
+def test_arguments_in_the_wrong_order_are_named(tmp_path):
+    """The path first, and a module that was not read."""
+    for first in (tmp_path / "net.safetensors", object()):
+        with pytest.raises(TypeError, match="takes a Network and the path .*, got (Posix|object)"):
+            save_network(first, NETWORK)
 
 
 def test_names_count_only_where_content_tells_nothing(tmp_path):
