@@ -352,7 +352,11 @@ class Assembler:
         axes = sorted({range(n_axes)[axis] for axis in axes})
         if not self._is_map(value.source, value.index):
             found = self._mean_over_places(value, axes)
-            return self.reindexed(found, lambda x: np.expand_dims(x, axes)) if keep_axes else found
+            return (
+                self.reindexed(found, lambda x: np.expand_dims(x, tuple(axes)))
+                if keep_axes
+                else found
+            )
         channels_last = self._orientation(value.source, value.index)
         source = self._map(value, channels_last)
         over = {map_axes(n_axes, channels_last)[axis] for axis in axes}
