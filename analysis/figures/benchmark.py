@@ -9,6 +9,8 @@ import pandas as pd
 from ann2brian.analysis.figures.style import COLOURS, beside, check_rows, log_axis
 from matplotlib.axes import Axes
 
+LONG = 50  # largest of the numbers on an axis of a small panel, in the smallest
+
 
 def speed(ax: Axes, quantities: pd.DataFrame) -> None:
     """Draw how many times as long something else takes, as bars with the middle half of rounds.
@@ -95,7 +97,8 @@ def growth(axes: Sequence[Axes], points: pd.DataFrame) -> None:
             ax.set_title(f"slope {slope:.2f}")
         ax.plot(middle.x, line, color=COLOURS["spiking"])
         for which in ("x", "y"):
-            log_axis(ax, base=10, which=which)
+            is_long = rows[which].max() > LONG * rows[which].min()
+            log_axis(ax, base=10, which=which, is_long=is_long)
         centre = np.sqrt(rows.y.min() * rows.y.max())
         half = max(np.sqrt(rows.y.max() / rows.y.min()) * 1.3, 3.0)  # noise is no growth
         ax.set(xlabel=rows.xlabel.iloc[0], ylabel=rows.ylabel.iloc[0])

@@ -125,11 +125,14 @@ def doublings(step: NDArray) -> list[int]:
     return sorted({*chosen, len(step) - 1}) if len(step) else []
 
 
-def log_axis(ax: Axes, base: int, which: str = "x") -> None:
-    """Logarithmic axis with plain numbers, few enough to stand side by side."""
+def log_axis(ax: Axes, base: int, which: str = "x", *, is_long: bool = False) -> None:
+    """Logarithmic axis with plain numbers, few enough to stand side by side.
+
+    A long one, in the little space that it has, gets powers of the base only.
+    """
     set_scale, axis = {"x": (ax.set_xscale, ax.xaxis), "y": (ax.set_yscale, ax.yaxis)}[which]
     set_scale("log", base=base)
-    subs = (1.0, 2.0, 5.0) if base == 10 else (1.0,)
+    subs = (1.0, 2.0, 5.0) if base == 10 and not is_long else (1.0,)
     axis.set_major_locator(LogLocator(base=base, subs=subs, numticks=7))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())

@@ -356,7 +356,11 @@ class Assembler:
             mean = self._mean_over_places(value, axes)
             if mean is None:
                 return self.mean(self._ordered(value), axes, keep_axes)
-            return self.reindexed(mean, lambda x: np.expand_dims(x, axes)) if keep_axes else mean
+            return (
+                self.reindexed(mean, lambda x: np.expand_dims(x, tuple(axes)))
+                if keep_axes
+                else mean
+            )
         channels_last = self._orientation(value.source, value.index)
         source = self._map(value, channels_last)
         over = {map_axes(n_axes, channels_last)[axis] for axis in axes}

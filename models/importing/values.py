@@ -123,8 +123,8 @@ def selection(index: Integers, shape: Shape) -> Selection | None:
         parts[0].max(axis=(1, 2)), parts[1].max(axis=(0, 2)), parts[2].max(axis=(0, 1))
     )
     grid = np.meshgrid(*found, indexing="ij")
-    made = np.ravel_multi_index(np.maximum(grid, 0), shape)
-    made = np.where(np.min(grid, axis=0) == ZERO, ZERO, made)
+    picked = np.ravel_multi_index(np.maximum(grid, 0), shape)
+    made = np.where(np.min(grid, axis=0) == ZERO, ZERO, picked)
     return found if np.array_equal(made, index) else None
 
 

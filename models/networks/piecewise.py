@@ -167,7 +167,9 @@ def _grid(low: float, high: float) -> Array:
     largest = max(abs(low), abs(high))
     near = np.geomspace(NEAREST * largest, largest, GRID)
     points = np.concatenate((np.linspace(low, high, GRID + 1), near, -near, [0.0]))
-    return np.unique(points[(points >= low) & (points <= high)])
+    apart = NEAREST**2 * largest  # an end beside 0, say: slopes would overflow
+    inside = points[(points > low + apart) & (points < high - apart)]
+    return np.unique(np.concatenate(([low], inside, [high])))
 
 
 def _knots(x: Array, y: Array, error: float, most: int) -> NDArray[np.int64] | None:

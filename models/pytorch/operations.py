@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from ..importing.assembler import Assembler
 from ..importing.values import ZERO, Value
 from .tracing import BATCH
 
-Operand = Value | torch.Tensor | float
+Operand: TypeAlias = Value | torch.Tensor | float
 Rule = Callable[..., Any]
 
 RULES: dict[str, Rule] = {}

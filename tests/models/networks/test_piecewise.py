@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ann2brian.models.networks.layers import ACTIVATIONS
 from ann2brian.models.networks.piecewise import PiecewiseLinear, piecewise_linear
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
@@ -56,6 +56,7 @@ def test_reported_error_is_the_largest(name, ends):
 
 
 @settings(max_examples=60, deadline=None)
+@example("elu", -2.3e-313, 1.0, 1)  # an end next to 0
 @given(st.sampled_from(CURVED), st.floats(-9, 9), st.floats(0.01, 20), st.integers(1, 12))
 def test_sum_of_relus_is_the_function(name, low, width, most):
     """The terms against the pieces, also beyond the range; spans against the ReLUs at its ends."""
