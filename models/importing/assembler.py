@@ -6,7 +6,7 @@ operation does. The assembler knows nothing of the framework: a tensor is a
 of one of our layers. So an operation that only moves entries (reshape, transpose, slice, padding)
 makes no layer at all; it makes another index. When a layer needs the entries in their order, the
 smallest linear layer that brings them there is put in: a pick of places (`Resample2D`) or of
-channels (`Conv2D` of size 1x1).
+channels (`Conv2D` of size 1x1), and for a vector that becomes a map a `Conv2D` of the map's size.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ from .values import (
 )
 
 LARGEST_SELECTION = 2**26  # weights that only bring entries into their order; 0.5 GB
+HIGHEST_POWER = 4  # two products
 MOST_COMPARED = 8  # entries whose maximum is taken two by two
 GATED = {"sigmoid": "silu", "hardsigmoid": "hardswish"}  # f to the name of x * f(x)
 
@@ -195,7 +196,8 @@ class Assembler:
         if value.index.size > n_in:  # at each place, so a convolution of size 1x1
             if self._is_map(value.source, value.index):
                 return self.conv(value, kernel[None, None], bias, channels_last=True)
-            return self._dense_at_places(value, kernel, bias)
+            found = self._dense_at_places(value, kernel, bias)
+            return self.dense(self._ordered(value), kernel, bias) if found is None else found
         source, index = self._flat(value.source, value.index.ravel())
         rows = np.zeros((self.shapes[source][2], n_out))
         np.add.at(rows, index[index != ZERO], kernel[index != ZERO])
@@ -351,11 +353,13 @@ class Assembler:
         n_axes = value.index.ndim
         axes = sorted({range(n_axes)[axis] for axis in axes})
         if not self._is_map(value.source, value.index):
-            found = self._mean_over_places(value, axes)
+            mean = self._mean_over_places(value, axes)
+            if mean is None:
+                return self.mean(self._ordered(value), axes, keep_axes)
             return (
-                self.reindexed(found, lambda x: np.expand_dims(x, tuple(axes)))
+                self.reindexed(mean, lambda x: np.expand_dims(x, tuple(axes)))
                 if keep_axes
-                else found
+                else mean
             )
         channels_last = self._orientation(value.source, value.index)
         source = self._map(value, channels_last)
@@ -443,6 +447,20 @@ class Assembler:
                 return self.activation(x, GATED[layer.function])
         sources, index = self._together([a, b])
         return Value(self._append(Multiply, "mul", *sources), index)
+
+    def power(self, value: Value, exponent: float) -> Value:
+        """A whole power, as products."""
+        if exponent not in range(1, HIGHEST_POWER + 1):
+            raise ValueError(
+                f"is a power other than a whole one from 1 to {HIGHEST_POWER}, which has no "
+                "spiking form here"
+            )
+        if exponent == 1:
+            return value
+        square = self.multiply(value, value)
+        if exponent == 2:
+            return square
+        return self.multiply(square, value if exponent == 3 else square)
 
     def concat(self, values: Sequence[Value], axis: int) -> Value:
         """One after the other along an axis of the framework."""
@@ -586,15 +604,12 @@ class Assembler:
         """The layer whose (H, W, C) output is `index` of `source`; `seen` is for the message."""
         shape = self.shapes[source]
         chosen = selection(index, shape)
-        if chosen is None and index.shape[:2] == (1, 1):
+        if chosen is None:
             source, vector = self._flat(source, index.ravel())
             shape = self.shapes[source]
+            if index.shape[:2] != (1, 1):
+                return self._laid_out(source, vector.reshape(index.shape), seen)
             chosen = Selection(np.zeros(1, np.int64), np.zeros(1, np.int64), vector)
-        if chosen is None:
-            raise ValueError(
-                f"a tensor of shape {seen} takes its entries from {source!r} of shape {shape} "
-                "(H, W, C) in an order that no layer here makes"
-            )
         rows, columns, channels = shape
         picks_channels = not np.array_equal(chosen.channels, np.arange(channels))
         stride = _stride(chosen.rows, rows), _stride(chosen.columns, columns)
@@ -631,6 +646,29 @@ class Assembler:
             groups=groups,
         )
 
+    def _laid_out(self, source: str, index: Integers, seen: tuple[int, ...]) -> str:
+        """A map whose places hold any entries of a vector.
+
+        The vector is the only place of a map, padded such that each place of the output sees it
+        through another place of the kernel.
+        """
+        rows, columns, n_out = index.shape
+        n_in = self.shapes[source][2]
+        if index.size * n_in > LARGEST_SELECTION:
+            raise ValueError(
+                f"a tensor of shape {seen} takes its entries from {source!r} in an order that "
+                f"would need {index.size} x {n_in} weights"
+            )
+        picks = one_hot(index.ravel(), n_in).reshape(rows, columns, n_out, n_in)
+        return self._append_moving(
+            Conv2D,
+            "select",
+            source,
+            kernel=np.ascontiguousarray(picks[::-1, ::-1].swapaxes(2, 3)),
+            bias=np.zeros(n_out),
+            padding=(rows - 1, rows - 1, columns - 1, columns - 1),
+        )
+
     def _flat(self, source: str, index: Integers) -> tuple[str, Integers]:
         """A vector (1, 1, N) that holds the entries at `index` of a map, and where."""
         shape = self.shapes[source]
@@ -648,20 +686,26 @@ class Assembler:
             source = self._append_moving(Flatten, "flatten", source)
         return source, index
 
-    def _dense_at_places(self, value: Value, kernel: Array, bias: Array) -> Value:
-        """Weighted sums of the channels at each place, in whatever order the places are."""
+    def _dense_at_places(self, value: Value, kernel: Array, bias: Array) -> Value | None:
+        """Weighted sums of the channels at each place, in whatever order the places are.
+
+        None where what is summed are not the same channels of each place.
+        """
         n_channels = self.shapes[value.source][2]
         place, channel = np.divmod(value.index, n_channels)
         own = channel.reshape(-1, len(kernel))
         if (value.index == ZERO).any() or (own != own[0]).any() or (place != place[..., :1]).any():
-            raise self._unordered(value)
+            return None
         rows = np.zeros((n_channels, kernel.shape[1]))
         np.add.at(rows, own[0], kernel)
         name = self._append(Conv2D, "conv", value.source, kernel=rows[None, None], bias=bias)
         return Value(name, place[..., :1] * kernel.shape[1] + np.arange(kernel.shape[1]))
 
-    def _mean_over_places(self, value: Value, axes: Sequence[int]) -> Value:
-        """Mean of the same places of each channel, in whatever order the places are."""
+    def _mean_over_places(self, value: Value, axes: Sequence[int]) -> Value | None:
+        """Mean of the same places of each channel, in whatever order the places are.
+
+        None where it is of others.
+        """
         rows, columns, n_channels = self.shapes[value.source]
         last = np.moveaxis(value.index, axes, range(-len(axes), 0))
         last = last.reshape(*last.shape[: -len(axes)], -1)
@@ -676,7 +720,7 @@ class Assembler:
             or (channel != channel[..., :1]).any()
             or not np.allclose(weights, np.outer(down, along), rtol=0, atol=1e-12)
         ):
-            raise self._unordered(value)
+            return None
         if np.all(weights == weights[0, 0]):
             name = self._append(GlobalAvgPool, "pool", value.source)
         else:
@@ -685,11 +729,14 @@ class Assembler:
             )
         return Value(name, channel[..., 0])
 
-    def _unordered(self, value: Value) -> ValueError:
-        return ValueError(
-            f"a tensor of shape {value.shape} takes its entries from {value.source!r} of shape "
-            f"{self.shapes[value.source]} (H, W, C) in an order that no layer here makes"
-        )
+    def _ordered(self, value: Value) -> Value:
+        """A tensor that is no map yet, as one."""
+        if value.index.ndim > 3:
+            raise ValueError(
+                f"a tensor of shape {value.shape} takes its entries from {value.source!r} of shape "
+                f"{self.shapes[value.source]} (H, W, C) in an order that no layer here makes"
+            )
+        return self._whole(value)
 
     def _ways(
         self, source: str, size: Pair, stride: Pair, padding: Sides
@@ -707,14 +754,15 @@ class Assembler:
 
     def _is_map(self, source: str, index: Integers) -> bool:
         """Whether entries of a source are a map that one pick of places and channels makes."""
-        try:
-            self._orientation(source, index)
-        except ValueError:
-            return False
-        return True
+        return index.ndim <= 3 and self._picked_orientation([(source, index)]) is not None
 
     def _orientation_of_all(self, values: Sequence[tuple[str, Integers]]) -> bool:
-        """Likewise for values that stand side by side; if both ways go, that of the input."""
+        """Likewise for values that stand side by side; if both or no ways go, that of the input."""
+        found = self._picked_orientation(values)
+        return self._channels_last if found is None else found
+
+    def _picked_orientation(self, values: Sequence[tuple[str, Integers]]) -> bool | None:
+        """Likewise for values that picks of places and channels make; None for others."""
         ways = (self._channels_last, not self._channels_last)
         for may_flatten in (False, True):
             for channels_last in ways:
@@ -724,10 +772,7 @@ class Assembler:
                     for own, shape in maps
                 ):
                     return channels_last
-        shapes = " and ".join(f"{index.shape} of {name!r}" for name, index in values)
-        raise ValueError(
-            f"tensors {shapes} take their entries in an order that no layer here makes"
-        )
+        return None
 
     def _together(self, values: Sequence[Value]) -> tuple[list[str], Integers]:
         """Layers of one shape that hold the values, and the index of what is made unit by unit."""

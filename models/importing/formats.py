@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..networks.file_formats import ABOUT, other_format, recognised
+from ..networks.file_formats import ABOUT, checked_path, recognised
 
 READ = {
     ".safetensors": "safetensors",
@@ -50,21 +50,12 @@ def network_format(path: str | Path) -> str:
     ValueError
         If no reader does; the message names the file and says what to do.
     """
-    path = Path(path)
+    path = checked_path(path, "network_format")
     content = recognised(path)
     if content in _READERS:
         return _READERS[content]
-    if content is not None:
-        raise ValueError(f"{path}: {ABOUT[content]}; read are {', '.join(READ)}")
-    if path.is_dir() and (path / "saved_model.pb").exists():
-        raise ValueError(
-            f"{path}: is a TensorFlow SavedModel; save the Keras model as .keras, or write ONNX "
-            f"with: python -m tf2onnx.convert --saved-model {path} --output net.onnx"
-        )
     suffix = path.suffix.lower()
-    if path.is_dir() and suffix not in _INSTEAD:
-        raise ValueError(f"{path}: is a folder, not a network file")
-    if suffix in READ:
+    if content is None and suffix in READ:
         return READ[suffix]
     raise ValueError(f"{path}: {about(path)}; read are {', '.join(READ)}")
 
@@ -85,4 +76,7 @@ def about(path: str | Path) -> str:
     suffix = Path(path).suffix.lower()
     unknown = f"is in no format that is known here; {_EXPORT}"
     by_name = ABOUT[READ[suffix]] if suffix in READ else _INSTEAD.get(suffix, unknown)
-    return other_format(path) or by_name
+    content = recognised(path)
+    if content is None or (content == "folder" and suffix in _INSTEAD):
+        return by_name
+    return ABOUT[content]

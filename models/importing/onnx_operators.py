@@ -864,13 +864,9 @@ class OnnxReader:
         return self._with_constant(inputs, lambda c: (1 / c, 0.0))
 
     def _pow(self, _node: Node, inputs: Any) -> Value:
-        exponent = None if isinstance(inputs[1], _Term) else _number(inputs[1])
-        value = self._value(inputs[0])
-        if exponent == 1:
-            return value
-        if exponent != 2:
-            raise ValueError("is supported as the square only")
-        return self._assembler.multiply(value, value)
+        if isinstance(inputs[1], _Term):
+            raise ValueError("has an exponent that is not one constant")
+        return self._assembler.power(self._value(inputs[0]), _number(inputs[1]))
 
     def _abs(self, _node: Node, inputs: Any) -> Value:
         value, add = self._value(inputs[0]), self._assembler  # relu(x) + relu(-x)

@@ -7,6 +7,7 @@ read.
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,9 @@ ABOUT = {
     "numpy": f"holds arrays and no structure; {_EXPORT}",
     "lfs": "is a pointer of Git LFS and not the file itself; fetch that with: git lfs pull",
     "page": "is a web page and not the file itself; download it again",
+    "savedmodel": "is a TensorFlow SavedModel; save the Keras model as .keras, or write ONNX with: "
+    "python -m tf2onnx.convert --saved-model FOLDER --output net.onnx",
+    "folder": "is a folder, not a network file",
 }
 _HEAD = 1 << 12  # bytes
 _STARTS = (
@@ -49,13 +53,26 @@ _ONNX_TEXTS = (2, 3, 4, 6)  # a SavedModel has a message where ONNX has its prod
 _ONNX_TELLING = (7, 8)  # the graph, and the versions of its operators
 
 
+def checked_path(path: object, taker: str, holds: str = "a file") -> Path:
+    """Return a path, or say whose argument is none.
+
+    Raises
+    ------
+    TypeError
+        If it is something else, such as what the file should hold.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(f"{taker} takes the path of {holds}, got {type(path).__name__}")
+    return Path(path)
+
+
 def recognised(path: str | Path) -> str | None:
     """Tell the format of a file by its content.
 
     Parameters
     ----------
     path : str or Path
-        A file; there need not be one.
+        A file or a folder; there need not be one.
 
     Returns
     -------
@@ -64,6 +81,8 @@ def recognised(path: str | Path) -> str | None:
     """
     path = Path(path)
     try:
+        if path.is_dir():
+            return "savedmodel" if (path / "saved_model.pb").exists() else "folder"
         with path.open("rb") as file:
             head = file.read(_HEAD)
         n_bytes = path.stat().st_size

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .dataset_files import DatasetError
+from .file_formats import checked_path
 from .idx_files import read_idx
 from .image_sets import ImageSet
 from .jpeg_files import require_whole_jpeg
@@ -68,7 +69,7 @@ def read(path: str | Path) -> ImageSet:
     ImportError
         If pictures are to be read without Pillow.
     """
-    path = Path(path)
+    path = checked_path(path, "read_images", "a file or a folder")
     try:
         if path.is_dir():
             found = _folder(path)

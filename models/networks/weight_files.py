@@ -21,7 +21,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from .file_formats import other_format
+from .file_formats import checked_path, other_format
 from .layers import LAYER_TYPES, Layer
 from .network import InputCoding, Network
 
@@ -59,7 +59,11 @@ def save_network(network: Network, path: str | Path, info: Mapping[str, Any] | N
     WeightFileError
         If the path does not end in ``.safetensors`` or `info` does not fit into JSON.
     """
-    path = Path(path)
+    if not isinstance(network, Network):
+        raise TypeError(
+            f"save_network takes a Network and the path of a file, got {type(network).__name__}"
+        )
+    path = checked_path(path, "save_network")
     if path.suffix != ".safetensors":
         raise WeightFileError(f"{path}: a weight file is named *.safetensors")
     tensors = {f"input.{f}": getattr(network.input, f) for f in _INPUT_ARRAYS}
@@ -120,7 +124,7 @@ def load_network(path: str | Path) -> Network:
         If the file is missing, truncated, altered or of another kind; the message names the file
         and says what to do.
     """
-    path = Path(path)
+    path = checked_path(path, "load_network")
     structure, tensors = _read(path)
     try:
         coding: dict[str, Any] = {f: tensors[f"input.{f}"] for f in _INPUT_ARRAYS}
@@ -155,7 +159,7 @@ def load_info(path: str | Path) -> dict[str, Any]:
     WeightFileError
         As `load_network`; the checksum is verified here too.
     """
-    return _read(Path(path))[0]["info"]
+    return _read(checked_path(path, "load_info"))[0]["info"]
 
 
 def tensor_bytes(path: str | Path) -> dict[str, int]:
@@ -251,14 +255,14 @@ def _digest(structure: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Structure and tensors of a file, checksum verified."""
+    other = other_format(path, "safetensors")
+    if other is not None:
+        raise WeightFileError(f"{path}: {other}")
     if not path.is_file():
         raise WeightFileError(
             f"{path}: no such weight file; the shipped networks are "
             f"{', '.join(trained_networks()) or 'none'}, others are made by studies/train.py"
         )
-    other = other_format(path, "safetensors")
-    if other is not None:
-        raise WeightFileError(f"{path}: {other}")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

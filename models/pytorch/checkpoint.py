@@ -42,11 +42,11 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
         plain data, such as a whole module: unpickling it could run any code.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path}: there is no such file")
     other = other_format(path, "torch", "torchscript", "torch.export", "pickle")
     if other is not None:
         raise ValueError(f"{path}: {other}")
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file")
     _refuse_other_archives(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)

@@ -380,10 +380,11 @@ def negative(to: Assembler, x: Value) -> Value:
 
 @rule("pow", "square")
 def power(to: Assembler, x: Operand, exponent: Any = 2) -> Value:
-    """The square, as a product."""
-    if not isinstance(x, Value) or isinstance(exponent, Value) or exponent != 2:
-        raise ValueError("is a power other than the square, which has no spiking form here")
-    return to.multiply(x, x)
+    """A whole power, as products."""
+    exponents = None if isinstance(exponent, Value) else array(exponent, "exponent")
+    if not isinstance(x, Value) or exponents is None or exponents.size != 1:
+        raise ValueError("has an exponent that is not one constant, which has no spiking form here")
+    return to.power(x, exponents.item())
 
 
 def _scale_shift(to: Assembler, x: Value, scale: Any, shift: Any) -> Value:

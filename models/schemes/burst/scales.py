@@ -105,10 +105,11 @@ def layer_scales(
                 bottom = least.get(layer.name, 0.0)
                 one = max(tops[layer.name], bottom)
                 if one <= 0:
+                    silent = "if no image drives it, leave it out of the network"
                     raise ValueError(
                         f"layer {layer.name!r}: percentile {percentile:g} of its calibration "
-                        "outputs is 0, so its scale is unknown; calibrate with more images or a "
-                        "higher percentile"
+                        "outputs is 0, so its scale is unknown; calibrate with more images"
+                        + (" or a higher percentile" if percentile < 100 else f"; {silent}")
                     )
                 scale = np.full(n_channels, one)
                 if options.channel_wise:
@@ -121,7 +122,12 @@ def layer_scales(
 
 
 def _rank(n_values: int, percentile: float) -> int:
-    """Element int(n p) - 1 of the sorted values (published: the authors' code)."""
+    """Element int(n p) - 1 of the sorted values (published: the authors' code).
+
+    Of values too few for one of them to be beyond the percentile, that would leave out the largest.
+    """
+    if n_values * (100 - percentile) < 100:
+        return n_values - 1
     return max(int(n_values * percentile / 100) - 1, 0)
 
 

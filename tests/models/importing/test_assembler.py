@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 from tests.support.with_torch import torch_or_skip
 
 N = 3  # images
+KERNEL = np.random.default_rng(0).normal(size=(2, 3, 4, 2))
 
 
 def outputs(assembler, images):
@@ -242,6 +243,47 @@ def test_dense_layers_at_each_place():
     p.value, p.array = p.assembler.dense(p.value, kernel, bias), p.array @ kernel + bias
     p.check()
     assert p.kinds() == [Dense] and p.value.shape == (1, 2)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(
+    "apply",
+    [
+        lambda a, x, last: a.max_pool(x, (3, 2), (1, 1), (1, 0, 0, 1), channels_last=last),
+        lambda a, x, last: a.conv(x, KERNEL, None, padding=(0, 1, 1, 0), channels_last=last),
+        lambda a, x, last: a.conv(
+            a.pad(x, [(1, 2)] * 3), np.ones((2, 2, 4 + 3, 1)), None, channels_last=last
+        ),
+        lambda a, x, last: a.mean(x, [1]),
+        lambda a, x, last: a.largest(x, [0, 1, 2]),
+        lambda a, x, last: a.add(x, a.reindexed(x, lambda i: i[::-1, ::-1])),
+        lambda a, x, last: a.concat([x, a.reindexed(x, np.flip)], 1),
+        lambda a, x, last: a.dense(x, np.eye(4 if last else 5)[::-1] + 1, None),
+        lambda a, x, last: a.scale_shift(x, np.arange(1.0, 5.0), 2.0, channels_last=last),
+    ],
+)
+def test_a_vector_becomes_a_map_of_any_order(apply, channels_last):
+    """Entries of a vector, some twice, as a map, against the same of an input that is that map."""
+    rng = np.random.default_rng(3)
+    index = rng.integers(0, 17, (3, 5, 4) if channels_last else (4, 3, 5))
+    vectors = rng.normal(size=(N, 1, 1, 17))
+    laid_out = Assembler((1, 1, 17))
+    value = laid_out.reindexed(laid_out.input(channels_last, 1), lambda i: i[index])
+    maps = vectors[:, 0, 0, index]
+    as_map = Assembler((3, 5, 4))
+    expected = apply(as_map, as_map.input(channels_last, 3), channels_last)
+    given_map = maps if channels_last else maps.transpose(0, 2, 3, 1)
+    expected = expected.read(outputs(as_map, given_map)[expected.source])
+    check(laid_out, vectors, apply(laid_out, value, channels_last), expected)
+
+
+def test_orders_of_too_many_weights_are_refused(monkeypatch):
+    """A vector as a map needs a weight for each pair of their entries."""
+    assembler = Assembler((1, 1, 60))
+    value = assembler.reindexed(assembler.input(False, 1), lambda i: i.reshape(4, 3, 5))
+    monkeypatch.setattr("ann2brian.models.importing.assembler.LARGEST_SELECTION", 3599)
+    with pytest.raises(ValueError, match=r"\(4, 3, 5\) takes .* would need 60 x 60 weights"):
+        assembler.max_pool(value, (2, 2), (1, 1), channels_last=False)
 
 
 def test_parameters_of_a_flat_vector():
@@ -547,13 +589,8 @@ def test_sequences_and_rows():
             "differ within a channel",
         ),
         (
-            lambda a, x: a.conv(
-                a.reindexed(x, lambda i: i.reshape(8, 3, 1)),
-                np.ones((1, 1, 8, 1)),
-                None,
-                channels_last=False,
-            ),
-            r"\(8, 3, 1\) takes its entries from 'input' of shape \(2, 3, 4\)",
+            lambda a, x: a.mean(a.reindexed(x, lambda i: i.reshape(2, 2, 3, 2)), [0, 3]),
+            r"\(2, 2, 3, 2\) takes its entries from 'input' of shape \(2, 3, 4\)",
         ),
         (lambda a, x: a.conv(x, np.ones((1, 1, 3, 1)), None, channels_last=False), "takes 3 chan"),
         (lambda a, x: a.reindexed(x, lambda i: i[:0]), "leaves nothing"),

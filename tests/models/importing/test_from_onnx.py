@@ -171,7 +171,7 @@ CHAINS = {
         step("Min", np.float32(0.9), ""),
         step("Clip", "", np.float32(0.3)),
         step("Clip", "", None, np.float32(0.8)),
-        step("Pow", "", np.float32(2)),
+        *(step("Pow", "", np.float32(power)) for power in (2, 1, 3, 4)),
     ],
     "values": [
         step("Relu", "", name="a"),

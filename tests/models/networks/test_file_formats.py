@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,11 +12,20 @@ from ann2brian.models.importing.formats import network_format
 from ann2brian.models.importing.from_keras import from_keras
 from ann2brian.models.importing.from_onnx import from_onnx
 from ann2brian.models.networks.file_formats import ABOUT, other_format, recognised
-from ann2brian.models.networks.weight_files import WeightFileError, load_network
+from ann2brian.models.networks.own_images import read as read_images
+from ann2brian.models.networks.weight_files import (
+    WeightFileError,
+    load_info,
+    load_network,
+    save_network,
+)
 from safetensors.numpy import save
 
+from tests.support.networks import pooled_network
 from tests.support.onnx_graphs import model, step
 from tests.support.with_files import onnx_or_skip
+
+NETWORK = pooled_network()
 
 
 def archive(*members):
@@ -87,7 +97,7 @@ def written(content, tmp_path, name):
 
 def test_all_formats_are_tried():
     """None without a file here."""
-    assert set(CONTENTS) == set(ABOUT)
+    assert {*CONTENTS, "folder", "savedmodel"} == set(ABOUT)
 
 
 @pytest.mark.parametrize(("name", "make"), [*CONTENTS.items(), *MORE.items()])
@@ -114,7 +124,7 @@ def test_format_is_told_by_content(name, make, tmp_path):
 def test_what_tells_nothing(content, tmp_path):
     """Damaged files and unknown ones; readers say what they find in them."""
     assert recognised(written(content, tmp_path, "net.onnx")) is None
-    assert recognised(tmp_path / "absent.onnx") is recognised(tmp_path) is None
+    assert recognised(tmp_path / "absent.onnx") is None
 
 
 @pytest.mark.parametrize(
@@ -127,12 +137,53 @@ def test_what_tells_nothing(content, tmp_path):
 )
 def test_a_reader_says_who_reads_a_file(reader, own, tmp_path):
     """By any name, and in one line."""
-    for name in ABOUT.keys() - {*own}:
+    for name in CONTENTS.keys() - {*own}:
         path = written(CONTENTS[name](), tmp_path, "net.onnx")
         with pytest.raises(ValueError, match=r"net\.onnx: (is|holds) ") as caught:
             reader(path)
         assert str(caught.value) == f"{path}: {ABOUT[name]}"
         assert isinstance(caught.value, WeightFileError) == (reader is load_network)
+
+
+@pytest.mark.parametrize("reader", [from_onnx, from_keras, load_network, network_format])
+def test_a_folder_is_no_missing_file(reader, tmp_path):
+    """A SavedModel is one, and what any other is named does not matter."""
+    for name in ("net", "net.onnx", "net.keras"):
+        folder = tmp_path / name
+        folder.mkdir()
+        with pytest.raises(ValueError, match=rf"{name}: is a folder, not a network file"):
+            reader(folder)
+        (folder / "saved_model.pb").touch()
+        with pytest.raises(ValueError, match=rf"{name}: is a TensorFlow SavedModel; save the Ker"):
+            reader(folder)
+    package = tmp_path / "net.mlpackage"
+    package.mkdir()
+    with pytest.raises(ValueError, match="Core ML"):
+        network_format(package)
+
+
+@pytest.mark.parametrize(
+    ("taker", "name"),
+    [
+        (load_network, "load_network"),
+        (load_info, "load_info"),
+        (network_format, "network_format"),
+        (read_images, "read_images"),
+        (partial(save_network, NETWORK), "save_network"),
+    ],
+)
+@pytest.mark.parametrize("path", [5, None, b"net.onnx", ["net.onnx"], NETWORK])
+def test_what_is_no_path_is_named(taker, name, path):
+    """The argument's type and who takes it."""
+    with pytest.raises(TypeError, match=f"{name} takes the path of .*, got {type(path).__name__}"):
+        taker(path)
+
+
+def test_arguments_in_the_wrong_order_are_named(tmp_path):
+    """The path first, and a module that was not read."""
+    for first in (tmp_path / "net.safetensors", object()):
+        with pytest.raises(TypeError, match="takes a Network and the path of a file, got "):
+            save_network(first, NETWORK)
 
 
 def test_names_count_only_where_content_tells_nothing(tmp_path):

@@ -268,7 +268,7 @@ def test_missing_file(tmp_path):
     """A path without a file against the error that names it."""
     with pytest.raises(WeightFileError, match=r"nothing\.safetensors: no such weight file"):
         load_network(tmp_path / "nothing.safetensors")
-    with pytest.raises(WeightFileError, match="no such weight file"):
+    with pytest.raises(WeightFileError, match="is a folder, not a network file"):
         load_network(tmp_path)
 
 

@@ -255,6 +255,7 @@ def test_layer_that_is_always_silent(tmp_path, capsys):
     path = storage.save_network(replace(shipped, layers=layers), tmp_path / "mine.safetensors")
     said = refused_at_once(capsys, tmp_path / "out", "--network", str(path))
     assert said.startswith("layer 'act2': percentile 100 of its calibration outputs is 0")
+    assert "higher" not in said and "leave it out of the network" in said
 
 
 # ---- options ----
