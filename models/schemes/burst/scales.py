@@ -124,10 +124,8 @@ def layer_scales(
 def _rank(n_values: int, percentile: float) -> int:
     """Element int(n p) - 1 of the sorted values (published: the authors' code).
 
-    Of values too few for one of them to be beyond the percentile, that would leave out the largest.
+    Also of few values, where it leaves out the largest though none is beyond the percentile.
     """
-    if n_values * (100 - percentile) < 100:
-        return n_values - 1
     return max(int(n_values * percentile / 100) - 1, 0)
 
 
