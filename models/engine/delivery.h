@@ -100,7 +100,7 @@ typedef char Flags64 __attribute__((vector_size(64), aligned(1), may_alias));
 #if defined(__AVX512F__)
 inline void add_to(Whole16 &sums, const Narrow16 &narrow) {
     Whole16 whole;
-    asm("vpmovsxwd %1, %0" : "=v"(whole) : "m"(narrow));
+    asm("vpmovsxwd %1, %0" : "=v"(whole) : "v"(narrow));
     sums += whole;
 }
 
@@ -119,7 +119,7 @@ inline void add_to(Whole16 &sums, const Narrow16 &narrow) {
 #if defined(__AVX2__)
 inline void add_to(Whole8 &sums, const Narrow8 &narrow) {
     Whole8 whole;
-    asm("vpmovsxwd %1, %0" : "=x"(whole) : "m"(narrow));
+    asm("vpmovsxwd %1, %0" : "=x"(whole) : "x"(narrow));
     sums += whole;
 }
 #else
