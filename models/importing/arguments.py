@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,31 +19,6 @@ def shown(value: object) -> str:
         return one_line(ValueError(repr(value)), _LONGEST)
     except Exception:  # whatever the caller's class does
         return type(value).__name__
-
-
-def file_path(path: object, reader: str, otherwise: str) -> Path:
-    """Return the path of a file.
-
-    Parameters
-    ----------
-    path : str or Path
-        As given to a reader.
-    reader : str
-        Its name.
-    otherwise : str
-        What to do with something else.
-
-    Raises
-    ------
-    TypeError
-        If it is something else, such as the model itself.
-    """
-    if not isinstance(path, str | Path):
-        raise TypeError(
-            f"{reader} takes the path of a file, got {type(path).__name__} {shown(path)}; "
-            f"{otherwise}"
-        )
-    return Path(path)
 
 
 def require_types(input: object, transform: object) -> None:

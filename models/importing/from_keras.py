@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..networks.file_formats import other_format
+from ..networks.file_formats import checked_path, other_format
 from ..networks.network import InputCoding, Network
 from . import keras_oracle
-from .arguments import file_path
 from .assembler import Assembler
 from .checking import HALF, SINGLE, compare, note_of_half
 from .entry import Layout, Standardisation, Transform, read_sample
@@ -73,7 +72,7 @@ def from_keras(
         the model, or the network differs from what Keras computes; the message names the file and
         the layer.
     """
-    path = file_path(path, "from_keras", "a model is saved with model.save('net.keras')")
+    path = checked_path(path, "from_keras", "a model is saved with model.save('net.keras')")
     try:
         network, notes = _read(
             path,

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ..networks.file_formats import other_format
+from ..networks.file_formats import checked_path, other_format
 from ..networks.network import InputCoding, Network
-from .arguments import file_path, require_types
+from .arguments import require_types
 from .assembler import Assembler
 from .checking import HALF, SINGLE, compare, note_of_half
 from .entry import Layout, Standardisation, Transform, read_sample
@@ -72,7 +72,7 @@ def from_onnx(
         message names the file and the node.
     """
     instead = "a module is written with torch.onnx.export, or given to from_torch"
-    path = file_path(path, "from_onnx", instead)
+    path = checked_path(path, "from_onnx", instead)
     try:
         network, notes = _read(
             path,

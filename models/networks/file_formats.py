@@ -53,8 +53,19 @@ _ONNX_TEXTS = (2, 3, 4, 6)  # a SavedModel has a message where ONNX has its prod
 _ONNX_TELLING = (7, 8)  # the graph, and the versions of its operators
 
 
-def checked_path(path: object, taker: str, holds: str = "a file") -> Path:
+def checked_path(path: object, taker: str, otherwise: str = "", holds: str = "a file") -> Path:
     """Return a path, or say whose argument is none.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        As given.
+    taker : str
+        Name of the function that was called.
+    otherwise : str
+        What to do with something else.
+    holds : str
+        What the path is of.
 
     Raises
     ------
@@ -62,7 +73,8 @@ def checked_path(path: object, taker: str, holds: str = "a file") -> Path:
         If it is something else, such as what the file should hold.
     """
     if not isinstance(path, str | os.PathLike):
-        raise TypeError(f"{taker} takes the path of {holds}, got {type(path).__name__}")
+        remedy = f"; {otherwise}" if otherwise else ""
+        raise TypeError(f"{taker} takes the path of {holds}, got {type(path).__name__}{remedy}")
     return Path(path)
 
 

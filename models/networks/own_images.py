@@ -69,7 +69,7 @@ def read(path: str | Path) -> ImageSet:
     ImportError
         If pictures are to be read without Pillow.
     """
-    path = checked_path(path, "read_images", "a file or a folder")
+    path = checked_path(path, "read_images", holds="a file or a folder")
     try:
         if path.is_dir():
             found = _folder(path)

@@ -481,36 +481,6 @@ def minimum(to: Assembler, x: Operand, other: Operand) -> Value:
     return subtract(to, x, to.activation(difference, "relu"))
 
 
-@rule("max")
-def max_of_two_or_along(
-    to: Assembler,
-    x: Operand,
-    other: Operand | None = None,
-    dim: int | None = None,
-    keepdim: bool = False,
-) -> Value | tuple[Value, None]:
-    """The larger of two; or the maximum along an axis, whose places nobody may use."""
-    if other is not None:
-        return maximum(to, x, other)
-    assert isinstance(x, Value)
-    return to.largest(x, _axes(dim, x), keepdim), None
-
-
-@rule("min")
-def min_of_two_or_along(
-    to: Assembler,
-    x: Operand,
-    other: Operand | None = None,
-    dim: int | None = None,
-    keepdim: bool = False,
-) -> Value | tuple[Value, None]:
-    """Likewise the smaller, and the minimum."""
-    if other is not None:
-        return minimum(to, x, other)
-    assert isinstance(x, Value)
-    return amin(to, x, () if dim is None else (dim,), keepdim), None
-
-
 @rule("cat", "concat", "concatenate")
 def cat(to: Assembler, tensors: Sequence[Operand], dim: int = 0) -> Value:
     """Concatenation."""
@@ -701,6 +671,27 @@ def amax(to: Assembler, x: Value, dim: Sequence[int] = (), keepdim: bool = False
 def amin(to: Assembler, x: Value, dim: Sequence[int] = (), keepdim: bool = False) -> Value:
     """Minima over axes."""
     return negative(to, amax(to, negative(to, x), dim, keepdim))
+
+
+def _of_two_or_along(of_two: Rule, along: Rule) -> Rule:
+    """Rule of an operation of two values, or along an axis, whose places nobody may use."""
+
+    def chosen(
+        to: Assembler,
+        x: Operand,
+        other: Operand | None = None,
+        dim: int | None = None,
+        keepdim: bool = False,
+    ) -> Value | tuple[Value, None]:
+        if other is not None:
+            return of_two(to, x, other)
+        return along(to, x, () if dim is None else (dim,), keepdim), None
+
+    return chosen
+
+
+RULES["max"] = _of_two_or_along(maximum, amax)
+RULES["min"] = _of_two_or_along(minimum, amin)
 
 
 def _axes(dim: int | Sequence[int] | None, value: Value) -> list[int]:

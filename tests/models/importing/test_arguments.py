@@ -73,7 +73,7 @@ def test_what_is_no_path(reader, message):
     for thing in (object(), b"net.onnx", None, 5):
         with pytest.raises(TypeError, match=f"{message}") as caught:
             reader(thing)
-        assert f"got {type(thing).__name__} " in str(caught.value)
+        assert f"got {type(thing).__name__}; " in str(caught.value)
 
 
 def test_values_in_messages_are_short():
