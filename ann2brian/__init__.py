@@ -29,6 +29,7 @@ _NAMES = {
     "convert": "models.schemes",
     "fitted_gate": "models.schemes.amos.gate_fits",
     "from_keras": "models.importing.from_keras",
+    "from_nir": "models.importing.from_nir",
     "from_onnx": "models.importing.from_onnx",
     "from_torch": "models.pytorch.from_torch",
     "Injection": "models.spiking.inputs",
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from .models.engine.simulate import simulate as simulate
     from .models.importing.formats import network_format as network_format
     from .models.importing.from_keras import from_keras as from_keras
+    from .models.importing.from_nir import from_nir as from_nir
     from .models.importing.from_onnx import from_onnx as from_onnx
     from .models.networks.datasets import load as load_images  # noqa: F401
     from .models.networks.layers import ACTIVATIONS as ACTIVATIONS
@@ -86,6 +88,7 @@ if TYPE_CHECKING:
     from .models.schemes.amos.gates import relu_gate as relu_gate
     from .models.schemes.burst import BurstOptions as BurstOptions
     from .models.schemes.burst.neurons import burst_neuron as burst_neuron
+    from .models.schemes.nir import NirOptions as NirOptions
     from .models.schemes.noise import NoiseOptions as NoiseOptions
     from .models.schemes.noise.single_neuron import single_neuron as single_neuron
     from .models.spiking.inputs import Injection as Injection

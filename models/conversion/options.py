@@ -263,7 +263,7 @@ def reset_option(otherwise: str) -> Any:
     return option(None, text, choices=RESETS, otherwise=otherwise)
 
 
-def weight_bits_option() -> Any:
+def weight_bits_option(default: int = 16, most: int = 24) -> Any:
     """Option of the bits of a weight, which say on what grid the sums of potentials are exact."""
     text = "Bits of a synaptic weight, sign included: the dyadic grid of a layer's kernels."
-    return option(16, text, least=2, most=24)
+    return option(default, text, least=2, most=most)

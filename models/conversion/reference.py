@@ -120,7 +120,7 @@ def step_by_step(
         counts=counts,
         potentials=potentials,
         scores=_scores(network, counts, n_steps),
-        spikes=_spike_table(network, counts),
+        spikes=spike_table(network, counts),
     )
 
 
@@ -168,7 +168,7 @@ def _scores(network: SpikingNetwork, counts: dict[str, Counts], n_steps: int) ->
     return readout.logits(scores)
 
 
-def _spike_table(network: SpikingNetwork, counts: dict[str, Counts]) -> Spikes:
+def spike_table(network: SpikingNetwork, counts: dict[str, Counts]) -> Spikes:
     """Spikes with their times; those of one step come one simulation step apart."""
     every, phase_steps = network.readout.every, network.phase_steps
     parts = []

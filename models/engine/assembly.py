@@ -13,10 +13,10 @@ import numpy as np
 from brian2 import (
     Clock,
     NeuronGroup,
+    Quantity,
     SpikeMonitor,
     StateMonitor,
     TimedArray,
-    have_same_dimensions,
     second,
     volt,
 )
@@ -76,9 +76,7 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
         _inject(job, injection, number, part, groups, clocks)
         for number, injection in enumerate(job.injected)
     )
-    scores = StateMonitor(
-        readout, "score", record=True, when="start", order=-1, clock=clocks.phases, name="scores"
-    )
+    scores = _scores(job, groups, readout, clocks)
     spikes = {
         name: SpikeMonitor(group, name=f"{name}_spikes")
         for name, group in groups.items()
@@ -100,6 +98,7 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
         traces=traces,
         ends=ends,
         network=BrianNetwork(*parts),
+        clocks=clocks,
         layout=layout,
         delays=[own.copy() for own in layout.delays],
     )
@@ -125,12 +124,14 @@ def _groups(job: Job, clocks: _Clocks) -> dict[str, NeuronGroup]:
             if can_be_shared(kind, name) and (own == own[0]).all()
         ]
         is_exact = network.bits_of_a_phase(kind) <= SINGLE_BITS
-        single = single_variables(kind) if is_exact else ()
+        single = (*kind.single, *(single_variables(kind) if is_exact else ()))
         neurons = neuron_group(kind, group.size, clocks.steps, clocks.phases, single, shared)
         for name, own in values.items():
             value = own[0] if name in shared else own
-            is_potential = have_same_dimensions(getattr(neurons, name), volt)
-            setattr(neurons, name, value * network.unit_volt * volt if is_potential else value)
+            dimension = neurons.variables[name].dim
+            if dimension is volt.dim:
+                value = value * network.unit_volt
+            setattr(neurons, name, Quantity(value, dim=dimension))  # all others in SI units
         neurons.age = -1
         groups[kind.name] = neurons
     return groups
@@ -167,6 +168,28 @@ def _readout(job: Job, clocks: _Clocks) -> NeuronGroup:
     )
     group.run_regularly("score = 0*volt", when="start", order=0, name="clear")
     return group
+
+
+def _scores(
+    job: Job, groups: Mapping[str, NeuronGroup], readout: NeuronGroup, clocks: _Clocks
+) -> StateMonitor:
+    """Monitor of what the scores are made of, as each phase leaves it."""
+    name = job.network.readout.potentials
+    group, variable, recorded = readout, "score", np.arange(len(readout))
+    if name:
+        index = [p.name for p in job.network.populations].index(name)
+        block = job.layout.block(index)
+        group, variable = groups[job.network.populations[index].neurons], "v"
+        recorded = np.arange(block.start, block.stop)
+    return StateMonitor(
+        group,
+        variable,
+        record=recorded,
+        when="start",
+        order=-1,
+        clock=clocks.phases,
+        name="scores",
+    )
 
 
 def _tally(job: Job, clocks: _Clocks) -> NeuronGroup:

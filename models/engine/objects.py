@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from brian2 import Network as BrianNetwork
 from brian2 import (
+    Clock,
     NeuronGroup,
     Quantity,
     SpikeMonitor,
@@ -16,6 +16,7 @@ from brian2 import (
     have_same_dimensions,
     second,
 )
+from brian2 import Network as BrianNetwork
 
 from ..arrays import Integers
 from .layout import Layout
@@ -46,6 +47,8 @@ class Objects:
         whole layers at the end of each image.
     network : brian2.Network
         All of them together.
+    clocks : tuple of brian2.Clock
+        That tick once a step, a phase and an image; kept here, since Brian2 holds them weakly.
     layout : Layout
         Where the neurons and axons of each layer stand in them.
     delays : list of ndarray of int, shape (n_positions,) or (n_positions, n_units)
@@ -64,6 +67,7 @@ class Objects:
     traces: dict[str, StateMonitor]
     ends: dict[str, StateMonitor]
     network: BrianNetwork
+    clocks: tuple[Clock, ...]
     layout: Layout
     delays: list[Integers]
 

@@ -67,7 +67,14 @@ class Outcome:
 
 
 def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome:
-    """Read the arrays of a finished run and put them in the order of the images."""
+    """Read the arrays of a finished run and put them in the order of the images.
+
+    Raises
+    ------
+    RuntimeError
+        If a variable is not 0 that must be, see :class:`~models.spiking.neuron_type.NeuronType`.
+    """
+    _require_zeros(job, objects)
     layout = job.layout
     n_images = len(part.images)
     tally = (len(layout.routes), layout.sizes.steps)
@@ -94,6 +101,17 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
     )
 
 
+def _require_zeros(job: Job, objects: Objects) -> None:
+    """Refuse a run in which neurons were asked for more than they can do."""
+    for kind in job.network.neurons:
+        for name, meaning in kind.must_be_zero.items():
+            wrong = np.flatnonzero(np.asarray(getattr(objects.neurons[kind.name], name)[:]))
+            if wrong.size:
+                raise RuntimeError(
+                    f"neurons of type {kind.name!r}: {meaning} ({wrong.size} of them)"
+                )
+
+
 def _copy_and_turn(job: Job, n_images: int) -> tuple[Integers, Integers]:
     """In which copy each image was shown, and as which one of that copy."""
     turn, copy = np.divmod(np.arange(n_images), job.layout.n_copies)
@@ -103,7 +121,8 @@ def _copy_and_turn(job: Job, n_images: int) -> tuple[Integers, Integers]:
 def _received(job: Job, objects: Objects, n_images: int) -> Array:
     """What the read-out got, shape (n_images, n_steps, n_classes)."""
     readout = job.network.readout
-    score = np.asarray(objects.scores.score / (job.network.unit_volt * volt), dtype=np.float64)
+    recorded = objects.scores.v if readout.potentials else objects.scores.score
+    score = np.asarray(recorded / (job.network.unit_volt * volt), dtype=np.float64)
     score = score.reshape(readout.n_rows, job.layout.n_copies, readout.n_classes, -1)
     copy, turn = _copy_and_turn(job, n_images)
     steps = np.arange(readout.n_steps)

@@ -17,7 +17,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..dyadic import require_exact
-from ..spiking.inputs import Injection
+from ..spiking.inputs import Injection, in_steps
 from ..spiking.network import Converted, SpikingNetwork, spiking_network
 from ..spiking.recording import Recording
 from .arguments import (
@@ -62,8 +62,9 @@ def simulate(
     ----------
     network : SpikingNetwork or a conversion
         What to run; of a conversion, its ``spiking``.
-    images : ndarray, shape (n, height, width, channels)
-        Values that the input population codes.
+    images : ndarray, shape (n, height, width, channels) or (n, n_steps, height, width, channels)
+        Values that the input population codes; with an axis of steps, those of each algorithmic
+        step: a spike raster, say.
     batch : int, optional
         Images side by side in one process; by default as many as fit the processor's cache, and
         1 if there are `traces`.
@@ -112,10 +113,13 @@ def simulate(
     started = time.perf_counter()
     network = spiking_network(network)
     images = network.check_images(images)
+    if images.ndim == 5:
+        network, images, inject = in_steps(network, images, inject)
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
     if period is None:
-        period = network.n_phases if pipelined else network.latency_phases
+        latency = max(network.latency_phases, network.n_phases)
+        period = network.n_phases if pipelined else latency
     require_whole_number("period", period, network.n_phases, "phases")
     require_whole_number("seed", seed, 0)
     require_whole_number("jobs", jobs, 1)

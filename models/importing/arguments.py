@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..messages import one_line
 from ..networks.network import InputCoding
-from .messages import one_line
 
 _LONGEST = 60  # characters of a value in a message
 

@@ -12,7 +12,8 @@ channels (`Conv2D` of size 1x1), and for a vector that becomes a map a `Conv2D` 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, Integers
+from ..networks.dynamics import Delay, Neurons, Previous
 from ..networks.layers import (
     INPUT,
     Activation,
@@ -515,6 +517,46 @@ class Assembler:
         """See `Spike`, whose fields these are."""
         return self._pointwise(value, Spike, **fields)
 
+    def neurons(
+        self,
+        value: Value,
+        model: str,
+        fields: Mapping[str, Array],
+        *,
+        name: str,
+        told: Mapping[str, Any],
+        is_whole: bool = False,
+    ) -> Value:
+        """Neurons with a state, one for each entry; see `Neurons`.
+
+        `fields` have the shape of the value, one number a channel, or one; `told` are further
+        fields. With `is_whole`, they stand in the order of the value's axes.
+        """
+        value, spread = self._in_place(value, fields, is_whole)
+        layer = self._append_as(Neurons, model, name, value.source, model=model, **spread, **told)
+        return Value(layer, value.index)
+
+    def delay(self, value: Value, delay: Array, *, name: str, is_whole: bool = False) -> Value:
+        """The same value later; see `Delay`. Arguments as of `neurons`."""
+        value, spread = self._in_place(value, {"delay": delay}, is_whole)
+        return Value(self._append_as(Delay, "delay", name, value.source, **spread), value.index)
+
+    def previous(self, shape: tuple[int, ...]) -> Value:
+        """What later neurons of a shape gave in the step before; `close` tells which."""
+        rows, columns, channels = to_map(np.empty(shape, dtype=np.int64), channels_last=False).shape
+        layer = self._append(Previous, "before", source="", shape=(rows, columns, channels))
+        return self._seen(layer, len(shape), channels_last=False)
+
+    def close(self, before: Value, value: Value) -> None:
+        """Say whose output `previous` gives: neurons in the order of their axes."""
+        if before.shape != value.shape:
+            raise ValueError(
+                f"{value.source!r} has the shape {value.shape} and is taken for {before.shape}, as "
+                "its fields have it"
+            )
+        number = [layer.name for layer in self.layers].index(before.source)
+        self.layers[number] = replace(self.layers[number], source=value.source)  # type: ignore[call-arg]
+
     def softmax(self, value: Value, axis: int = -1) -> Value:
         """Softmax or log-softmax over the classes, at the end: left out, with a note."""
         _usable(value)
@@ -547,25 +589,70 @@ class Assembler:
             raise ValueError("the output is the input: there is no layer between them")
         if output.is_probability:
             self.notes.append("the softmax at the end is left out; it changes no class")
-        used = {last}
+        used = {last, *(layer.source for layer in self.layers if isinstance(layer, Previous))}
         for layer in reversed(self.layers):
             if layer.name in used:
                 used.update(layer.inputs)
+        layers = [layer for layer in self.layers if layer.name in used]
+        if layers[-1].name != last:  # neurons that only lead back stand behind the output
+            layers.append(Flatten("output", (last,)))
         return Network(
             name=network_name(name),
             input=coding,
-            layers=tuple(layer for layer in self.layers if layer.name in used),
+            layers=tuple(layers),
             classes=class_names(classes, output.index.size),
         )
 
     def _append(self, kind: type[Layer], prefix: str, *inputs: str, **fields: Any) -> str:
         """Add a layer, named by prefix and number."""
         number = self._counts.get(prefix, 0) + 1
+        while f"{prefix}{number}" in self.shapes:  # as others called their neurons
+            number += 1
         layer = kind(f"{prefix}{number}", inputs, **fields)
         self.shapes[layer.name] = layer.output_shape(*(self.shapes[name] for name in inputs))
         self._counts[prefix] = number
         self.layers.append(layer)
         return layer.name
+
+    def _append_as(
+        self, kind: type[Layer], prefix: str, wanted: str, *inputs: str, **fields: Any
+    ) -> str:
+        """Add a layer, named as wanted where that is an identifier, else by prefix and that."""
+        name = re.sub(r"\W", "_", wanted)
+        name = name if name.isidentifier() and name != INPUT else f"{prefix.lower()}_{name}"
+        while name in self.shapes:
+            name += "_"
+        layer = kind(name, inputs, **fields)
+        self.shapes[name] = layer.output_shape(*(self.shapes[source] for source in inputs))
+        self.layers.append(layer)
+        return name
+
+    def _in_place(
+        self, value: Value, fields: Mapping[str, Array], is_whole: bool
+    ) -> tuple[Value, dict[str, Array]]:
+        """A value whose source holds its entries and no others, and fields as that has them."""
+        _usable(value)
+        n_units = int(np.prod(self.shapes[value.source]))
+        has_all = np.array_equal(np.sort(value.index, axis=None), np.arange(n_units))
+        if is_whole or not has_all:
+            value = self._seen(self._map(value, False), value.index.ndim, False)
+        found = {}
+        for name, own in fields.items():
+            if own.size == value.index.size:
+                own = own.reshape(value.shape)
+            try:
+                full = _spread(own, value.shape, channels_last=False)
+            except ValueError:
+                raise ValueError(
+                    f"{name} has shape {own.shape} for neurons of shape {value.shape}"
+                ) from None
+            if (full == full.flat[0]).all():
+                found[name] = full.reshape(-1)[:1].reshape(1, 1, 1)
+                continue
+            placed = np.empty(n_units if has_all else value.index.size)
+            placed[value.index.reshape(-1)] = full.reshape(-1)
+            found[name] = placed.reshape(self.shapes[value.source])
+        return value, found
 
     def _append_moving(self, kind: type[Layer], prefix: str, source: str, **fields: Any) -> str:
         """Likewise a layer that only moves entries, one for all who need it."""

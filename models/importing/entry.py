@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array, Integers
+from ..messages import one_line
 from ..networks.layers import INPUT, Shape
 from ..networks.network import InputCoding
 from .arguments import numbers, one_number, require_types
-from .messages import one_line
 from .values import Value
 
 N_CHECKED = 8  # images on which an imported network is compared with its model

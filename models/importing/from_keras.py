@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..messages import one_line
 from ..networks.file_formats import checked_path, other_format
 from ..networks.network import InputCoding, Network
 from . import keras_oracle
@@ -20,7 +21,6 @@ from .checking import HALF, SINGLE, compare, note_of_half
 from .entry import Layout, Standardisation, Transform, read_sample
 from .keras_files import as_damage, opened
 from .keras_layers import KerasReader, input_shape, is_channels_first, precision
-from .messages import one_line
 
 
 def from_keras(

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from ..messages import one_line
 from ..networks.file_formats import checked_path, other_format
 from ..networks.network import InputCoding, Network
 from .arguments import require_types
 from .assembler import Assembler
 from .checking import HALF, SINGLE, compare, note_of_half
 from .entry import Layout, Standardisation, Transform, read_sample
-from .messages import one_line
 from .onnx_files import MAX_COMPARED, Graph, Node, read_graph
 from .onnx_operators import OnnxReader
 

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from .installs import needed
-from .messages import one_line
+from ..installs import needed
+from ..messages import one_line
+from ..networks.hdf5_files import MAX_ARRAYS, Budget, member
 
 MAX_STRUCTURE = 2**24  # bytes of JSON; a ResNet-152 takes half a megabyte
-MAX_WEIGHTS = 2**30  # bytes
 MAX_RATIO = (
     100  # of declared to stored bytes: weights hardly shrink, a zip bomb does a thousandfold
 )
@@ -80,7 +80,7 @@ class KerasFile:
         self.version = version
         self._weights = weights
         self._is_archive = is_archive
-        self._bytes_left = MAX_WEIGHTS
+        self._budget = Budget(MAX_ARRAYS, MAX_RATIO)
 
     @property
     def is_keras_2(self) -> bool:
@@ -161,10 +161,10 @@ class KerasFile:
 
     def _numbered(self, layer: LayerRecord, names: Sequence[str]) -> dict[str, Any]:
         for container in ("layers", "_layer_checkpoint_dependencies"):  # Keras 3, late Keras 2
-            group = _member(self._weights, re.sub(r"\blayers/", f"{container}/", layer.group))
+            group = member(self._weights, re.sub(r"\blayers/", f"{container}/", layer.group))
             if group is not None:
                 break
-        numbered = None if group is None else _member(group, "vars")
+        numbered = None if group is None else member(group, "vars")
         if numbered is None:
             return {}
         named = numbered.attrs.get("name", layer.name) if "name" in numbered.attrs else layer.name
@@ -172,11 +172,11 @@ class KerasFile:
             raise ValueError(f"the file holds the weights of {named!r} in its place")
         if len(numbered) > len(names):
             names = [*names, *(f"number {i}" for i in range(len(names), len(numbered)))]
-        found = ((name, _member(numbered, str(i))) for i, name in enumerate(names))
+        found = ((name, member(numbered, str(i))) for i, name in enumerate(names))
         return {name: dataset for name, dataset in found if dataset is not None}
 
     def _named(self, layer: LayerRecord) -> dict[str, Any]:
-        group = _member(self._weights, layer.owner)
+        group = member(self._weights, layer.owner)
         found: dict[str, Any] = {}
         for path in [] if group is None else _texts(group, "weight_names"):
             *above, name = path.split("/")
@@ -186,7 +186,7 @@ class KerasFile:
             name = name.partition(":")[0]
             if name in found:
                 raise ValueError(f"the file holds two weights that are called {name!r}")
-            dataset = _member(group, path)
+            dataset = member(group, path)
             if dataset is None:
                 raise ValueError(f"the file lists the weight {path!r} and does not hold it")
             found[name] = dataset
@@ -201,18 +201,7 @@ class KerasFile:
                 f"{name} has dtype {dataset.dtype}, not floats; quantised networks are not read, "
                 "save the one before the quantisation"
             )
-        if dataset.external is not None or dataset.is_virtual:
-            raise ValueError(f"{name} lies in another file; save the whole network in one")
-        if dataset.compression not in (None, "gzip", "lzf"):
-            raise ValueError(f"{name} is compressed by {dataset.compression}, which is not read")
-        stored = dataset.id.get_storage_size()
-        if dataset.nbytes > min(self._bytes_left, MAX_RATIO * stored):
-            raise ValueError(
-                f"{name} is declared as {dataset.shape}, {dataset.nbytes} bytes, and "
-                f"{stored} are stored; at most {MAX_WEIGHTS} are read"
-            )
-        self._bytes_left -= dataset.nbytes
-        return np.asarray(dataset[()], dtype=np.float64)
+        return np.asarray(self._budget.read(dataset, name), dtype=np.float64)
 
 
 @contextmanager
@@ -277,7 +266,7 @@ def _archive(path: Path, h5py: Any) -> Iterator[KerasFile]:
         stored = path.stat().st_size
         structure = _json(_entry(archive, "config.json", MAX_STRUCTURE, stored))
         about = _json(_entry(archive, "metadata.json", MAX_STRUCTURE, stored))
-        weights = io.BytesIO(_entry(archive, "model.weights.h5", MAX_WEIGHTS, stored))
+        weights = io.BytesIO(_entry(archive, "model.weights.h5", MAX_ARRAYS, stored))
     with h5py.File(weights, "r") as file:
         yield KerasFile(structure, str(about.get("keras_version", "3")), file, is_archive=True)
 
@@ -292,7 +281,7 @@ def _hdf5(path: Path, h5py: Any) -> Iterator[KerasFile]:
             )
         structure = _json(_text(file, "model_config").encode())
         version = _text(file, "keras_version") if "keras_version" in file.attrs else "2.0"
-        weights = _member(file, "model_weights")
+        weights = member(file, "model_weights")
         if weights is None:
             raise ValueError("holds a structure and no weights; save the whole model")
         yield KerasFile(structure, version, weights, is_archive=False)
@@ -326,17 +315,6 @@ def _json(content: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ValueError("its structure is no JSON object")
     return document
-
-
-def _member(group: Any, path: str) -> Any:
-    """Follow a path, through hard links only: others may lead out of the file; None if absent."""
-    for part in path.split("/"):
-        if not hasattr(group, "keys") or part in ("", ".", "..") or part not in group:
-            return None
-        if type(group.get(part, getlink=True)).__name__ != "HardLink":
-            raise ValueError(f"{part!r} is a link to somewhere else; save the model in one file")
-        group = group[part]
-    return group
 
 
 def _text(group: Any, name: str) -> str:

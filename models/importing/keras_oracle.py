@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
-from .messages import one_line
+from ..messages import one_line
 
 _BACKENDS = ("tensorflow", "jax", "torch")
 # Loading a model looks up classes by module and name; no others than these are looked up here.

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .installs import needed
-from .messages import one_line
+from ..installs import needed
+from ..messages import one_line
 
 _PURPOSE = "read ONNX files"
 OLDEST_OPSET = 11

@@ -93,6 +93,7 @@ class Layer(ABC):
     """
 
     ARRAYS: ClassVar[dict[str, int]] = {}  # array field -> number of axes
+    OPTIONAL: ClassVar[tuple[str, ...]] = ()  # the array fields that may be None
     TRAINED: ClassVar[tuple[str, ...]] = ()  # the array fields that training adjusts
     SIGNS: ClassVar[tuple[str, ...]] = ()  # the array fields that hold +1 and -1 only
     PAIRS: ClassVar[dict[str, int]] = {}  # field of two integers -> smallest allowed value
@@ -116,13 +117,16 @@ class Layer(ABC):
             wanted = f"{fewest}" if most == fewest else f"at least {fewest}"
             raise ValueError(f"{self.label}: needs {wanted} input(s), got {self.inputs}")
         for field, n_axes in self.ARRAYS.items():
-            array = frozen_array(getattr(self, field), self.label, field, n_axes)
+            given = getattr(self, field)
+            if given is None and field in self.OPTIONAL:
+                continue
+            array = frozen_array(given, self.label, field, n_axes)
             object.__setattr__(self, field, array)
         for field, smallest in self.PAIRS.items():
             object.__setattr__(self, field, self._whole_numbers(field, smallest, (2,)))
         for field in self.SIDES:
-            given = self._whole_numbers(field, 0, (2, 4))
-            sides = given if len(given) == 4 else (given[0], given[0], given[1], given[1])
+            own = self._whole_numbers(field, 0, (2, 4))
+            sides = own if len(own) == 4 else (own[0], own[0], own[1], own[1])
             object.__setattr__(self, field, sides)
         self._check()
 
@@ -130,7 +134,7 @@ class Layer(ABC):
         parts = []
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name in self.ARRAYS:
+            if field.name in self.ARRAYS and value is not None:
                 value = "x".join(map(str, value.shape))
             if field.name not in ("name", "inputs") and value not in (None, ()):
                 parts.append(f"{field.name} {value}")
@@ -882,26 +886,3 @@ class Spike(Layer):
             return spikes, None
         left = h - self.threshold * spikes if self.reset == "soft" else h * (1.0 - spikes)
         return spikes, self.leak * left
-
-
-LAYER_TYPES: dict[str, type[Layer]] = {
-    kind.__name__: kind
-    for kind in (
-        Conv2D,
-        BinaryConv2D,
-        Dense,
-        BatchNorm,
-        AvgPool2D,
-        GlobalAvgPool,
-        MaxPool2D,
-        Resample2D,
-        Flatten,
-        Add,
-        Multiply,
-        Concat,
-        Activation,
-        LeakyReLU,
-        QuantisedReLU,
-        Spike,
-    )
-}

@@ -17,6 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .dynamics import Delay, Neurons, Previous
 from .layers import (
     INPUT,
     BatchNorm,
@@ -191,6 +192,7 @@ class Network:
             raise ValueError(f"network {self.name!r}: has no layers")
         shapes = self.shapes  # walks all layers, so this is where names and shapes are checked
         used = {source for layer in self.layers for source in layer.inputs}
+        used |= self._remembered(shapes)
         for layer in self.layers[:-1]:
             if layer.name not in used:
                 raise ValueError(
@@ -204,6 +206,18 @@ class Network:
                 f"network {self.name!r}: {last.label} gives shape {shapes[last.name]}, "
                 f"{len(self.classes)} classes need {(1, 1, len(self.classes))}"
             )
+
+    def _remembered(self, shapes: dict[str, Shape]) -> set[str]:
+        """Layers whose output of the step before is used; refuses it where there is none."""
+        found = {layer.source: layer for layer in self.layers if isinstance(layer, Previous)}
+        spiking = {layer.name for layer in self.layers if isinstance(layer, Neurons | Delay)}
+        for source, layer in found.items():
+            if source not in spiking or shapes[source] != layer.shape:
+                raise ValueError(
+                    f"network {self.name!r}: {layer.label} takes the output of {source!r} of the "
+                    f"step before, in shape {layer.shape}; no neurons have that name and shape"
+                )
+        return set(found)
 
     def __repr__(self) -> str:
         return (

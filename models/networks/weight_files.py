@@ -22,7 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from .file_formats import checked_path, other_format
-from .layers import LAYER_TYPES, Layer
+from .layer_types import LAYER_TYPES
+from .layers import Layer
 from .network import InputCoding, Network
 
 FORMAT = "ann2brian network, version 1"
@@ -69,7 +70,7 @@ def save_network(network: Network, path: str | Path, info: Mapping[str, Any] | N
     tensors = {f"input.{f}": getattr(network.input, f) for f in _INPUT_ARRAYS}
     signs: dict[str, np.ndarray] = {}
     for layer in network.layers:
-        real = [field for field in layer.ARRAYS if field not in layer.SIGNS]
+        real = [f for f in layer.ARRAYS if f not in layer.SIGNS and getattr(layer, f) is not None]
         tensors |= {f"{layer.name}.{f}": getattr(layer, f) for f in real}
         signs |= {f"{layer.name}.{f}": np.packbits(getattr(layer, f) > 0) for f in layer.SIGNS}
     with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below, by name
@@ -237,7 +238,11 @@ def _layer(plain: dict[str, Any], tensors: dict[str, np.ndarray]) -> Layer:
     """Inverse of `_plain`."""
     fields = dict(plain)
     kind = LAYER_TYPES[fields.pop("kind")]
-    arrays: dict[str, Any] = {field: tensors[f"{plain['name']}.{field}"] for field in kind.ARRAYS}
+    arrays: dict[str, Any] = {
+        field: tensors[f"{plain['name']}.{field}"]
+        for field in kind.ARRAYS
+        if field not in kind.OPTIONAL or f"{plain['name']}.{field}" in tensors
+    }
     for field, shape in fields.pop("shapes", {}).items():
         bits = np.unpackbits(arrays[field], count=int(np.prod(shape)))
         arrays[field] = bits.reshape(shape) * 2.0 - 1.0

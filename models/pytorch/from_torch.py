@@ -31,8 +31,8 @@ from ..importing.assembler import Assembler
 from ..importing.checking import DOUBLE, SINGLE, compare
 from ..importing.entry import Layout, Sample, Standardisation, Transform, read_sample
 from ..importing.formats import about
-from ..importing.messages import one_line
 from ..importing.values import Value
+from ..messages import one_line
 from ..networks.network import InputCoding, Network
 from . import operations
 from .binary_conv import require_known_modes

@@ -16,6 +16,7 @@ NAMES = (
     "burst",
     "noise",
     "albsnn",
+    "nir",
 )
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     {name: import_module(f".{name}", __name__).SCHEME for name in NAMES}

@@ -128,6 +128,8 @@ class Readout:
         Phase, from the image's onset, in which the first contribution can arrive.
     every : int
         Phases between successive scores.
+    potentials : str
+        Population whose potentials are the scores, instead of what arrives; empty for none.
     n_rows : int
         Accumulators of a class: as many as there are steps if images follow each other so
         closely that a step of one coincides with another step of the next, else 1.
@@ -143,9 +145,12 @@ class Readout:
     is_mean: bool = False
     onset: int
     every: int = 1
+    potentials: str = ""
     n_rows: int = 1
 
     def __repr__(self) -> str:
+        if self.potentials:
+            return f"Readout({self.n_classes} potentials of {self.potentials!r})"
         what = "means" if self.is_mean else "sums"
         return f"Readout({self.n_classes} classes, {what} over {self.n_steps} steps)"
 
@@ -160,8 +165,8 @@ class Readout:
         Parameters
         ----------
         received : ndarray, shape (n_images, n_steps, n_classes)
-            What arrives in each step, in network units; fewer steps than the read-out has are
-            its first ones.
+            What arrives in each step, or the potentials after it, in network units; fewer steps
+            than the read-out has are its first ones.
 
         Returns
         -------
@@ -171,6 +176,8 @@ class Readout:
         -----
         A mean is divided last, so that classes with equal sums have equal scores.
         """
+        if self.potentials:
+            return self.gain * received + self.offset
         total = self.gain * np.cumsum(received, axis=1)
         if not self.is_mean:
             return total + self.offset
@@ -236,6 +243,8 @@ class SpikingNetwork:
         """Check that everything fits together."""
         for population in self.populations:
             self.kind(population.neurons)
+        if self.readout.potentials:
+            self.population(self.readout.potentials)
         if len(self.neurons) > 1 and any(kind.is_chain for kind in self.neurons):
             raise ValueError(f"network {self.name!r}: chains of neurons allow no other type")
         for projection in self.projections:
@@ -313,8 +322,8 @@ class SpikingNetwork:
 
         Parameters
         ----------
-        images : ndarray, shape (n, height, width, channels)
-            Values that the input population codes.
+        images : ndarray, shape (n, height, width, channels) or (n, n_steps, ...)
+            Values that the input population codes; with an axis of steps, those of each step.
 
         Raises
         ------
@@ -323,6 +332,14 @@ class SpikingNetwork:
         """
         shape = self.image_shape
         images = np.asarray(images)
+        if images.ndim == 5:
+            if images.shape[1] != self.readout.n_steps:
+                raise ValueError(
+                    f"images of {images.shape[1]} steps for a network of {self.readout.n_steps}; "
+                    "convert it with as many steps"
+                )
+            frames = self.check_images(images.reshape(-1, *images.shape[2:]))
+            return frames.reshape(images.shape)
         if images.ndim != 4 or images.shape[1:] != shape or not len(images):
             raise ValueError(
                 f"images must have shape (n, {shape[0]}, {shape[1]}, {shape[2]}) with n >= 1, got "

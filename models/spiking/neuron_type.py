@@ -39,6 +39,12 @@ class NeuronType:
     sums : tuple of str
         Variables that hold nothing but what spikes bring in one phase, or counts of spikes: single
         precision is enough for them where it is exact. An edited type has none.
+    single : tuple of str
+        Variables that are held in single precision, so that they round as in a program that
+        computes in it.
+    must_be_zero : mapping of str to str
+        Variables that must be 0 after a run, and what it means where one is not; the run then ends
+        with an error.
 
     Notes
     -----
@@ -62,6 +68,8 @@ class NeuronType:
     constants: Mapping[str, object] = field(default_factory=dict)
     method: str = "exact"
     sums: tuple[str, ...] = ()
+    single: tuple[str, ...] = ()
+    must_be_zero: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         code = " ".join(_without_comments(self.threshold).split())

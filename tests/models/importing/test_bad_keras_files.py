@@ -241,7 +241,7 @@ def test_files_with_weights_or_structure_only(tmp_path):
 
 def test_limits_are_those_of_the_sum(tmp_path, monkeypatch):
     """Many weights may not take what one may not."""
-    monkeypatch.setattr(keras_files, "MAX_WEIGHTS", 2000)
+    monkeypatch.setattr(keras_files, "MAX_ARRAYS", 2000)
     refused(archive(tmp_path / "net.keras"), "model.weights.h5 is declared")
 
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 from ann2brian.models.importing.formats import network_format
-from ann2brian.models.importing.installs import needed
-from ann2brian.models.importing.messages import one_line
+from ann2brian.models.installs import needed
+from ann2brian.models.messages import one_line
 from ann2brian.models.places import ROOT
 
 
