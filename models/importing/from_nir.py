@@ -28,6 +28,8 @@ from .nir_graphs import FlatGraph, Order, flat, ordered
 from .nir_writers import as_meant
 from .values import Value
 
+POOLS = ("SumPool2d", "AvgPool2d")
+NO_LEAK = 1e30  # seconds, for an infinite time constant
 LARGEST_INPUT = 2.0**8  # unless told; it bounds the sums that are to be exact
 
 
@@ -100,7 +102,7 @@ def _network(
         raise ValueError(other)
     graph = as_meant(flat(read(path)), written_by)
     order = ordered(graph)
-    shape = _shape(graph.nodes[order.input])
+    shape = _shape(graph, order)
     reader = _Reader(graph, order, shape, {"written_by": written_by, "dt": dt})
     output = reader.output()
     assembler = reader.assembler
@@ -116,10 +118,12 @@ def _network(
     return assembler.network(flat_output, coding, classes, name), assembler.notes
 
 
-def _shape(node: Node) -> tuple[int, ...]:
-    """Shape of the input, channels first."""
-    values = np.atleast_1d(np.asarray(node.fields["shape"]))
-    while values.ndim == 1 and values.size > 3 and values[0] == 1:  # a batch that was left there
+def _shape(graph: FlatGraph, order: Order) -> tuple[int, ...]:
+    """Shape of the input, channels first, without a batch or steps that a writer left in it."""
+    values = np.atleast_1d(np.asarray(graph.nodes[order.input].fields["shape"]))
+    first = [graph.nodes[to] for source, to in graph.edges if source == order.input]
+    is_vector = all(node.kind not in ("Conv1d", "Conv2d", *POOLS) for node in first)
+    while values.ndim == 1 and values.size > (1 if is_vector else 3) and values[0] == 1:
         values = values[1:]
     if values.ndim != 1 or not 1 <= values.size <= 3 or (values < 1).any():
         raise ValueError(
@@ -168,10 +172,22 @@ class _Reader:
                 fields = {key: _real(node, key) for key in MODELS[node.kind] if key in node.fields}
                 if node.kind.startswith("Cuba"):
                     fields.setdefault("w_in", np.ones(()))
+                fields = {key: self._finite(key, own) for key, own in fields.items()}
                 found = self.assembler.neurons(
                     value, node.kind, fields, name=name, told=self._told, is_whole=is_whole
                 )
         self._done[name, frozenset()] = found
+
+    def _finite(self, key: str, values: Array) -> Array:
+        """Fields without infinities, which one writer has for neurons that do not leak."""
+        if np.isfinite(values).all():
+            return values
+        if self._told["written_by"] != "snntorch":
+            raise ValueError(
+                f"{key} is infinite; snnTorch writes that for neurons without a leak. If it wrote "
+                "the file, say written_by='snntorch'"
+            )
+        return np.clip(values, -NO_LEAK, NO_LEAK)
 
     def _arriving(self, name: str, late: frozenset[str]) -> Value:
         """Sum of what arrives at a node; of the neurons in `late`, their output before."""

@@ -198,7 +198,8 @@ class _Reader:
         if dataset.dtype.kind not in "iuf":
             raise ValueError(f"{name} has dtype {dataset.dtype}, not numbers")
         values = self._budget.read(dataset, name)
-        if not np.isfinite(values).all():
+        is_endless = name.rpartition(" ")[2] in ("tau", "tau_mem", "tau_syn", "r", "w_in")
+        if np.isnan(values).any() or not (is_endless or np.isfinite(values).all()):
             raise ValueError(f"{name} holds NaN or infinite values")
         return values
 

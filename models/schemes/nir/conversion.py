@@ -29,7 +29,7 @@ from ...networks.layers import INPUT, Activation, Layer, MaxPool2D, QuantisedReL
 from ...networks.network import Network
 from ...spiking.network import READOUT
 from ...spiking.projections import WeightedProjection
-from .dialects import Dialect, Fields, Told, dialect_of
+from .dialects import Dialect, Told, dialect_of
 from .laws import Law
 from .neurons import nir_neuron
 from .options import NirOptions
@@ -118,7 +118,7 @@ def convert(
         for layer in network.layers
         if isinstance(layer, SPIKING)
     }
-    silent = _potentials(network, layers, origins)
+    silent = _potentials(network, [layer for layer in layers if layer.name not in thresholds])
     laws = {}
     for layer in layers:
         own = _is_recurrent(network, layer, origins)
@@ -257,7 +257,7 @@ def _told(
             f"network {network.name!r}: reset {reset!r} is none of {dialect.name}; it has "
             f"{', '.join(dialect.resets)}"
         )
-    for name in ("is_floored", "is_single_spike", "is_normed"):
+    for name in ("is_floored", "is_single_spike", "is_normed", "v_reset"):
         is_usual = getattr(options, name) == NirOptions.declared(name).default
         if not is_usual and name not in dialect.options:
             raise ValueError(f"network {network.name!r}: {name} is none of {dialect.name}")
@@ -303,13 +303,14 @@ def _found_dt(network: Network, layers: Sequence[Neurons], dialect: Dialect) -> 
 def _origin(network: Network, name: str, dt: float, lag: int) -> Origin:
     """Follow delays and what was a step before to the neurons."""
     by_name = {layer.name: layer for layer in network.layers}
-    is_late, delay = False, np.full(int(np.prod(network.shapes[name])), lag, dtype=np.int64)
+    is_late, delay = False, np.zeros(int(np.prod(network.shapes[name])), dtype=np.int64)
     seen = set()
     while True:
         layer: Layer | None = by_name.get(name)
         if isinstance(layer, Neurons):
-            # Where spikes act later than they come, the step before is the one of the crossing.
-            return Origin(neurons=name, is_late=is_late, delay=delay - lag * is_late)
+            # Where spikes act later than they come, the step before is that of the crossing.
+            later = lag if layer.spikes and not is_late else 0
+            return Origin(neurons=name, is_late=is_late, delay=delay + later)
         if name in seen:
             raise ValueError(f"network {network.name!r}: {name!r} leads to itself without neurons")
         seen.add(name)
@@ -343,7 +344,7 @@ def _in_steps(network: Network, layer: Delay, dt: float) -> Integers:
     return whole.astype(np.int64)
 
 
-def _potentials(network: Network, layers: Sequence[Neurons], origins: Mapping[str, Origin]) -> str:
+def _potentials(network: Network, layers: Sequence[Neurons]) -> str:
     """The neurons whose potentials are the output, if they do not spike."""
     last = network.layers[-1].name
     for layer in layers:
@@ -379,7 +380,9 @@ def _law(
 ) -> Law:
     """What a step does to the neurons of a layer."""
     shape = network.shapes[layer.name]
-    fields: Fields = {name: np.broadcast_to(own, shape) for name, own in layer.given.items()}
+    fields = {name: np.broadcast_to(own, shape) for name, own in layer.given.items()}
+    if options.v_reset is not None and "v_threshold" in fields:
+        fields["v_reset"] = np.full(shape, options.v_reset)
     told = Told(
         dt=dt,
         reset=str(options.reset),

@@ -19,7 +19,7 @@ from ...networks.dynamics import SILENT
 from .laws import Law
 
 Fields = Mapping[str, Array]
-RESETS = ("value", "subtract", "zero", "none")
+RESETS = ("value", "subtract", "zero", "none", "subtract-at-once", "zero-at-once")
 NO_SPIKE = ""
 
 
@@ -74,8 +74,8 @@ class Dialect:
     is_fixed : bool
         Whether the fields do not depend on the step that the program ran with.
     lag : int
-        Steps by which a spike acts later than in the step in which the threshold is passed, but
-        on the neurons themselves.
+        Steps by which a spike acts later than in the step in which the threshold is passed, on
+        others; not of potentials with a threshold behind them.
     left_open : tuple of str
         What the file does not tell, for the warning.
     options : tuple of str
@@ -180,27 +180,30 @@ SNNTORCH_DT = float(np.float32(1e-4))
 def _snntorch(model: str, fields: Fields, told: Told) -> Law:
     """Decay, input, and the reset of the spike of the step before."""
     numbers = {"v_th": fields["v_threshold"]}
-    late = "p = v_th*int(v > v_th)"  # the potential that brought the last spike still stands there
+    kind = told.reset.removesuffix("-at-once")
+    is_at_once = kind != told.reset
+    # The potential that brought the last spike still stands there, unless it was reset at once.
+    lines = ["late = int(v > v_th)"]
     if model == "LIF":
         numbers["decay"] = single(1.0 - SNNTORCH_DT / fields["tau"])
-        charge = "v_next = decay*v\nv_next = v_next + x"
-        if told.reset == "zero" and not told.is_recurrent:
-            charge = "p = v*int(v <= v_th)\nv_next = decay*p\nv_next = v_next + x"
+        is_zeroed_before = kind == "zero" and not told.is_recurrent
+        lines.append("p = v*(1 - late)" if is_zeroed_before else "p = v")
+        lines += ["v_next = decay*p", "v_next = v_next + x"]
     else:
         numbers["decay"] = single(1.0 - SNNTORCH_DT / fields["tau_mem"])
         numbers["syn_decay"] = single(1.0 - SNNTORCH_DT / fields["tau_syn"])
-        charge = """
-            i_next = syn_decay*i_syn
-            i_next = i_next + x
-            v_next = decay*v
-            v_next = v_next + i_next
-        """
-    after = {
-        "subtract": f"{late}\nv_next = v_next - p",
-        "none": "",
-        "zero": "v_next = v_next*int(v <= v_th)" if model != "LIF" or told.is_recurrent else "",
-    }[told.reset]
-    return Law(numbers=numbers, step=f"{charge}\n{after}")
+        is_zeroed_before = False
+        lines += ["i_next = syn_decay*i_syn", "i_next = i_next + x"]
+        lines += ["v_next = decay*v", "v_next = v_next + i_next"]
+    if kind == "subtract":
+        lines += ["q = late*v_th", "v_next = v_next - q"]
+    elif kind == "zero" and not is_zeroed_before:
+        lines.append("v_next = v_next*(1 - late)")
+    if not is_at_once:
+        return Law(numbers=numbers, step="\n".join(lines))
+    taken = "v_th" if kind == "subtract" else "v_next"
+    lines += ["spikes = int(v_next > v_th)", f"q = (spikes - late)*{taken}", "v_next = v_next - q"]
+    return Law(numbers=numbers, step="\n".join(lines), threshold="spikes > 0")
 
 
 # ---- spikingjelly ----
@@ -347,9 +350,11 @@ def _rockpool(model: str, fields: Fields, told: Told) -> Law:
             v_next = decay*v
             v_next = v_next + i_next
         """
-    after = """
-        ratio = v_next/v_th
-        spikes = int(v_next >= v_th)*floor(ratio)
+    count = "ratio = v_next/v_th\nspikes = int(v_next >= v_th)*floor(ratio)"
+    if told.is_single_spike:
+        count = "spikes = int(v_next >= v_th)"
+    after = f"""
+        {count}
         q = spikes*v_th
         v_next = v_next - q
     """
@@ -434,7 +439,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 versions="nir 1.0.8",
                 law=_definition,
                 models=_ALL,
-                resets=RESETS,
+                resets=("value", "subtract", "zero", "none"),
                 dt=None,
                 left_open=("dt", "how long a spike lasts (one step)"),
             ),
@@ -443,10 +448,10 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 versions="snntorch 1.0.0",
                 law=_snntorch,
                 models=("LIF", "CubaLIF"),
-                resets=("subtract", "zero", "none"),
+                resets=("subtract", "zero", "none", "subtract-at-once", "zero-at-once"),
                 dt=SNNTORCH_DT,
                 is_fixed=True,
-                left_open=("the reset (subtract, zero or none)", "its delay of a step"),
+                left_open=("the reset, and its delay of a step",),
             ),
             Dialect(
                 name="spikingjelly",
@@ -465,7 +470,8 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 models=("IF", "LIF", "CubaLIF", "LI"),
                 resets=("value", "subtract"),
                 dt=1e-3,
-                left_open=("dt", "the reset (to 0, whatever the cell had, or subtract)"),
+                left_open=("dt", "the reset, and the potential after it"),
+                options=("v_reset",),
             ),
             Dialect(
                 name="sinabs",
@@ -492,7 +498,11 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 resets=("subtract",),
                 dt=None,
                 find_dt=_rockpool_dt,
-                left_open=("bias and recurrent weights, which are lost", "noise"),
+                left_open=(
+                    "bias and recurrent weights, which are lost",
+                    "how often a neuron spikes in a step at most",
+                ),
+                options=("is_single_spike",),
             ),
             Dialect(
                 name="spyx",

@@ -39,6 +39,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     "v_inf": ("volt", "where the potential tends to in this step"),
     "p": ("volt", "on the way to the result; not biological"),
     "q": ("volt", "likewise"),
+    "late": ("1", "whether the step before brought a spike"),
     "ratio": ("1", "thresholds that the potential holds"),
     "spikes": ("1", "spikes of this step"),
     "left": ("1", "those of them still to come; one in each simulation step"),

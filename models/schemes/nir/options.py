@@ -33,11 +33,14 @@ class NirOptions(Options):
         "what is usual in the program.",
         choices=RESETS,
     )
+    v_reset: float | None = option(
+        None, "Potential after a spike, of norse, whose files hold 0 whatever it was."
+    )
     is_floored: bool = option(
         False, "Potentials stop at minus the threshold (sinabs).", flag="floored"
     )
     is_single_spike: bool = option(
-        False, "Neurons spike once in a step at most (sinabs).", flag="single-spike"
+        False, "Neurons spike once in a step at most (sinabs, rockpool).", flag="single-spike"
     )
     is_normed: bool | None = option(
         None,

@@ -134,21 +134,23 @@ def _of_snntorch(
     v: Values, i: Values, x: Values, n: State, law: Law, conversion: NirConversion
 ) -> tuple[Values, State]:
     late = (v > n["v_th"]).astype(v.dtype)
-    reset = conversion.options.reset
+    kind, _, at_once = str(conversion.options.reset).partition("-")
     is_synaptic = "syn_decay" in n
-    zeroes_before = reset == "zero" and not is_synaptic and "p = v*" in law.step
-    if zeroes_before:
-        v = v * (1 - late)
+    # Of a spike without recurrence, the input of the step after stays.
+    stays = kind == "zero" and not is_synaptic and "p = v*" in law.step
     if is_synaptic:
         i = n["syn_decay"] * i + x
         v = n["decay"] * v + i
     else:
-        v = n["decay"] * v + x
-    if reset == "subtract":
+        v = n["decay"] * (v * (1 - late) if stays else v) + x
+    if kind == "subtract":
         v = v - late * n["v_th"]
-    elif reset == "zero" and not zeroes_before:
+    elif kind == "zero" and not stays:
         v = v * (1 - late)
-    return v > n["v_th"], {"v": v, "i_syn": i}
+    fired = (v > n["v_th"]).astype(v.dtype)
+    if at_once:
+        v = v - (fired - late) * (n["v_th"] if kind == "subtract" else v)
+    return fired, {"v": v, "i_syn": i}
 
 
 def _of_spikingjelly(
@@ -213,7 +215,8 @@ def _of_rockpool(
         v = n["decay"] * v + i
     else:
         v = n["decay"] * v + x
-    fired = np.where(v >= n["v_th"], np.floor(v / n["v_th"]), 0).astype(v.dtype)
+    most = 1 if conversion.options.is_single_spike else np.inf
+    fired = np.where(v >= n["v_th"], np.minimum(np.floor(v / n["v_th"]), most), 0).astype(v.dtype)
     return fired, {"v": v - fired * n["v_th"], "i_syn": i}
 
 
