@@ -139,7 +139,8 @@ class Layer(ABC):
             if field.name not in ("name", "inputs") and value not in (None, ()):
                 parts.append(f"{field.name} {value}")
         about = f": {', '.join(parts)}" if parts else ""
-        return f"{type(self).__name__}({self.name} of {' and '.join(self.inputs)}{about})"
+        sources = f" of {' and '.join(self.inputs)}" if self.inputs else ""
+        return f"{type(self).__name__}({self.name}{sources}{about})"
 
     @property
     def label(self) -> str:

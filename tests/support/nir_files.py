@@ -50,5 +50,5 @@ def fixture(name, folder):
             about=json.loads(arrays["about"].tobytes()),
             input=arrays["input"],
             spikes=[arrays[key] for key in layers],
-            output=arrays["output"] if "output" in arrays else None,
+            output=arrays.get("output"),
         )
