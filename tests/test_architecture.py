@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ann2brian.models.places import ROOT
 
-GROUND = ("models.arrays", "models.checks", "models.dyadic", "models.places")
+GROUND = ("models.arrays", "models.checks", "models.dyadic", "models.installs", "models.places")
 SCHEMES = tuple(sorted(path.parent.name for path in ROOT.glob("models/schemes/*/__init__.py")))
 OF_SCHEMES = tuple(f"models.schemes.{x}" for x in SCHEMES)
 DATA = (*GROUND, "models.networks", "models.spiking")
