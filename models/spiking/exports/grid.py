@@ -22,25 +22,28 @@ class Grid:
         Length of a step, above 0 and finite.
     unit : str
         Of `dt` and of all times, for messages.
-    within : float
-        Part of a step by which times may miss the grid, below a half.
+    resolution : float
+        Of the times: those that were rounded miss the grid by up to half of it.
 
     Raises
     ------
     ValueError
-        If `dt` is no length, or so short that `within` is half of it.
+        If `dt` is no length, or below `resolution`.
     """
 
     dt: float
     unit: str = "ms"
-    within: float = OFF_GRID
+    resolution: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a step without a length."""
         if not 0 < self.dt < np.inf:
             raise ValueError(f"a step has a length above 0 {self.unit}, got {self.dt!r}")
-        if not self.within < 0.5:
-            raise ValueError(f"steps of {self.dt:g} {self.unit} are too short to be told apart")
+        if self.dt < self.resolution:
+            raise ValueError(
+                f"steps of {self.dt:g} {self.unit} cannot be told apart by times that are rounded "
+                f"to {self.resolution:g} {self.unit}"
+            )
 
     def times(self, steps: NDArray[np.integer] | Array) -> Array:
         """Times of steps, each rounded once."""
@@ -69,12 +72,13 @@ class Grid:
         """
         times = np.asarray(times, dtype=np.float64)
         parts = times / self.dt
-        is_time = np.isfinite(parts) & (parts > -self.within)
+        within = OFF_GRID + self.resolution / 2 / self.dt
+        is_time = np.isfinite(parts) & (parts > -within)
         if not is_time.all():
             wrong = times[~is_time][0]
             raise ValueError(f"{what}: a spike at {wrong:g} {self.unit}; times begin at 0")
         steps = np.rint(parts)
-        is_off = np.abs(parts - steps) > self.within
+        is_off = np.abs(parts - steps) > within
         if is_off.any():
             raise ValueError(
                 f"{what}: a spike at {times[is_off][0]:.9g} {self.unit} is on no whole step of "

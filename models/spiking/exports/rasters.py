@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..spikes import RecordedLayer, Spikes, SpikeTrains
-from .grid import OFF_GRID, Grid
+from .grid import Grid
 
 # As event cameras and tonic have it: x is the column, y the row, t in microseconds.
 EVENT = np.dtype(
@@ -123,8 +123,7 @@ def spikes_from_events(
         raise ValueError(f"events have the fields x, y and t, got {', '.join(fields) or 'none'}")
     kept = events["step"] if "step" in fields else None
     if dt_ms is not None:
-        rounded = 0.501 / (dt_ms * PER_MS)  # to whole microseconds
-        grid = Grid(dt=dt_ms, within=max(OFF_GRID, rounded))
+        grid = Grid(dt=dt_ms, resolution=1 / PER_MS)
         step = grid.steps("events", events["t"] / PER_MS, kept)
     elif kept is not None:
         step = kept
