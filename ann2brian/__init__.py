@@ -27,6 +27,7 @@ _NAMES = {
     "ACTIVATIONS": "models.networks.layers",
     "burst_neuron": "models.schemes.burst.neurons",
     "convert": "models.schemes",
+    "delay_table": "models.spiking.exports.delays",
     "fitted_gate": "models.schemes.amos.gate_fits",
     "from_keras": "models.importing.from_keras",
     "from_onnx": "models.importing.from_onnx",
@@ -94,6 +95,7 @@ if TYPE_CHECKING:
     from .models.schemes.burst.neurons import burst_neuron as burst_neuron
     from .models.schemes.noise import NoiseOptions as NoiseOptions
     from .models.schemes.noise.single_neuron import single_neuron as single_neuron
+    from .models.spiking.exports.delays import delay_table as delay_table
     from .models.spiking.exports.neo_trains import spikes_from_neo as spikes_from_neo
     from .models.spiking.exports.nir_events import spikes_from_nir as spikes_from_nir
     from .models.spiking.exports.nwb_files import spikes_from_nwb as spikes_from_nwb

@@ -318,7 +318,7 @@ class Recording:
         ----------
         path : str or Path
             Ends in ``.nwb``. The file appears complete or not at all.
-        labels : array_like of int, shape (n_images,), optional
+        labels : array_like of int or str, shape (n_images,), optional
             True classes, for the table of trials.
         overwrite : bool
             Replace a file of that name.

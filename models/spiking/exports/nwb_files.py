@@ -112,7 +112,7 @@ def spikes_from_nwb(path: str | os.PathLike[str]) -> Spikes:
             if units is None or trials is None or not {*SPIKE_COLUMNS} <= {*units.colnames}:
                 raise ValueError("it has no table of units with steps, as to_nwb writes it")
             return _read(units, trials)
-    except (ValueError, OSError, KeyError, TypeError) as error:
+    except Exception as error:  # of many kinds, in HDF5, in hdmf and in what it builds
         raise ValueError(f"{path}: {error}") from error
 
 
@@ -123,6 +123,10 @@ def _read(units: Any, trials: Any) -> Spikes:
     onset_s = np.asarray(trials["start_time"].data[:])
     grid = Grid(dt=float(units.resolution), unit="s")
     onset = grid.steps("trials", onset_s)
+    if len(image) and not (image.min() >= 0 and image.max() < len(onset)):
+        raise ValueError(
+            f"units: spikes of image {image.min()} to {image.max()}, but there are {len(onset)}"
+        )
     grid.steps("units", time_s, onset[image] + step)
     neuron, layer = (np.repeat(units[name].data[:], n_each) for name in ("neuron", "layer_index"))
     return Spikes.of([Spikes(image=image, layer=layer, neuron=neuron, step=step)])
@@ -167,7 +171,7 @@ def _trials(trains: SpikeTrains, labels: ArrayLike | None) -> Any:
         "prediction": (trains.predictions, "class with the largest score"),
     }
     if labels is not None:
-        columns["label"] = (np.asarray(labels), "true class")
+        columns["label"] = (_storable(labels), "true class")
     epoch = needed("pynwb.epoch", PURPOSE)
     return epoch.TimeIntervals(
         name="trials",
@@ -220,7 +224,13 @@ def _rows_of(trains: SpikeTrains, index: int) -> Mapping[str, NDArray[Any]]:
     }
 
 
-def _column(name: str, values: NDArray[Any], description: str) -> Any:
+def _storable(labels: ArrayLike) -> NDArray[Any]:
+    """Numbers as they are, names as HDF5 takes them."""
+    values = np.asarray(labels)
+    return values.astype(object) if values.dtype.kind == "U" else values
+
+
+def _column(name: str, values: Any, description: str) -> Any:
     """A column with one entry a row."""
     common = needed("hdmf.common", PURPOSE)
     return common.VectorData(name=name, description=description, data=values)
@@ -228,9 +238,7 @@ def _column(name: str, values: NDArray[Any], description: str) -> Any:
 
 def _ragged(name: str, values: NDArray[Any], description: str, ends: Integers) -> Sequence[Any]:
     """A column with several entries a row, and where those of each row end."""
-    if len(values):  # HDF5 compresses nothing else
-        io = needed("hdmf.backends.hdf5", PURPOSE)
-        values = io.H5DataIO(values, compression="gzip", compression_opts=LEVEL, shuffle=True)
-    column = _column(name, values, description)
-    common = needed("hdmf.common", PURPOSE)
+    io, common = (needed(f"hdmf.{part}", PURPOSE) for part in ("backends.hdf5", "common"))
+    packed = io.H5DataIO(values, compression="gzip", compression_opts=LEVEL, shuffle=True)
+    column = _column(name, packed, description)
     return column, common.VectorIndex(name=f"{name}_index", data=ends, target=column)

@@ -124,7 +124,7 @@ def _variations(interval: Array, train: Integers) -> Array:
     _, which, n_each = np.unique(train, return_inverse=True, return_counts=True)
     mean = np.bincount(which, interval) / n_each
     variance = np.bincount(which, (interval - mean[which]) ** 2) / n_each
-    is_long = n_each >= 2
+    is_long = (n_each >= 2) & (mean > 0)
     return np.asarray(np.sqrt(variance[is_long]) / mean[is_long])
 
 

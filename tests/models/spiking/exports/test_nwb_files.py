@@ -96,6 +96,12 @@ def test_equal_recordings_have_equal_identifiers(recording, tmp_path):
     assert session(recording, "d.nwb", session_start=asked)[1] == asked
 
 
+def test_labels_may_be_names(recording, tmp_path):
+    path = recording.to_nwb(tmp_path / "a.nwb", ["coat", "bag", "coat", "boot"])
+    with pynwb.NWBHDF5IO(path, "r") as file:
+        assert list(file.read().trials["label"][:]) == ["coat", "bag", "coat", "boot"]
+
+
 def test_a_file_is_replaced_only_when_asked(recording, tmp_path):
     """An older file of the name, without a word and with one."""
     path = tmp_path / "new" / "a.nwb"
@@ -154,7 +160,16 @@ def test_files_of_others_and_altered_ones_are_refused(recording, tmp_path):
     with pytest.raises(ValueError, match=r"other\.nwb: it has no table of units with steps"):
         ab.spikes_from_nwb(tmp_path / "other.nwb")
     path = recording.to_nwb(tmp_path / "a.nwb")
-    with h5py.File(path, "r+") as file:
-        file["units/spike_steps"][3] += 1
-    with pytest.raises(ValueError, match=r"a\.nwb: units: its steps are not those of its times"):
-        ab.spikes_from_nwb(path)
+    path.with_name("cut.nwb").write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(ValueError, match=r"cut\.nwb: "):
+        ab.spikes_from_nwb(path.with_name("cut.nwb"))
+    for column, value, said in (
+        ("spike_steps", 77, "units: its steps are not those of its times"),
+        ("spike_images", -1, "units: spikes of image -1 to 3, but there are 4"),
+        ("spike_images", 4, "units: spikes of image 0 to 4, but there are 4"),
+    ):
+        recording.to_nwb(path, overwrite=True)
+        with h5py.File(path, "r+") as file:
+            file[f"units/{column}"][-1] = value
+        with pytest.raises(ValueError, match=rf"a\.nwb: {said}"):
+            ab.spikes_from_nwb(path)

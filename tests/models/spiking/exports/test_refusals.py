@@ -1,5 +1,6 @@
 """What cannot be handed on or read is refused, and the message says what to do."""
 
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -64,6 +65,16 @@ def test_packages_that_are_not_installed(way, partly, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ImportError, match=f"pip install {NEEDING[way]}"):
         WAYS[way](full)
+
+
+def test_a_recording_needs_none_of_them():
+    """Modules that a fresh process has loaded with the class."""
+    code = (
+        "import sys; from ann2brian.models.spiking.recording import Recording;"
+        "print([m for m in ('pandas', 'neo', 'nir', 'pynwb') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_spikes_in_one_step_have_no_place_in_a_raster():

@@ -135,6 +135,8 @@ def test_edges(way, rows, n_steps, tmp_path):
     recording = recording_of(rows, n_steps=n_steps, dt_ms=0.1)
     assert_same(way(recording, tmp_path), recording.spikes)
     assert recording.trains.n_steps > recording.spikes.step.max(initial=0)
+    said = f"SpikeTrains(handmade: {len(rows)} spikes, 1 of 1 layers, 2 images of "
+    assert repr(recording.trains).startswith(said)
 
 
 def test_rows_in_any_order_are_the_same_spikes():

@@ -42,6 +42,12 @@ def test_a_layer_that_was_not_recorded_is_counted_only():
     assert not table.loc["act1", timing[:2]].isna().any()
 
 
+def test_spikes_at_one_time_have_no_variation():
+    """Three spikes in one step, which leave nothing to divide by."""
+    (row,) = recording_of([(0, 0, 1, 2)] * 3).summary().itertuples()
+    assert row.isi_mean_ms == 0 and math.isnan(row.isi_cv)
+
+
 @settings(max_examples=60, deadline=None)
 @given(recordings())
 def test_the_numbers_are_those_of_analysis(recording):
