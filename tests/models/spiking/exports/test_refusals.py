@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from ann2brian.models.places import ROOT
 
 import ann2brian as ab
 from tests.support.recordings import layer, package_or_skip, recording_of
