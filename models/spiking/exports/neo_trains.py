@@ -36,13 +36,13 @@ def to_neo(trains: SpikeTrains, layer: str, image: int) -> list[Any]:
     }
     # Quantities are slow to make and shared by all trains. All times have one unit: Neo compares
     # them with t_stop without a tolerance.
-    time = needed("quantities", "hand on spike trains of Neo")
-    start, stop = 0.0 * time.ms, trains.n_steps * trains.dt_ms * time.ms
-    rate = time.kHz / trains.dt_ms
+    pq = needed("quantities", "hand on spike trains of Neo")
+    start, stop = 0.0 * pq.ms, trains.n_steps * trains.dt_ms * pq.ms
+    rate = pq.kHz / trains.dt_ms
     return [
         neo.SpikeTrain(
             grid.times(steps),
-            units=time.ms,
+            units=pq.ms,
             t_start=start,
             t_stop=stop,
             sampling_rate=rate,

@@ -135,9 +135,10 @@ def _read(units: Any, trials: Any) -> Spikes:
 def _identifier(trains: SpikeTrains) -> str:
     """Hash of what was recorded: equal recordings have equal identifiers."""
     digest = hashlib.sha256()
-    layers = [(layer.name, layer.shape, layer.n_positions) for layer in trains.layers]
-    said = (trains.scheme, trains.network, layers, trains.n_images, trains.dt_ms, trains.n_steps)
-    digest.update(repr(said).encode())
+    words = [trains.scheme, trains.network, trains.n_images, trains.n_steps, float(trains.dt_ms)]
+    for layer in trains.layers:
+        words += [layer.name, *layer.shape, layer.n_positions]
+    digest.update("\n".join(map(str, words)).encode())
     for index, own in trains.recorded.items():
         digest.update(f"{index} {len(own)}".encode())
         for name in COLUMNS:
