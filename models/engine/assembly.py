@@ -195,7 +195,7 @@ def _scores(
 def _tally(job: Job, clocks: _Clocks) -> NeuronGroup:
     """Counts by route and step of the read-out."""
     tally = NeuronGroup(
-        len(job.layout.routes) * job.layout.sizes.steps,
+        max(len(job.layout.routes), 1) * job.layout.sizes.steps,
         """
         arrived : 1    # spikes of this phase; bookkeeping, not biology
         reached : 1    # their targets

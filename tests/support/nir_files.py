@@ -251,7 +251,7 @@ def bad_files(folder):
     bad("fields_differ", "r", {"neurons": neurons(r=np.ones(3))})
     affine = {"type": "Affine", "weight": np.ones((4, 3)), "bias": np.zeros(5)}
     bad("bias", "bias", {"dense": affine})
-    bad("output_shape", "output", ends(3, 7))
+    bad("output_shape", "Output", ends(3, 7))
     bad("negative_shape", "input", {"input": {"type": "Input", "shape": np.array([-3])}})
     convolved("kernel_flat", "weight", kernel(weight=np.ones((2, 3, 3))))
     convolved("kernel_channels", "dense", kernel(weight=np.ones((2, 3, 3, 3))))
@@ -270,15 +270,15 @@ def bad_files(folder):
     bad("edge_to_nothing", "missing", edges=[*CHAIN, ("neurons", "missing")])
     bad("edge_from_nothing", "missing", edges=[*CHAIN, ("missing", "neurons")])
     bad("edge_twice", "dense", edges=[*CHAIN, CHAIN[1]])
-    bad("no_edges_between", "neurons", edges=[CHAIN[0], CHAIN[2]])
+    bad("no_edges_between", "edge", edges=[CHAIN[0], CHAIN[2]])
     bad("edges_of_numbers", "edges")
     rewritten(made["edges_of_numbers"][0], "node/edges", np.arange(6).reshape(3, 2))
     bad("edges_of_three", "edges")
     rewritten(made["edges_of_three"][0], "node/edges", np.full((2, 3), b"input"))
     bad("no_edges", "edges")
     rewritten(made["no_edges"][0], "node/edges", None)
-    bad("no_input", "input", {"input": None}, CHAIN[1:])
-    bad("no_output", "output", {"output": None}, CHAIN[:-1])
+    bad("no_input", "Input", {"input": None}, CHAIN[1:])
+    bad("no_output", "Output", {"output": None}, CHAIN[:-1])
     bad("unfed", "spare", {"spare": neurons()}, [*CHAIN, ("spare", "output")])
     bad("into_the_input", "input", edges=[*CHAIN, ("neurons", "input")])
     loop = {"back": dense(4, 4), "forth": dense(4, 4)}
@@ -294,7 +294,7 @@ def bad_files(folder):
     rewritten(made["no_nodes"][0], "node/nodes", None)
     bad("nodes_is_an_array", "nodes")
     rewritten(made["nodes_is_an_array"][0], "node/nodes", np.ones(3))
-    bad("no_node", "node")
+    bad("no_node", "graph")
     rewritten(made["no_node"][0], "node", None)
     # more than there is
     bad("huge_weight", "weight", {"dense": dense(weight=claims((10**6, 10**6)))})
@@ -311,7 +311,7 @@ def bad_files(folder):
     bad("broken_link", "weight", {"dense": dense(weight=nowhere)})
     bad("weight_outside", "weight", {"dense": dense(weight=outside)})
     bad("graph_in_itself", "block", {"block": itself}, [*CHAIN, ("dense", "block")])
-    bad("deep", "block", {"block": nest(200)}, [*CHAIN, ("dense", "block"), ("block", "neurons")])
+    bad("deep", "deep", {"block": nest(200)}, [*CHAIN, ("dense", "block"), ("block", "neurons")])
     two = {name: {"type": kind, "shape": np.array([4])}
            for name, kind in (("in", "Input"), ("one", "Output"), ("two", "Output"))}  # fmt: skip
     block = graph(two, [("in", "one"), ("in", "two")])
@@ -320,7 +320,7 @@ def bad_files(folder):
     # no HDF5 at all
     for name, content in (("empty", b""), ("text", b"a network\n" * 20)):
         (folder / f"{name}.nir").write_bytes(content)
-        made[name] = folder / f"{name}.nir", name
+        made[name] = folder / f"{name}.nir", "HDF5"
     whole = write_nir(folder / "cut.nir")
     whole.write_bytes(whole.read_bytes()[:1500])
     made["cut"] = whole, "cut"
