@@ -48,7 +48,7 @@ def told(about):
     elif tool == "sinabs":
         options["is_single_spike"] = given.get("spike_fn") == "SingleSpike"
         options["is_floored"] = "min_v_mem" in given
-        options["is_normed"] = given.get("norm_input")
+        options["norm_input"] = {True: "yes", False: "no"}.get(given.get("norm_input"))
         if given.get("reset_fn") == "MembraneReset":
             options["reset"] = "zero"
     elif tool == "rockpool":
