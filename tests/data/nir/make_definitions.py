@@ -109,6 +109,13 @@ def graphs():
         {"neurons": lif()},
         ("input", "neurons"), ("neurons", "neurons"), ("neurons", "output"),
     )  # fmt: skip
+    yield "soft_reset", plain(  # with a step of 1 ms: v += x; fires above; loses the threshold
+        {
+            "v": nir.I(np.full(N, 1000.0)), "fired": nir.Threshold(THRESHOLD),
+            "loss": nir.Linear(-np.diag(THRESHOLD)),
+        },
+        ("input", "v"), ("v", "fired"), ("fired", "loss"), ("loss", "v"), ("fired", "output"),
+    )  # fmt: skip
     yield "loop_two", plain(
         {
             "first": lif(), "up": nir.Linear(WEIGHT), "second": lif(),
