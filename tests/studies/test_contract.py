@@ -45,6 +45,7 @@ TWO = {  # flags of two conditions
     "burst": ("--gamma", "1", "2", "--baseline-steps", "0"),
     "noise": ("--rule", "both", "residual"),
     "albsnn": ("--steps", "1", "2"),
+    "nir": ("--reset", "value", "subtract"),
 }
 WALL_TIMES = ["build_s", "run_s"]
 # An interpreter whose installation lacks PyTorch (None in sys.modules confuses SciPy).
