@@ -68,7 +68,7 @@ struct State {
     double *const *targets;                             // what spikes add to, one array a variable:
     float *const *singles;                              // in double or in single precision
     int32_t *const *ages;                               // one array a group of neurons
-    int32_t *const *in_image, *const *n_spikes, *const *most_in_image;  // the same: counts
+    int32_t *const *n_spikes, *const *before;           // the same: counts, now and at its onset
     int32_t *const *spikes;                             // the same: indices, and last their number
     char *const *fires;                                 // the same: one flag a neuron
     int32_t *remembered;                                // a row a step: one bit a neuron
@@ -95,6 +95,7 @@ typedef int16_t Narrow8 __attribute__((vector_size(16), aligned(2), may_alias));
 typedef int16_t Narrow16 __attribute__((vector_size(32), aligned(2), may_alias));
 typedef int32_t Whole8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t Whole16 __attribute__((vector_size(64), aligned(4), may_alias));
+typedef char Bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
 typedef char Flags64 __attribute__((vector_size(64), aligned(1), may_alias));
 
 #if defined(__AVX512F__)
@@ -130,7 +131,23 @@ inline void add_to(Whole8 &sums, const Narrow8 &narrow) {
 
 // Indices of the bits that are set in a number of 64, each with `first` added, and up to 63 more
 // numbers behind them; returns how many there are. Without branches that nobody can predict.
-#if defined(__AVX512F__)
+#if defined(__AVX512VBMI2__)
+inline int32_t indices_of(uint64_t bits, int32_t first, int32_t *found) {
+    const Flags64 all = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                         16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+                         32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
+                         48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    Flags64 those;
+    asm("vpcompressb %1, %0%{%2%}%{z%}" : "=v"(those) : "v"(all), "Yk"(bits));
+    const int32_t n = __builtin_popcountll(bits);
+    for (int32_t k = 0; k < n; k += 16) {
+        Whole16 index;
+        asm("vpmovzxbd %1, %0" : "=v"(index) : "m"(reinterpret_cast<const Bytes16 *>(&those)[k / 16]));
+        *reinterpret_cast<Whole16 *>(found + k) = index + first;
+    }
+    return n;
+}
+#elif defined(__AVX512F__)
 inline int32_t indices_of(uint64_t bits, int32_t first, int32_t *found) {
     int32_t n = 0;
     Whole16 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -787,6 +804,7 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
         const Group &group = s.group(i);
         const char *flags = s.fires[i];
         int32_t *spikes = s.spikes[i], *words = row + group.first_word, n = 0;
+        // Bits first, lists then: else flags would wait for stores that lie whole pages apart.
         for (int32_t from = 0; from < group.size; from += 64) {
             uint64_t bits = 0;
             if (from + 64 <= group.size)
@@ -794,8 +812,11 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
             else
                 for (int32_t k = 0; from + k < group.size; k++)
                     bits |= uint64_t(flags[from + k]) << k;
-            words[from >> 5] = int32_t(uint32_t(bits));
-            words[(from >> 5) + 1] = int32_t(uint32_t(bits >> 32));
+            std::memcpy(words + (from >> 5), &bits, sizeof bits);
+        }
+        for (int32_t from = 0; from < group.size; from += 64) {
+            uint64_t bits;
+            std::memcpy(&bits, words + (from >> 5), sizeof bits);
             // The list has no room behind its end.
             if (from + 64 + SPARE <= group.size)
                 n += indices_of(bits, from, spikes + n);
@@ -809,9 +830,10 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
 }
 
 // At the start of `phase`: how many phases ago the present image reached each neuron of a copy,
-// or -1 for none. When an image comes, the spikes for the last one are added to those before.
+// or -1 for none. Returns the most spikes that a neuron of the copy fired for an image before the
+// present one, where `most` is what was returned last.
 template <class Weight>
-inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase) {
+inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase, int32_t most) {
     const Sizes &size = s.sizes();
     for (int32_t l = 0; l < size.layers; l++) {
         const Layer &layer = s.layer(l);
@@ -824,19 +846,18 @@ inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase) {
                               || since % size.period >= size.phases;
             const int32_t age = none ? -1 : int32_t(since % size.period);
             if (age == 0) {
-                int32_t *__restrict__ in_image = s.in_image[layer.group] + start;
-                int32_t *__restrict__ n_spikes = s.n_spikes[layer.group] + start;
-                int32_t *__restrict__ most = s.most_in_image[layer.group] + start;
-                for (int32_t i = 0; i < layer.units; i++) {
-                    n_spikes[i] += in_image[i];
-                    most[i] = std::max(most[i], in_image[i]);
-                    in_image[i] = 0;
-                }
+                const int32_t *n_spikes = s.n_spikes[layer.group] + start;
+                int32_t *before = s.before[layer.group] + start;
+                const int64_t phases = since == 0 ? phase : size.period;
+                if (most < phases * size.phase_steps)   // one a step at most
+                    for (int32_t i = 0; i < layer.units; i++)
+                        most = std::max(most, n_spikes[i] - before[i]);
+                std::copy(n_spikes, n_spikes + layer.units, before);
             }
             if (*first != age) std::fill(first, first + layer.units, age);
         }
     }
-    return int32_t(phase);
+    return most;
 }
 
 // Between the threshold test and the arrival of spikes: every drive moves on to the next neuron of

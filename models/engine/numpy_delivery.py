@@ -24,9 +24,8 @@ class State(NamedTuple):
     targets: Sequence[Any]
     singles: Sequence[Any]
     ages: Sequence[Any]
-    in_image: Sequence[Any]
     n_spikes: Sequence[Any]
-    most_in_image: Sequence[Any]
+    before: Sequence[Any]
     spikes: Sequence[Any]
     fires: Sequence[Any]
     remembered: Sequence[Any]
@@ -69,8 +68,7 @@ class NumpyDelivery:
         self.signs = np.where(bits, 1.0, -1.0)
         pairs = zip(state.targets, state.singles, strict=True)
         self.targets = [double if single is None else single for double, single in pairs]
-        self.ages = state.ages
-        self.counts = list(zip(state.in_image, state.n_spikes, state.most_in_image, strict=True))
+        self.ages, self.n_spikes, self.before = state.ages, state.n_spikes, state.before
         self.n_images = state.n_images[0]
         counts = (len(layout.routes), layout.sizes.steps)
         if layout.routes:
@@ -226,11 +224,13 @@ class NumpyDelivery:
                 in_x &= x + r.pool_pad_w < px * r.pool_stride_w + r.pool_w
                 yield py, px, in_y & in_x
 
-    def set_ages(self, copy: Any, phase: Any) -> NDArray[np.int32]:
+    def set_ages(self, copy: Any, phase: Any, most: Any) -> NDArray[np.int32]:
         """Set, for all copies, how long the present image has been at each neuron.
 
-        When an image comes, the spikes for the last one are added to those before.
+        Returns the most spikes that a neuron of each copy fired for an image before the present
+        one, where `most` is what was returned last.
         """
+        most = np.broadcast_to(most, np.shape(copy)).astype(np.int32)
         sizes = self.layout.sizes
         for layer in self.layout.layers:
             block = layer.units * sizes.copies
@@ -241,13 +241,13 @@ class NumpyDelivery:
             ages = np.where(is_there, age, -1)
             own = slice(layer.offset, stop)
             new, old = np.repeat(ages, layer.units, axis=1).ravel(), self.ages[layer.group][own]
-            in_image, n_spikes, most = (counts[own] for counts in self.counts[layer.group])
-            comes = new == 0
-            n_spikes[comes] += in_image[comes]
-            most[comes] = np.maximum(most[comes], in_image[comes])
-            in_image[comes] = 0
+            n_spikes, before = self.n_spikes[layer.group][own], self.before[layer.group][own]
+            counts = np.where(new == 0, n_spikes - before, 0)
+            counts = counts.reshape(layer.positions, sizes.copies, layer.units)
+            most = np.maximum(most, counts.max(axis=(0, 2)))
+            before[new == 0] = n_spikes[new == 0]
             old[:] = new
-        return np.full(np.shape(copy), int(phase), dtype=np.int32)
+        return most
 
     def travel(self, copy: Any, step: Any) -> NDArray[np.int32]:
         """Move the drive of all copies on along the chains, and fetch what inhibits next."""
