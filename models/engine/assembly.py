@@ -198,12 +198,11 @@ def _tally(job: Job, clocks: _Clocks) -> NeuronGroup:
 
 def _lateral(job: Job, clocks: _Clocks) -> list[NeuronGroup]:
     """What holds inhibition on its way, if neurons of a unit form a chain."""
-    sizes = job.layout.sizes
-    if not sizes.chained:
+    if not job.layout.sizes.pending:
         return []
     return [
         NeuronGroup(
-            sizes.rows * sizes.chained,
+            job.layout.sizes.pending,
             "pending : volt  # inhibition on its way along a unit",
             namespace={},
             clock=clocks.phases,
@@ -237,7 +236,7 @@ def _state(
         singles=of_type(np.float32),
         ages=[(group, "age") for group in groups.values()],
         n_spikes=[(group, "n_spikes") for group in groups.values()],
-        before=[(group, "before") for group in groups.values()],
+        n_before=[(group, "n_before") for group in groups.values()],
         spikes=[(group, "_spikespace") for group in groups.values()],
         fires=[(group, "fires") for group in groups.values()],
         remembered=[],
@@ -251,7 +250,7 @@ def _state(
 
 def _keep_time(layout: Layout, copies: NeuronGroup, data: State) -> None:
     """Let every copy set the ages of its neurons, and move drive along its chains."""
-    names = ["set_ages", *(["travel"] if layout.sizes.chained else [])]
+    names = ["set_ages", *(["travel"] if layout.sizes.pending else [])]
     copies.namespace.update(brian2_functions(layout, data, names))
     copies.run_regularly(
         "most_spikes = set_ages(i, t_in_timesteps, most_spikes)",
@@ -259,7 +258,7 @@ def _keep_time(layout: Layout, copies: NeuronGroup, data: State) -> None:
         order=-1,
         name="ages",
     )
-    if layout.sizes.chained:
+    if layout.sizes.pending:
         copies.run_regularly(
             "travelled = travel(i, t_in_timesteps)", when="before_synapses", name="travel"
         )

@@ -31,6 +31,7 @@ struct Route {
     int32_t readout_row, first_phase;                   // row: -1 unless the read-out is the target
     int32_t is_binary, is_gathered;                     // where the kernel lies: see below
     int32_t tap, places_start;                          // room of a tap's output channels
+    int32_t pending_start;                              // of inhibition: see waiting
 };
 
 // A kernel begins at kernel_start: of State::signs, a bit, if it is binary; of State::packed, if it
@@ -38,7 +39,7 @@ struct Route {
 
 // Columns of the layer table; same order as Layer in layout.py.
 struct Layer {
-    int32_t group, array, offset, units, positions, onset;
+    int32_t group, array, offset, units, positions, onset, pending_start;
 };
 
 // Columns of the table of groups; same order as Group in layout.py.
@@ -48,7 +49,7 @@ struct Group {
 
 // Columns of the table of sizes; same order as Sizes in layout.py.
 struct Sizes {
-    int32_t groups, routes, layers, copies, chained, rows, readout_rows, phase_steps, phases, period;
+    int32_t groups, routes, layers, copies, pending, readout_rows, phase_steps, phases, period;
     int32_t every, steps, words, remembered;
 };
 
@@ -68,7 +69,7 @@ struct State {
     double *const *targets;                             // what spikes add to, one array a variable:
     float *const *singles;                              // in double or in single precision
     int32_t *const *ages;                               // one array a group of neurons
-    int32_t *const *n_spikes, *const *before;           // the same: counts, now and at its onset
+    int32_t *const *n_spikes, *const *n_before;          // the same: counts, now and at its onset
     int32_t *const *spikes;                             // the same: indices, and last their number
     char *const *fires;                                 // the same: one flag a neuron
     int32_t *remembered;                                // a row a step: one bit a neuron
@@ -249,22 +250,30 @@ inline Block block_of(const State<Weight> &s, const Route &r, int32_t position, 
     return {position, copy, r.kind == LATERAL ? 0 : s.gains[r.gain_start + position], at};
 }
 
-// Inhibition (or excitation) of the later neurons of the same unit; returns their number.
+// Where inhibition waits that the neurons at `position` of their units get in `step`, one number
+// for each of the block. What waits was sent by neurons 2 to `position` places before, one a step,
+// so that `position` - 1 rows are enough. `start` is that of the layer.
 template <class Weight>
-inline int32_t inhibit(const State<Weight> &s, const Route &r, const Block &b, int32_t unit,
+inline double *waiting(const State<Weight> &s, int64_t start, int64_t block, int32_t position,
                        int64_t step) {
-    const Sizes &size = s.sizes();
+    const int32_t n_rows = position - 1, n_before = n_rows * (n_rows - 1) / 2;
+    return s.pending + start + (n_before + step % n_rows) * block;
+}
+
+// Inhibition (or excitation) of the later neurons of the same units; returns their number.
+template <class Weight>
+inline int64_t inhibit(const State<Weight> &s, const Route &r, const Block &b,
+                       const int32_t *units, int32_t n, int64_t step) {
     const Weight *h = s.weights + r.kernel_start + b.position * r.positions;
-    const int32_t neuron = r.offset + b.position * r.block + b.copy * r.units + unit;
-    int32_t reached = 0;
+    int64_t reached = 0;
     for (int32_t later = b.position + 1; later < r.positions; later++) {
         if (h[later] == 0) continue;
-        const int32_t lag = later - b.position, target = neuron + lag * r.block;
-        if (lag == 1)
-            s.inhibition[target] += h[later];
-        else
-            s.pending[((step + lag) % size.rows) * size.chained + target] += h[later];
-        reached++;
+        const int32_t lag = later - b.position;
+        double *target = lag == 1 ? s.inhibition + r.offset + later * int64_t(r.block)
+                                  : waiting(s, r.pending_start, r.block, later, step + lag);
+        target += b.copy * int64_t(r.units);
+        for (int32_t i = 0; i < n; i++) target[units[i]] += h[later];
+        reached += n;
     }
     return reached;
 }
@@ -693,7 +702,7 @@ inline int64_t arrive(const State<Weight> &s, const Route &r, const Block &b, co
                       int32_t n, int64_t step) {
     int64_t reached = 0;
     if (r.kind == LATERAL) {
-        for (int32_t i = 0; i < n; i++) reached += inhibit(s, r, b, units[i], step);
+        reached = inhibit(s, r, b, units, n, step);
     } else if (r.kind == SPARSE) {
         Drive *target;
         s.target(r.array, target);
@@ -847,12 +856,12 @@ inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase, int
             const int32_t age = none ? -1 : int32_t(since % size.period);
             if (age == 0) {
                 const int32_t *n_spikes = s.n_spikes[layer.group] + start;
-                int32_t *before = s.before[layer.group] + start;
+                int32_t *n_before = s.n_before[layer.group] + start;
                 const int64_t phases = since == 0 ? phase : size.period;
                 if (most < phases * size.phase_steps)   // one a step at most
                     for (int32_t i = 0; i < layer.units; i++)
-                        most = std::max(most, n_spikes[i] - before[i]);
-                std::copy(n_spikes, n_spikes + layer.units, before);
+                        most = std::max(most, n_spikes[i] - n_before[i]);
+                std::copy(n_spikes, n_spikes + layer.units, n_before);
             }
             if (*first != age) std::fill(first, first + layer.units, age);
         }
@@ -865,20 +874,24 @@ inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase, int
 template <class Weight>
 inline int32_t travel(const State<Weight> &s, int32_t copy, int64_t step) {
     const Sizes &size = s.sizes();
-    double *row = s.pending + ((step + 1) % size.rows) * size.chained;
     for (int32_t l = 0; l < size.layers; l++) {
         const Layer &layer = s.layer(l);
-        double *drive = s.targets[layer.array];
-        const int64_t block = int64_t(layer.units) * size.copies;
+        const int64_t block = int64_t(layer.units) * size.copies, within = copy * layer.units;
         const size_t bytes = sizeof(double) * layer.units;
         for (int32_t position = layer.positions - 1; position >= 0; position--) {
-            const int64_t at = layer.offset + position * block + copy * layer.units;
+            const int64_t at = layer.offset + position * block + within;
+            double *drive = s.targets[layer.array] + at, *inhibition = s.inhibition + at;
             if (position > 0)
-                std::memcpy(drive + at, drive + at - block, bytes);
+                std::memcpy(drive, drive - block, bytes);
             else
-                std::memset(drive + at, 0, bytes);
-            std::memcpy(s.inhibition + at, row + at, bytes);
-            std::memset(row + at, 0, bytes);
+                std::memset(drive, 0, bytes);
+            if (position > 1) {
+                double *due = waiting(s, layer.pending_start, block, position, step + 1) + within;
+                std::memcpy(inhibition, due, bytes);
+                std::memset(due, 0, bytes);
+            } else {
+                std::memset(inhibition, 0, bytes);
+            }
         }
     }
     return int32_t(step);

@@ -59,7 +59,7 @@ SIGNATURES = {
     "set_ages": Signature(
         arguments=("copy", "phase", "most"),
         tables=("sizes", "layers"),
-        state=("ages", "n_spikes", "before", "n_images"),
+        state=("ages", "n_spikes", "n_before", "n_images"),
     ),
     "travel": Signature(
         arguments=("copy", "step"),
@@ -72,7 +72,7 @@ C_TYPES = State(  # as in struct State
     singles="float",
     ages="int32_t",
     n_spikes="int32_t",
-    before="int32_t",
+    n_before="int32_t",
     spikes="int32_t",
     fires="char",
     remembered="int32_t",
@@ -82,7 +82,7 @@ C_TYPES = State(  # as in struct State
     events="double",
     n_images="int32_t",
 )
-LISTS = ("targets", "singles", "ages", "n_spikes", "before", "spikes", "fires")
+LISTS = ("targets", "singles", "ages", "n_spikes", "n_before", "spikes", "fires")
 
 
 def brian2_functions(

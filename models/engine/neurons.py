@@ -13,12 +13,12 @@ from ..spiking.neuron_type import NeuronType
 
 BOOKKEEPING = """
     n_spikes : integer  # since the start; bookkeeping, not biology
-    before : integer    # of these, before the last image came
+    n_before : integer  # of these, before the last image came
     fires : boolean     # whether the threshold condition is met in this step
 """
-# `before` is written by `set_ages`. It is named here, at no cost, because Brian2 takes what no
+# `n_before` is written by `set_ages`. It is named here, at no cost, because Brian2 takes what no
 # statement names for unchanged by a run.
-COUNT = "n_spikes += 1 + 0*before"
+COUNT = "n_spikes += 1 + 0*n_before"
 
 
 def neuron_group(

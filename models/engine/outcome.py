@@ -80,7 +80,7 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
         counts=_counts(job, objects),
         most_spikes=max(
             int(np.max(counts[:]))
-            for counts in (objects.copies.most_spikes, *(g.n_spikes - g.before for g in groups))
+            for counts in (objects.copies.most_spikes, *(g.n_spikes - g.n_before for g in groups))
         ),
         arrivals=np.asarray(objects.tally.n_arrived[:]).reshape(tally).astype(np.int64),
         events=np.asarray(objects.tally.n_reached[:]).reshape(tally).astype(np.int64),

@@ -236,7 +236,7 @@ class Arrays:
             singles=own if is_single else none,
             ages=counts,
             n_spikes=counts,
-            before=counts,
+            n_before=counts,
             spikes=[np.zeros(g.size + 1, dtype=np.int32) for g in layout.groups],
             fires=[np.zeros(g.size, dtype=bool) for g in layout.groups],
             remembered=[np.zeros(layout.sizes.words * (LONGEST + 1), dtype=np.int32)],
