@@ -810,7 +810,7 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
     const Sizes &size = s.sizes();
     int32_t *row = s.remembered + (step % size.remembered) * size.words, found = 0;
     for (int32_t i = 0; i < size.groups; i++) {
-        const Group &group = s.group(i);
+        const Group group = s.group(i);                 // a copy: no store below may change it
         const char *flags = s.fires[i];
         int32_t *spikes = s.spikes[i], *words = row + group.first_word, n = 0;
         // Bits first, lists then: else flags would wait for stores that lie whole pages apart.
