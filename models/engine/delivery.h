@@ -419,6 +419,7 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
 // Spikes are sorted by pooled place. A row of the kernel stays in the cache while it visits all rows
 // of the map; the channels of one output pixel stay in registers while the spikes under the row are
 // added. Sums are whole numbers; gain and grid step are applied once, when they reach the targets.
+// Where numbers are stored in long loops, the route is a copy, which no store can change.
 
 // As many channels as a register holds.
 #if defined(__AVX2__) && !defined(__AVX512F__)
@@ -459,7 +460,7 @@ inline void sum_pixel(int32_t *sums, const int16_t *weights, const int32_t *kern
 
 // Channels [channel, channel + LANES * Full + 8 * Rest) of all pixels.
 template <int Full, int Rest>
-inline void sum_channels(const Route &r, Gathered &g, const int16_t *weights, int32_t channel) {
+inline void sum_channels(const Route r, Gathered &g, const int16_t *weights, int32_t channel) {
     const int32_t tap = r.tap;
     for (int32_t ky = 0; ky < r.kernel_h; ky++)
         for (int32_t oy = 0; oy < r.out_h; oy++) {
@@ -622,7 +623,7 @@ inline void sum_signs(const Route &r, Gathered &g, const uint8_t *signs) {
 
 // The sums of a block's spikes go to the targets and are 0 again.
 template <class Drive>
-inline void write_sums(const Route &r, Gathered &g, Drive *target, Drive gain) {
+inline void write_sums(const Route r, Gathered &g, Drive *target, Drive gain) {
     for (int32_t oy = 0; oy < r.out_h; oy++) {
         if (!g.touched[oy]) continue;
         int32_t *row = g.sums.data() + int64_t(oy) * r.out_w * r.tap;
@@ -637,7 +638,7 @@ inline void write_sums(const Route &r, Gathered &g, Drive *target, Drive gain) {
 enum { MANY = 6 };                                      // spikes a place: one loop for each place
 
 // Sort a block's spikes by their pooled places; returns the number of targets.
-inline int64_t sort_spikes(const Route &r, Gathered &g, const int32_t *pooled, const int32_t *bits,
+inline int64_t sort_spikes(const Route r, Gathered &g, const int32_t *pooled, const int32_t *bits,
                            int64_t start, const int32_t *units, int32_t n) {
     const int32_t n_places = r.height * r.width, n_pooled = r.pooled_h * r.pooled_w;
     const uint32_t tap = r.is_binary ? r.tap / 8 : r.tap;
