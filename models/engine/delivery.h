@@ -69,7 +69,7 @@ struct State {
     double *const *targets;                             // what spikes add to, one array a variable:
     float *const *singles;                              // in double or in single precision
     int32_t *const *ages;                               // one array a group of neurons
-    int32_t *const *n_spikes, *const *n_before;          // the same: counts, now and at its onset
+    int32_t *const *n_spikes, *const *n_before;         // the same: counts, now and at its onset
     int32_t *const *spikes;                             // the same: indices, and last their number
     char *const *fires;                                 // the same: one flag a neuron
     int32_t *remembered;                                // a row a step: one bit a neuron
@@ -138,7 +138,7 @@ inline int32_t indices_of(uint64_t bits, int32_t first, int32_t *found) {
                          16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
                          32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
                          48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-    Flags64 those;
+    Flags64 those;                                      // one store for every 16 that are set
     asm("vpcompressb %1, %0%{%2%}%{z%}" : "=v"(those) : "v"(all), "Yk"(bits));
     const int32_t n = __builtin_popcountll(bits);
     for (int32_t k = 0; k < n; k += 16) {
@@ -814,7 +814,7 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
         const Group group = s.group(i);                 // a copy: no store below may change it
         const char *flags = s.fires[i];
         int32_t *spikes = s.spikes[i], *words = row + group.first_word, n = 0;
-        // Bits first, lists then: else flags would wait for stores that lie whole pages apart.
+        // Bits first, lists then: faster than both in one loop.
         for (int32_t from = 0; from < group.size; from += 64) {
             uint64_t bits = 0;
             if (from + 64 <= group.size)
@@ -859,7 +859,7 @@ inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase, int
                 const int32_t *n_spikes = s.n_spikes[layer.group] + start;
                 int32_t *n_before = s.n_before[layer.group] + start;
                 const int64_t phases = since == 0 ? phase : size.period;
-                if (most < phases * size.phase_steps)   // one a step at most
+                if (most < phases * size.phase_steps)   // else nobody had the time for more
                     for (int32_t i = 0; i < layer.units; i++)
                         most = std::max(most, n_spikes[i] - n_before[i]);
                 std::copy(n_spikes, n_spikes + layer.units, n_before);
