@@ -290,6 +290,12 @@ def _found_dt(network: Network, layers: Sequence[Neurons], dialect: Dialect) -> 
     """Step in seconds as the fields tell it, or as the program has it."""
     found = {layer.name: dialect.find_dt(layer.model, layer.given) for layer in layers}
     steps = {name: dt for name, dt in found.items() if dt is not None}
+    for name, dt in steps.items():
+        if not (np.isfinite(dt) and dt > 0):
+            raise ValueError(
+                f"network {network.name!r}: {name!r} has constants of no step that {dialect.name} "
+                "could have run with; say dt, or which program wrote the file"
+            )
     if steps:
         first, *others = steps.items()
         for name, dt in others:

@@ -10,7 +10,8 @@ from ann2brian.models.importing.from_nir import from_nir
 from ann2brian.models.networks.dynamics import Delay, Neurons, Previous
 from scipy.signal import correlate2d
 
-from tests.support.nir_files import bad_files, dense, neurons, write_nir
+import ann2brian as ab
+from tests.support.nir_files import bad_files, dense, graph, neurons, write_nir
 
 pytest.importorskip("h5py")
 RNG = np.random.default_rng(0)
@@ -200,6 +201,74 @@ def test_arguments_are_told_to_the_layers(tmp_path):
     assert (layer.dt, layer.written_by, network.input.maximum) == (0.002, "norse", 7)
     assert (network.name, network.classes) == ("mine", ("a", "b", "c", "d"))
     assert from_nir(path).name == "net"
+
+
+def test_scales_of_each_entry_of_a_map(tmp_path):
+    """One number for each channel, row and column."""
+    x, scale = RNG.normal(size=(2, 3, 2, 4)), RNG.normal(size=(3, 2, 4))
+    nodes = {
+        "input": {"type": "Input", "shape": np.array([3, 2, 4])},
+        "dense": {"type": "Scale", "scale": scale},
+        "neurons": {"type": "I", "r": np.array(1.0)},
+        "output": {"type": "Output", "shape": np.array([3, 2, 4])},
+    }
+    network = from_nir(write_nir(tmp_path / "net.nir", nodes), dt=1.0, written_by="definition")
+    conversion = ab.convert(network, ab.NirOptions(n_steps=1))
+    found = ab.reference(conversion, np.moveaxis(x, 1, -1)).scores
+    assert np.allclose(found.reshape(x.shape), x * scale)
+
+
+@pytest.mark.parametrize(
+    ("stated", "weights", "shape"),
+    [((1, 3), 3, (1, 1, 3)), ((1, 1, 3), 3, (1, 1, 3)), ((1, 4, 3), 12, (4, 3, 1))],
+)
+def test_a_map_of_one_channel_before_weights_stays_a_map(stated, weights, shape, tmp_path):
+    """A batch of one is left out of a vector, and no channel of a map."""
+    nodes = {"input": {"type": "Input", "shape": np.array(stated)}, "dense": dense(4, weights)}
+    assert from_nir(write_nir(tmp_path / "net.nir", nodes)).input.shape == shape
+
+
+def test_potentials_of_a_map_are_an_output(tmp_path):
+    """In the order of the file, channels first, each with its own constants."""
+    leak = RNG.normal(size=(2, 3, 4))
+    node = {"type": "LI", "tau": np.full((2, 1, 1), 0.01), "r": np.array(2.0), "v_leak": leak}
+    nodes = {
+        "input": {"type": "Input", "shape": np.array([2, 3, 4])},
+        "dense": {"type": "Scale", "scale": np.array(2.0)},
+        "neurons": node,
+        "output": {"type": "Output", "shape": np.array([2, 3, 4])},
+    }
+    network = from_nir(write_nir(tmp_path / "net.nir", nodes), dt=1e-3, written_by="definition")
+    conversion = ab.convert(network, ab.NirOptions(n_steps=3))
+    x = RNG.normal(size=(2, 2, 3, 4))
+    frames = np.moveaxis(x, 1, -1)
+    rest = leak + 2.0 * 2.0 * x
+    wanted = [rest + (leak - rest) * np.exp(-0.1 * t) for t in (1, 2, 3)]
+    wanted = np.stack(wanted, axis=1).reshape(2, 3, -1)
+    for found in (
+        ab.reference(conversion, frames),
+        ab.simulate(conversion, frames, target="numpy"),
+    ):
+        assert np.allclose(found.scores, wanted)
+
+
+def test_names_that_graphs_in_graphs_take_are_refused(tmp_path):
+    """A node called as another one in a graph is."""
+    inner = {"in": {"type": "Input", "shape": np.array([4])}, "b": neurons()}
+    inner["out"] = {"type": "Output", "shape": np.array([4])}
+    nodes = {"a": graph(inner, [("in", "b"), ("b", "out")]), "a.b": dense(4, 4), "neurons": None}
+    edges = [("input", "dense"), ("dense", "a.b"), ("a.b", "a"), ("a", "output")]
+    with pytest.raises(ValueError, match=r"two nodes are called 'a.b'"):
+        from_nir(write_nir(tmp_path / "net.nir", nodes, edges))
+
+
+def test_a_long_row_of_nodes_is_refused(tmp_path):
+    """One line, and no error of the recursion."""
+    names = [f"scale{i}" for i in range(2000)]
+    nodes = {name: {"type": "Scale", "scale": np.array(2.0)} for name in names}
+    edges = list(pairwise(["input", "dense", *names, "neurons", "output"]))
+    with pytest.raises(ValueError, match=r"net.nir: too many nodes without a state"):
+        from_nir(write_nir(tmp_path / "net.nir", nodes, edges))
 
 
 def test_bad_files_are_refused_by_name(tmp_path):

@@ -9,7 +9,7 @@ from ann2brian.models.schemes.nir.dialects import mixing
 from scipy.integrate import solve_ivp
 
 import ann2brian as ab
-from tests.support.nir_files import definition, dense, neurons, write_nir
+from tests.support.nir_files import CHAIN, definition, dense, neurons, write_nir
 
 pytest.importorskip("h5py")
 DT = 2.0**-10  # seconds
@@ -300,3 +300,146 @@ def test_a_neuron_with_too_many_spikes_ends_the_run(tmp_path):
         ab.simulate(conversion, frames, target="numpy")
     enough = ab.convert(network, ab.NirOptions(n_steps=3, limit=64))
     assert ab.simulate(enough, frames, target="numpy").most_spikes > 12
+
+
+WRITERS = ("snntorch", "spikingjelly", "norse", "sinabs", "rockpool", "spyx")
+
+
+def spiking(network, frames, **settings):
+    """Reference and run on NumPy of some frames, which have the same spikes and scores."""
+    conversion = ab.convert(network, ab.NirOptions(n_steps=frames.shape[1]))
+    reference = ab.reference(conversion, frames)
+    run = ab.simulate(conversion, frames, target="numpy", record=True, **settings)
+    for column in ("image", "layer", "neuron", "step"):
+        found, theirs = getattr(run.spikes, column), getattr(reference.spikes, column)
+        assert np.array_equal(found, theirs), (settings, column)
+    assert np.allclose(run.scores, reference.scores, rtol=0, atol=1e-12), settings
+    return conversion, reference
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_thresholds_are_the_same_of_all_writers(writer, tmp_path):
+    """Behind weights, once a step at most, whatever the neurons before do in a step."""
+    node = neurons(r=np.full(4, 0.5 if writer == "spyx" else 1.0))
+    nodes = {
+        "neurons": node,
+        "more": dense(4, 4, weight=np.eye(4)),
+        "over": {"type": "Threshold", "threshold": np.full(4, 0.5)},
+    }
+    edges = [("input", "dense"), ("dense", "neurons"), ("neurons", "more"), ("more", "over")]
+    path = write_nir(tmp_path / "net.nir", nodes, [*edges, ("over", "output")])
+    frames = np.abs(frames_for(20, n=3)[1]) * 2
+    _, reference = spiking(ab.from_nir(path, written_by=writer, dt=1e-3), frames)
+    before, own = reference.counts["neurons"], reference.counts["over"]
+    late = before if writer != "spyx" else np.roll(before, 1, axis=1) * (np.arange(20) > 0)[:, None]
+    assert own.any() == before.any() and np.array_equal(own, late > 0)
+
+
+@pytest.mark.parametrize("writer", ["norse", "sinabs", "rockpool", "spyx"])
+def test_a_threshold_behind_a_potential_is_the_neurons_own(writer, tmp_path):
+    """One spike in each step above it, by the potential that the same file has without it."""
+    node = {key: own for key, own in neurons().items() if not key.startswith("v_") or "l" in key[2]}
+    nodes = {"neurons": node | {"type": "LI"}}
+    frames = frames_for(30, n=3)[1] * 8
+    path = write_nir(tmp_path / "plain.nir", nodes)
+    _, plain = spiking(ab.from_nir(path, written_by=writer, dt=1e-3), frames)
+    level = float(np.median(plain.scores))
+    nodes["over"] = {"type": "Threshold", "threshold": np.full(4, level)}
+    edges = [("input", "dense"), ("dense", "neurons"), ("neurons", "over"), ("over", "output")]
+    path = write_nir(tmp_path / "net.nir", nodes, edges)
+    _, reference = spiking(ab.from_nir(path, written_by=writer, dt=1e-3), frames)
+    over = plain.scores > np.float32(level)
+    assert 0 < over.mean() < 1 and np.array_equal(reference.counts["neurons"] > 0, over)
+
+
+def test_a_potential_that_leads_back_is_no_spike(tmp_path):
+    """Also where a Threshold stands behind it."""
+    node = neurons(v_threshold=None, v_reset=None) | {"type": "LI"}
+    over = {"type": "Threshold", "threshold": np.full(4, 0.5)}
+    nodes = {"neurons": node, "over": over, "back": dense(4, 4)}
+    edges = [("input", "dense"), ("dense", "neurons"), ("neurons", "over"), ("over", "output")]
+    edges += [("neurons", "back"), ("back", "neurons")]
+    network = ab.from_nir(
+        write_nir(tmp_path / "net.nir", nodes, edges), dt=DT, written_by="definition"
+    )
+    with pytest.raises(ValueError, match=r"'neurons' passes its potential on to other neurons"):
+        ab.convert(network, ab.NirOptions())
+
+
+def test_delays_before_the_output_leave_nothing_to_the_next_image(tmp_path):
+    """Spikes that come after the last step count for no image; endless delays cost nothing."""
+    for seconds, phases in ((np.arange(4) * 3 * DT, 29), (np.full(4, 1e20), 40)):
+        nodes = {
+            "neurons": neurons(r=np.full(4, 80.0)),
+            "late": {"type": "Delay", "delay": seconds},
+        }
+        edges = [("input", "dense"), ("dense", "neurons"), ("neurons", "late"), ("late", "output")]
+        path = write_nir(tmp_path / "net.nir", nodes, edges)
+        network = ab.from_nir(path, dt=DT, written_by="definition")
+        frames = np.ones((3, 20, 1, 1, 3))
+        wanted = np.clip(1 - seconds / DT / 20, 0, 1)
+        for settings in ({"batch": 1}, {"batch": 1, "pipelined": True}, {"batch": 3}):
+            conversion, reference = spiking(network, frames, **settings)
+            assert np.allclose(reference.scores[:, -1], wanted)
+            assert conversion.spiking.n_phases == phases
+
+
+def test_half_a_step_of_delay_is_rounded_up(tmp_path):
+    """As delays are that are set on a built network."""
+    nodes = {"late": {"type": "Delay", "delay": np.full(4, 2.5 * DT)}}
+    edges = [*CHAIN[:2], ("neurons", "late"), ("late", "output")]
+    network = ab.from_nir(
+        write_nir(tmp_path / "net.nir", nodes, edges), dt=DT, written_by="definition"
+    )
+    with pytest.warns(ConversionWarning, match=r"it is rounded to 2\.92969 ms"):
+        ab.convert(network, ab.NirOptions())
+
+
+def test_stiff_synapses_keep_their_numbers():
+    """A membrane a thousand times faster than a step, and a current so."""
+    dt, fast, slow = 1e-3, np.array([1e-7]), np.array([0.01])
+    left = np.exp(-dt / slow)  # the membrane follows the current, or has got all of it
+    assert np.isclose(mixing(fast, slow, dt)[0], left[0] * slow[0] / (slow[0] - fast[0]), rtol=1e-9)
+    assert np.isclose(mixing(slow, fast, dt)[0], left[0] * fast[0] / (slow[0] - fast[0]), rtol=1e-9)
+
+
+@pytest.mark.parametrize("writer", ["sinabs", "rockpool"])
+def test_spikes_are_not_counted_in_thresholds_below_0(writer, tmp_path):
+    """By the layer's name."""
+    path = write_nir(
+        tmp_path / "net.nir", {"neurons": neurons(v_threshold=np.array([0, 1, 1, 1.0]))}
+    )
+    network = ab.from_nir(path, written_by=writer, dt=1e-3)
+    with pytest.raises(ValueError, match=r"'neurons': v_threshold holds 0; it is above 0"):
+        ab.convert(network, ab.NirOptions())
+
+
+def test_a_graph_that_is_another_of_its_writer_is_read_again(tmp_path):
+    """The file's graph is put right when it is read, so its writer is told there."""
+    path = write_nir(tmp_path / "net.nir", {"neurons": neurons(r=np.full(4, 0.5))})
+    for read, run in ((None, "spyx"), ("spyx", "definition")):
+        network = ab.from_nir(path, written_by=read, dt=1e-3)
+        with pytest.raises(ValueError, match=rf"from_nir\(..., written_by='{run}'\)"):
+            ab.convert(network, ab.NirOptions(written_by=run))
+
+
+@pytest.mark.parametrize("writer", ["spikingjelly", "rockpool"])
+def test_constants_of_no_step_are_refused(writer, tmp_path):
+    """By the layer's name."""
+    path = write_nir(tmp_path / "net.nir", {"neurons": neurons(r=np.zeros(4))})
+    with (
+        np.errstate(divide="ignore"),
+        pytest.raises(ValueError, match=r"'neurons' has constants of"),
+    ):
+        ab.convert(ab.from_nir(path, written_by=writer), ab.NirOptions())
+
+
+def test_potentials_beyond_all_numbers_end_the_run(tmp_path):
+    """They would be no number for the next image either."""
+    node = neurons(v_threshold=None, v_reset=None) | {"type": "LI", "r": np.full(4, 1e308)}
+    path = write_nir(tmp_path / "net.nir", {"neurons": node})
+    network = ab.from_nir(path, dt=1.0, written_by="definition")
+    conversion = ab.convert(network, ab.NirOptions(n_steps=2))
+    endless = pytest.raises(RuntimeError, match=r"type 'li': potentials grew beyond all numbers")
+    with np.errstate(all="ignore"), endless:
+        ab.simulate(conversion, np.full((2, 1, 1, 3), 200.0), target="numpy")
