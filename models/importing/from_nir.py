@@ -168,6 +168,7 @@ class _Reader:
         # By node, and by the neurons before it whose output of the step before it gets.
         self._done: dict[tuple[str, frozenset[str]], Value] = {}
         self._recurrent: dict[str, Value] = {}  # by neurons: their output of the step before
+        self._shapes: dict[str, tuple[int, ...]] = {}  # of neurons that are not done
 
     def output(self) -> Value:
         """What the graph's output gets."""
@@ -180,7 +181,11 @@ class _Reader:
     def _neurons(self, name: str) -> None:
         """Neurons or a delay, with all that leads to them."""
         node = self._graph.nodes[name]
-        value = self._arriving(name, self._order.late_sources(name))
+        late = self._order.late_sources(name)
+        for source in self._order.sources[name]:
+            if source not in late and not self._order.upstream[source] & late:
+                self._shapes[name] = self._value(source, late).shape
+        value = self._arriving(name, late)
         is_whole = name in self._order.recurrent
         with self._naming(name, node):
             if node.kind == "Delay":
@@ -243,7 +248,7 @@ class _Reader:
         """Output of neurons in the step before."""
         if name not in self._recurrent:
             done = self._done.get((name, frozenset()))
-            shape = self._order.shape_of(name) if done is None else done.shape
+            shape = self._order.shape_of(name, self._shapes) if done is None else done.shape
             self._recurrent[name] = self.assembler.previous(shape)
         return self._recurrent[name]
 

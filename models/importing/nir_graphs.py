@@ -71,14 +71,17 @@ class Order:
         later = self.neurons[self.neurons.index(name) :]
         return self.upstream[name] & frozenset(later)
 
-    def shape_of(self, name: str) -> tuple[int, ...]:
-        """Shape of the neurons' own fields, where they tell it."""
+    def shape_of(self, name: str, known: Mapping[str, tuple[int, ...]]) -> tuple[int, ...]:
+        """Shape of neurons: known, or that of their own fields, where they tell it."""
+        if name in known:
+            return known[name]
         node = self.graph.nodes[name]
         shapes = [np.shape(value) for value in node.fields.values() if not isinstance(value, str)]
         found = np.broadcast_shapes(*shapes)
         (first, *others) = self.sources[name]
-        if not found and first in self.neurons and first != name and not others:
-            return self.shape_of(first)
+        is_alone = first in self.neurons and first != name and not others
+        if is_alone and (first in known or not found):
+            return self.shape_of(first, known)
         if not found:
             raise ValueError(
                 f"node {name!r} ({node.kind}): its fields are single numbers, so the shape of its "

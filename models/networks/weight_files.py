@@ -1,10 +1,11 @@
 """Weight files: one ``.safetensors`` file holds a whole network and says where it comes from.
 
-The arrays are tensors named ``layer.field``: float32; constants of neurons with a state float64;
-signs packed to one bit each, eight to a byte, the first in the highest bit and set for +1. The
-structure (layers, input coding, class names) and a free ``info`` dictionary are JSON in the
-metadata, next to a SHA-256 over the structure and all tensors, which is verified at every load. No
-pickle is involved. The same network and info give the same bytes.
+The arrays are tensors named ``layer.field``: float32; of a network of neurons with a state float64
+where float32 would round, so that its spikes stay what they are; signs packed to one bit each,
+eight to a byte, the first in the highest bit and set for +1. The structure (layers, input coding,
+class names) and a free ``info`` dictionary are JSON in the metadata, next to a SHA-256 over the
+structure and all tensors, which is verified at every load. No pickle is involved. The same network
+and info give the same bytes.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ def save_network(network: Network, path: str | Path, info: Mapping[str, Any] | N
     Parameters
     ----------
     network : Network
-        What to write; arrays are rounded to float32, but those of neurons with a state; signs are
-        packed to bits.
+        What to write; arrays are rounded to float32, but for networks of neurons with a state;
+        signs are packed to bits.
     path : str or Path
         Ends in ``.safetensors``; its folder is made if needed.
     info : mapping, optional
@@ -71,10 +72,13 @@ def save_network(network: Network, path: str | Path, info: Mapping[str, Any] | N
     tensors = {f"input.{f}": getattr(network.input, f) for f in _INPUT_ARRAYS}
     signs: dict[str, np.ndarray] = {}
     exact: dict[str, np.ndarray] = {}
+    has_state = any(layer.IN_DOUBLE for layer in network.layers)
     for layer in network.layers:
         real = [f for f in layer.ARRAYS if f not in layer.SIGNS and getattr(layer, f) is not None]
         own = {f"{layer.name}.{f}": getattr(layer, f) for f in real}
-        (exact if layer.IN_DOUBLE else tensors).update(own)
+        for key, array in own.items():
+            is_exact = layer.IN_DOUBLE or (has_state and not _fits_single(array))
+            (exact if is_exact else tensors)[key] = array
         signs |= {f"{layer.name}.{f}": np.packbits(getattr(layer, f) > 0) for f in layer.SIGNS}
     with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below, by name
         tensors = {key: np.ascontiguousarray(a, dtype="<f4") for key, a in tensors.items()}
@@ -120,7 +124,7 @@ def load_network(path: str | Path) -> Network:
     Returns
     -------
     Network
-        With float64 arrays that hold the stored float32 values.
+        With float64 arrays that hold the stored values.
 
     Raises
     ------
@@ -224,6 +228,12 @@ def trained(name: str) -> Path:
             f"--network {name}"
         )
     return files[name]
+
+
+def _fits_single(array: np.ndarray) -> bool:
+    """Whether single precision holds the same numbers."""
+    with np.errstate(over="ignore"):
+        return np.array_equal(array, array.astype(np.float32))
 
 
 def _plain(layer: Layer) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ann2brian.models.networks.dynamics import Delay, Neurons, Previous
 from scipy.signal import correlate2d
 
 import ann2brian as ab
-from tests.support.nir_files import bad_files, dense, graph, neurons, write_nir
+from tests.support.nir_files import CHAIN, bad_files, dense, graph, neurons, write_nir
 
 pytest.importorskip("h5py")
 RNG = np.random.default_rng(0)
@@ -176,6 +176,23 @@ def test_recurrence_begins_with_the_step_before(tmp_path):
     assert before.source == "late" and network.layers[-1].inputs == ("neurons",)
 
 
+@pytest.mark.parametrize("constant", [0.5, np.full((3, 1, 1), 0.5), np.full((1, 1, 1), 0.5)])
+def test_recurrent_maps_may_have_constants_for_all(constant, tmp_path):
+    """What leads to neurons tells their shape where their fields do not."""
+    size = np.array([3, 2, 4])
+    nodes = {
+        "input": {"type": "Input", "shape": size},
+        "dense": {"type": "Scale", "scale": np.array(2.0)},
+        "neurons": {"type": "Threshold", "threshold": np.asarray(constant)},
+        "late": {"type": "Delay", "delay": np.asarray(constant)},
+        "output": {"type": "Output", "shape": size},
+    }
+    edges = [*CHAIN, ("neurons", "neurons"), ("neurons", "late"), ("late", "neurons")]
+    network = from_nir(write_nir(tmp_path / "net.nir", nodes, edges))
+    befores = [layer for layer in network.layers if isinstance(layer, Previous)]
+    assert [layer.shape for layer in befores] == [(2, 4, 3)] * 2
+
+
 def test_nodes_are_ordered_by_edges_alone(tmp_path):
     """Names as text would put 10 before 2."""
     chain = ["input", *(str(i) for i in range(1, 12)), "neurons", "output"]
@@ -215,7 +232,7 @@ def test_scales_of_each_entry_of_a_map(tmp_path):
     network = from_nir(write_nir(tmp_path / "net.nir", nodes), dt=1.0, written_by="definition")
     conversion = ab.convert(network, ab.NirOptions(n_steps=1))
     found = ab.reference(conversion, np.moveaxis(x, 1, -1)).scores
-    assert np.allclose(found.reshape(x.shape), x * scale)
+    assert np.allclose(found.reshape(x.shape), x * scale, atol=1e-6)
 
 
 @pytest.mark.parametrize(
