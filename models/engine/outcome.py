@@ -72,9 +72,10 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
     Raises
     ------
     RuntimeError
-        If a variable is not 0 that must be, see :class:`~models.spiking.neuron_type.NeuronType`.
+        If a variable is not 0 that must be, see :class:`~models.spiking.neuron_type.NeuronType`,
+        or a potential is infinite or no number.
     """
-    _require_zeros(job, objects)
+    _require_sound(job, objects)
     layout = job.layout
     n_images = len(part.images)
     n_routes = len(layout.routes)
@@ -101,9 +102,18 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
     )
 
 
-def _require_zeros(job: Job, objects: Objects) -> None:
-    """Refuse a run in which neurons were asked for more than they can do."""
+def _require_sound(job: Job, objects: Objects) -> None:
+    """Refuse a run in which neurons were asked for more than they can do.
+
+    A potential that is infinite once stays so, or becomes no number when the next image comes.
+    """
     for kind in job.network.neurons:
+        endless = np.flatnonzero(~np.isfinite(np.asarray(objects.neurons[kind.name].v[:])))
+        if endless.size:
+            raise RuntimeError(
+                f"neurons of type {kind.name!r}: potentials grew beyond all numbers "
+                f"({endless.size} of them); take shorter steps, or smaller weights or input"
+            )
         for name, meaning in kind.must_be_zero.items():
             wrong = np.flatnonzero(np.asarray(getattr(objects.neurons[kind.name], name)[:]))
             if wrong.size:

@@ -526,13 +526,15 @@ class Assembler:
         name: str,
         told: Mapping[str, Any],
         is_whole: bool = False,
+        is_vector: bool = False,
     ) -> Value:
         """Neurons with a state, one for each entry; see `Neurons`.
 
         `fields` have the shape of the value, one number a channel, or one; `told` are further
-        fields. With `is_whole`, they stand in the order of the value's axes.
+        fields. With `is_whole`, they stand in the order of the value's axes; with `is_vector` too,
+        and in one axis.
         """
-        value, spread = self._in_place(value, fields, is_whole)
+        value, spread = self._in_place(value, fields, is_whole, is_vector)
         layer = self._append_as(Neurons, model, name, value.source, model=model, **spread, **told)
         return Value(layer, value.index)
 
@@ -628,13 +630,17 @@ class Assembler:
         return name
 
     def _in_place(
-        self, value: Value, fields: Mapping[str, Array], is_whole: bool
+        self, value: Value, fields: Mapping[str, Array], is_whole: bool, is_vector: bool = False
     ) -> tuple[Value, dict[str, Array]]:
         """A value whose source holds its entries and no others, and fields as that has them."""
         _usable(value)
         n_units = int(np.prod(self.shapes[value.source]))
         has_all = np.array_equal(np.sort(value.index, axis=None), np.arange(n_units))
-        if is_whole or not has_all:
+        if is_vector:
+            vector = self.reindexed(value, lambda index: index.reshape(-1))
+            vector = self._seen(self._map(vector, False), 1, False)
+            value = self.reindexed(vector, lambda index: index.reshape(value.shape))
+        elif is_whole or not has_all:
             value = self._seen(self._map(value, False), value.index.ndim, False)
         found = {}
         for name, own in fields.items():

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 from ..messages import one_line
-from ..networks.dynamics import MODELS
+from ..networks.dynamics import MODELS, SILENT
 from ..networks.file_formats import checked_path, other_format
 from ..networks.layers import Pair, Sides
 from ..networks.network import InputCoding, Network
@@ -85,6 +85,8 @@ def from_nir(
         )
     except ValueError as error:
         raise ValueError(f"{path}: {one_line(error)}") from error
+    except RecursionError:
+        raise ValueError(f"{path}: too many nodes without a state follow each other") from None
     for note in notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
     return network
@@ -125,8 +127,10 @@ def _shape(graph: FlatGraph, order: Order) -> tuple[int, ...]:
     values = np.atleast_1d(np.asarray(graph.nodes[order.input].fields["shape"]))
     first = [graph.nodes[to] for source, to in graph.edges if source == order.input]
     is_vector = all(node.kind in ("Affine", "Linear") for node in first)
-    while values.ndim == 1 and values.size > (1 if is_vector else 3) and values[0] == 1:
+    while values.ndim == 1 and values.size > 3 and values[0] == 1:
         values = values[1:]
+    if is_vector and values.ndim == 1 and (values[:-1] == 1).all():
+        values = values[-1:]
     if values.ndim != 1 or not 1 <= values.size <= 3 or (values < 1).any():
         raise ValueError(
             f"its input has the shape {values.tolist()}; there may be one to three axes (channels "
@@ -188,8 +192,15 @@ class _Reader:
                 if node.kind.startswith("Cuba"):
                     fields.setdefault("w_in", np.ones(()))
                 fields = {key: self._finite(key, own) for key, own in fields.items()}
+                is_read = node.kind in SILENT and name in self._order.upstream[self._order.output]
                 found = self.assembler.neurons(
-                    value, node.kind, fields, name=name, told=self._told, is_whole=is_whole
+                    value,
+                    node.kind,
+                    fields,
+                    name=name,
+                    told=self._told,
+                    is_whole=is_whole,
+                    is_vector=is_read,  # potentials are read where they stand
                 )
         self._done[name, frozenset()] = found
 
@@ -385,6 +396,10 @@ def _scale(assembler: Assembler, node: Node, value: Value) -> Value:
         raise ValueError(f"scale has shape {scale.shape} for a tensor of shape {value.shape}")
     else:
         scale = np.broadcast_to(scale, value.shape)
+        if (scale != scale[(slice(None), *[slice(1)] * (scale.ndim - 1))]).any():
+            vector = assembler.reindexed(value, lambda index: index.reshape(-1))
+            found = assembler.scale_shift(vector, scale.reshape(-1), 0.0, channels_last=False)
+            return assembler.reindexed(found, lambda index: index.reshape(value.shape))
     return assembler.scale_shift(value, scale, 0.0, channels_last=False)
 
 

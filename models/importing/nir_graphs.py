@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 import numpy as np
@@ -60,7 +61,7 @@ class Order:
     upstream: Mapping[str, frozenset[str]]
     graph: FlatGraph
 
-    @property
+    @cached_property
     def recurrent(self) -> frozenset[str]:
         """Neurons and delays whose output of the step before is used."""
         return frozenset().union(*(self.late_sources(name) for name in self.neurons))
@@ -109,10 +110,11 @@ def _taken_apart(graph: Graph, prefix: str) -> tuple[dict[str, Node], list[tuple
     edges: list[tuple[str, str]] = []
     for name, node in graph.nodes.items():
         full = prefix + name
-        if isinstance(node, Node):
-            nodes[full] = node
-            continue
-        inner, inner_edges = _taken_apart(node, f"{full}.")
+        inner, inner_edges = {full: node}, []
+        if not isinstance(node, Node):
+            inner, inner_edges = _taken_apart(node, f"{full}.")
+        for twice in nodes.keys() & inner.keys():
+            raise ValueError(f"two nodes are called {twice!r}, one of them in a graph in the graph")
         nodes |= inner
         edges += inner_edges
     for source, target in graph.edges:
@@ -275,8 +277,9 @@ def _neurons(
     )
     found: list[str] = []
     while left:
-        ready = [n for n in left if not (upstream[n] - {n}) & set(left)]
-        chosen = ready[0] if ready else _of_first_circle(left, upstream)
+        waiting = set(left)
+        ready = (n for n in left if waiting.isdisjoint(upstream[n] - {n}))
+        chosen = next(ready, "") or _of_first_circle(left, upstream)
         found.append(chosen)
         left.remove(chosen)
     return tuple(found)

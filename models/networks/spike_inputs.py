@@ -111,18 +111,26 @@ def _counted(path: Path, arrays: dict[str, NDArray], dt: float, n_steps: int | N
             f"{path}: its events need {needed} steps of {dt * 1e3:g} ms, asked for are {n_steps}, "
             f"and there may be {MOST_STEPS}; cut the recordings, or take longer steps"
         )
-    n = len(arrays["labels"]) if "labels" in arrays else 1
-    sample = _whole(path, events, "sample", n) if "sample" in fields else np.zeros(len(at), int)
-    if n * n_steps * math.prod(units) * 2 > MOST_BYTES:
+    n = len(arrays["labels"]) if "labels" in arrays else None
+    sample = np.zeros(len(at), dtype=np.int64)
+    if "sample" in fields:
+        sample = _whole(path, events, "sample", n)
+    elif n is not None and n > 1:
+        raise DatasetError(f"{path}: {n} labels, and events have no field 'sample'; add it")
+    n = int(sample.max(initial=0)) + 1 if n is None else n
+    if n * n_steps * math.prod(units) * 4 > MOST_BYTES:
         raise DatasetError(f"{path}: its {n} samples of {n_steps} steps take too much memory")
-    counts = np.zeros((n, n_steps, *units), dtype=np.int16)
+    # Of a type that holds all events in one place.
+    counts = np.zeros((n, n_steps, *units), dtype=np.int16 if len(at) < 2**15 else np.int32)
     np.add.at(counts, (sample, at.astype(np.int64), *places), 1)
-    return counts
+    return np.moveaxis(counts, 2, -1)  # channels last, as images are
 
 
-def _whole(path: Path, events: NDArray, name: str, size: int) -> NDArray[np.int64]:
-    """A field of numbers from 0 to `size` - 1."""
+def _whole(path: Path, events: NDArray, name: str, size: int | None) -> NDArray[np.int64]:
+    """A field of whole numbers from 0, to `size` - 1 if that is known."""
     values = events[name]
-    if values.dtype.kind not in "iub" or (values < 0).any() or (values >= size).any():
-        raise DatasetError(f"{path}: {name} of its events must be whole, from 0 to {size - 1}")
+    is_whole = values.dtype.kind in "iub" and not (values < 0).any()
+    if not is_whole or (size is not None and (values >= size).any()):
+        most = "" if size is None else f" to {size - 1}"
+        raise DatasetError(f"{path}: {name} of its events must be whole, from 0{most}")
     return values.astype(np.int64)

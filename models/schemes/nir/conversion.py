@@ -29,12 +29,13 @@ from ...networks.layers import INPUT, Activation, Layer, MaxPool2D, QuantisedReL
 from ...networks.network import Network
 from ...spiking.network import READOUT
 from ...spiking.projections import WeightedProjection
-from .dialects import Dialect, Told, dialect_of
+from .dialects import Dialect, Told, dialect_of, single
 from .laws import Law
 from .neurons import nir_neuron
 from .options import NirOptions
 
 SPIKING = (Neurons, Delay, Previous)  # where paths of weights start
+OFF_GRID = 1e-6  # of a step: rounding errors of times
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +115,7 @@ def convert(
     assert options.dt_ms is not None
     dt = options.dt_ms * 1e-3
     origins = {
-        layer.name: _origin(network, layer.name, dt, dialect.lag)
+        layer.name: _origin(network, layer.name, dt, dialect.lag, options.n_steps)
         for layer in network.layers
         if isinstance(layer, SPIKING)
     }
@@ -210,7 +211,7 @@ def _fused(network: Network) -> tuple[Network, dict[str, Array]]:
     by_name = {layer.name: layer for layer in network.layers}
     users: dict[str, list[str]] = {}
     for layer in network.layers:
-        for source in layer.inputs:
+        for source in (layer.source,) if isinstance(layer, Previous) else layer.inputs:
             users.setdefault(source, []).append(layer.name)
     thresholds: dict[str, Array] = {}
     renamed: dict[str, str] = {}
@@ -245,6 +246,12 @@ def _told(
     """Options with everything told, and the dialect."""
     stated = next((layer.written_by for layer in layers if layer.written_by), None)
     dialect = dialect_of(options.written_by or stated)
+    if dialect.changes_graph != dialect_of(stated).changes_graph:
+        raise ValueError(
+            f"network {network.name!r} was read as written by {stated or 'no program told'} and is "
+            f"to run as of {dialect.name}, whose graph is another; read the file again with "
+            f"from_nir(..., written_by={dialect.name!r})"
+        )
     for layer in layers:
         if layer.model not in dialect.models and layer.model != "Threshold":
             raise ValueError(
@@ -300,17 +307,21 @@ def _found_dt(network: Network, layers: Sequence[Neurons], dialect: Dialect) -> 
     return dialect.dt
 
 
-def _origin(network: Network, name: str, dt: float, lag: int) -> Origin:
-    """Follow delays and what was a step before to the neurons."""
+def _origin(network: Network, name: str, dt: float, lag: int, n_steps: int) -> Origin:
+    """Follow delays and what was a step before to the neurons.
+
+    Delays of more than all steps are as good as those of all: what they hold back never acts.
+    """
     by_name = {layer.name: layer for layer in network.layers}
-    is_late, delay = False, np.zeros(int(np.prod(network.shapes[name])), dtype=np.int64)
+    is_late, delay = False, np.zeros(int(np.prod(network.shapes[name])))
     seen = set()
     while True:
         layer: Layer | None = by_name.get(name)
         if isinstance(layer, Neurons):
             # Where spikes act later than they come, the step before is that of the crossing.
             later = lag if layer.spikes and not is_late else 0
-            return Origin(neurons=name, is_late=is_late, delay=delay + later)
+            whole = np.minimum(delay + later, n_steps).astype(np.int64)
+            return Origin(neurons=name, is_late=is_late, delay=whole)
         if name in seen:
             raise ValueError(f"network {network.name!r}: {name!r} leads to itself without neurons")
         seen.add(name)
@@ -327,12 +338,12 @@ def _origin(network: Network, name: str, dt: float, lag: int) -> Origin:
             )
 
 
-def _in_steps(network: Network, layer: Delay, dt: float) -> Integers:
+def _in_steps(network: Network, layer: Delay, dt: float) -> Array:
     """Delays of all units in whole steps; a message says so where they are rounded."""
     steps = np.broadcast_to(layer.delay, network.shapes[layer.name]).reshape(-1) / dt
-    whole = np.round(steps)
+    whole = np.floor(steps + 0.5 + OFF_GRID)  # as Objects.set_delay rounds
     off = np.abs(steps - whole)
-    if (off > 1e-6).any():
+    if (off > OFF_GRID).any():
         worst = int(np.argmax(off))
         warnings.warn(
             f"network {network.name!r}: {layer.label} holds {steps[worst] * dt * 1e3:g} ms, no "
@@ -341,7 +352,7 @@ def _in_steps(network: Network, layer: Delay, dt: float) -> Integers:
             ConversionWarning,
             stacklevel=5,
         )
-    return whole.astype(np.int64)
+    return whole
 
 
 def _potentials(network: Network, layers: Sequence[Neurons]) -> str:
@@ -397,10 +408,13 @@ def _law(
         )
     except ValueError as error:
         raise ValueError(f"network {network.name!r}: {layer.label}: {error}") from None
+    numbers = dict(law.numbers)
     if layer.name in thresholds:
-        numbers = {**law.numbers, "v_th": thresholds[layer.name]}
-        law = replace(law, numbers=numbers, threshold="v > v_th")
-    return law
+        numbers["v_th"] = thresholds[layer.name]
+        law = replace(law, threshold="v > v_th")
+    if law.is_single:
+        numbers = {name: single(own) for name, own in numbers.items()}
+    return replace(law, numbers=numbers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -432,7 +446,12 @@ class _Clock:
         """Each layer one phase after the last that leads to it within the same step."""
         onsets: dict[str, int] = {}
         recurrent: list[tuple[str, str]] = []
-        most_late = 0
+        ends = [
+            origins[name]
+            for name in path_sources(network, network.layers[-1].name, SPIKING)
+            if name != INPUT
+        ]
+        most_late = max((int(end.delay.max()) + end.is_late for end in ends), default=0)
         for layer in layers:
             first = 0
             for name in path_sources(network, layer.inputs[0], SPIKING):
@@ -447,8 +466,7 @@ class _Clock:
             onsets[layer.name] = first
         every = 1 + max((onsets[a] - onsets[b] for a, b in recurrent), default=0)
         every = max(every, 1)
-        ends = path_sources(network, network.layers[-1].name, SPIKING)
-        last = max(onsets[origins[name].neurons] for name in ends if name != INPUT)
+        last = max(onsets[end.neurons] for end in ends)
         onsets[READOUT] = last + every - 1
         return cls(onsets=onsets, every=every, n_phases=every * (options.n_steps + most_late))
 

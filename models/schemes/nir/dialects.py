@@ -71,8 +71,9 @@ class Dialect:
         Step in seconds unless told or found; None if it must be told.
     find_dt : callable, optional
         ``find_dt(model, fields)``: the step as the fields of neurons tell it, or None.
-    is_fixed : bool
-        Whether the fields do not depend on the step that the program ran with.
+    changes_graph : bool
+        Whether the graph of a file is not the one that the program ran, so that the file must be
+        read as the program's own (:mod:`models.importing.nir_writers`).
     lag : int
         Steps by which a spike acts later than in the step in which the threshold is passed, on
         others; not of potentials with a threshold behind them.
@@ -89,7 +90,7 @@ class Dialect:
     resets: tuple[str, ...]
     dt: float | None
     find_dt: Callable[[str, Fields], float | None] = lambda _model, _fields: None
-    is_fixed: bool = False
+    changes_graph: bool = False
     lag: int = 0
     left_open: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
@@ -103,6 +104,16 @@ def single(values: Array | float) -> Array:
 def _v_reset(fields: Fields) -> Array:
     """Where the reset leads to; files before nir 1.0.6 do not say, and their tools took 0."""
     return fields.get("v_reset", np.zeros_like(fields["v_threshold"]))
+
+
+def _countable(fields: Fields) -> Array:
+    """The threshold of neurons that spike as often as their potential holds it."""
+    found = single(fields["v_threshold"])
+    if not (found > 0).all():
+        raise ValueError(
+            f"v_threshold holds {found.min():g}; it is above 0 where spikes are counted in thresholds"
+        )
+    return found
 
 
 # ---- the format's own definition ----
@@ -165,11 +176,13 @@ def mixing(tau_mem: Array, tau_syn: Array, dt: float) -> Array:
     dt : float
         Step in seconds.
     """
-    difference = dt * (1.0 / tau_mem - 1.0 / tau_syn)
+    mem, syn = dt / tau_mem, dt / tau_syn
+    # By the slower of the two: expm1 of a large positive number would be infinite.
+    slower, difference = np.minimum(mem, syn), np.abs(mem - syn)
     is_equal = difference == 0
     safe = np.where(is_equal, 1.0, difference)
-    growth = np.where(is_equal, 1.0, np.expm1(safe) / safe)
-    return np.asarray(dt / tau_mem * np.exp(-dt / tau_mem) * growth)
+    growth = np.where(is_equal, 1.0, -np.expm1(-safe) / safe)
+    return np.asarray(mem * np.exp(-slower) * growth)
 
 
 # ---- snnTorch ----
@@ -305,7 +318,7 @@ def _sinabs(model: str, fields: Fields, told: Told) -> Law:
         charge = "p = decay*v\nq = input_gain*x\nv_next = p + q"
     if model == "LI":
         return Law(numbers=numbers, step=charge, threshold=NO_SPIKE)
-    numbers["v_th"] = single(fields["v_threshold"])
+    numbers["v_th"] = _countable(fields)
     if told.is_single_spike:
         count = "spikes = int(v_next >= v_th)"
     else:
@@ -337,7 +350,7 @@ def _rockpool(model: str, fields: Fields, told: Told) -> Law:
         return Law(
             numbers=numbers, step="v_next = v + x\nv_next = syn_decay*v_next", threshold=NO_SPIKE
         )
-    numbers = {"v_th": single(fields["v_threshold"])}
+    numbers = {"v_th": _countable(fields)}
     if model == "LIF":
         numbers["decay"] = _rockpool_decay(fields["tau"], told.dt)
         charge = "v_next = decay*v\nv_next = v_next + x"
@@ -422,6 +435,8 @@ def _spyx_dt(model: str, fields: Fields) -> float | None:
 
 def _spikingjelly_dt(model: str, fields: Fields) -> float | None:
     """The step, which stands in r unless all neurons let their input decay."""
+    if model == "Threshold":
+        return None
     if model == "LIF":
         found = fields["tau"] / fields["r"]
         return None if (fields["r"] == 1).all() else float(f"{np.median(found):.6g}")
@@ -450,7 +465,6 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 models=("LIF", "CubaLIF"),
                 resets=("subtract", "zero", "none", "subtract-at-once", "zero-at-once"),
                 dt=SNNTORCH_DT,
-                is_fixed=True,
                 left_open=("the reset, and its delay of a step",),
             ),
             Dialect(
@@ -480,7 +494,6 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 models=("IF", "LIF", "LI"),
                 resets=("subtract", "zero"),
                 dt=1e-3,
-                is_fixed=True,
                 left_open=(
                     "the reset",
                     "whether potentials stop at minus the threshold",
@@ -513,6 +526,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                 dt=1.0,
                 find_dt=_spyx_dt,
                 lag=1,
+                changes_graph=True,
                 left_open=("the reset", "the step by which each layer is late"),
             ),
         )

@@ -86,6 +86,12 @@ def nir_neuron(
         blends.append("i_syn = works*i_next + (1 - works)*i_syn")
     must_be_zero = {}
     threshold = f"{law.threshold} and works > 0" if law.threshold else "False"
+    reset = law.reset
+    if law.threshold and limit > 1 and not law.is_multiple:
+        # A phase is `limit` simulation steps, and the threshold is tested in each.
+        lines.append(_line("left", *VARIABLES["left"]))
+        blends.append(f"left = works*int({law.threshold})")
+        threshold, reset = "left > 0", f"left = left - 1\n{law.reset}"
     if law.is_multiple:
         lines.append(_line("overrun", "1", "steps with more spikes than a phase has room for"))
         blends.append("left = works*spikes")
@@ -109,7 +115,7 @@ def nir_neuron(
             )
         ),
         threshold=threshold,
-        reset=rounded(law.reset),
+        reset=rounded(reset),
         constants={
             **({"single": SINGLE} if law.is_single else {}),
             "n_ages": every * n_steps,

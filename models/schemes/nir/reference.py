@@ -97,8 +97,8 @@ def _step(conversion: NirConversion, name: str, state: State, x: Array) -> tuple
     }
     v = np.broadcast_to(state["v"], x.shape)
     i = np.broadcast_to(state["i_syn"], x.shape)
-    told = conversion.options
-    step = _STEPS[str(told.written_by)]
+    # A Threshold is the same of all writers, and in double precision, as the definition is.
+    step = _STEPS[str(conversion.options.written_by)] if law.is_single else _of_definition
     return step(v, i, x.astype(kind), numbers, law, conversion)
 
 
@@ -194,7 +194,7 @@ def _of_sinabs(
 ) -> tuple[Values, State]:
     v = n["decay"] * v + n["input_gain"] * x if "decay" in n else v + x
     if not law.reset:
-        return np.zeros(v.shape), {"v": v, "i_syn": i}
+        return _spiked(law, v, n), {"v": v, "i_syn": i}
     if conversion.options.is_single_spike:
         fired = (v >= n["v_th"]).astype(v.dtype)
     else:
@@ -209,7 +209,8 @@ def _of_rockpool(
     v: Values, i: Values, x: Values, n: State, law: Law, conversion: NirConversion
 ) -> tuple[Values, State]:
     if not law.reset:
-        return np.zeros(v.shape), {"v": n["syn_decay"] * (v + x), "i_syn": i}
+        v = n["syn_decay"] * (v + x)
+        return _spiked(law, v, n), {"v": v, "i_syn": i}
     if "syn_decay" in n:
         i = n["syn_decay"] * (i + x)
         v = n["decay"] * v + i
