@@ -73,7 +73,7 @@ def unpacked(path: Path, folder: Path) -> Written:
                 spikes=[arrays[key] for key in layers],
                 output=arrays.get("output"),
             )
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"{path}: {error}; files of writers are made by python -m studies.exchange.writers"
         ) from error
