@@ -25,6 +25,8 @@ import argparse
 import hashlib
 import tempfile
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import pandas as pd
 from ann2brian.models.places import RESULTS
@@ -86,50 +88,49 @@ def main(argv: Sequence[str] | None = None) -> Path:
     arguments = parser().parse_args(argv)
     target = "numpy" if arguments.quick else arguments.target
     with console.refusals():
-        config: dict[str, object] = {"scheme": "exchange", "target": target}
-        config["quick"] = arguments.quick
-        found: list[tools.Tool] = []
-        if arguments.files is not None:
-            files = written_files(arguments.files)
-            config["files"] = {path.stem: _digest(path) for path in files}
-            tools_here = {_tool(path) for path in files}
+        source: dict[str, dict[str, Any]]
+        if arguments.files is None:
+            writing, files = _tools(dict(arguments.python)), []
+            names = {own.tool for own in writing}
+            source = {"writers": {own.writer.name: dict(own.versions) for own in writing}}
         else:
-            found, missing = tools.found(dict(arguments.python), sys.executable)
-            for name, why in missing.items():
-                print(tools.remedy(name, why), file=sys.stderr)
-            if not found:
-                raise ValueError("no tool can write here; files of before: --files tests/data/nir")
-            config["writers"] = {tool.writer.name: dict(tool.versions) for tool in found}
-            tools_here = {next(iter(tool.writer.packages)) for tool in found}
-        is_whole = tools_here == {next(iter(writer.packages)) for writer in WRITERS.values()}
+            writing, files = [], written_files(arguments.files)
+            names = {_tool(path) for path in files}
+            source = {"files": {path.stem: _digest(path) for path in files}}
+        config = {"scheme": "exchange", "target": target, "quick": arguments.quick, **source}
+        is_whole = names == {writer.tool for writer in WRITERS.values()}
         parent = arguments.out / ("exchange" if is_whole else "exchange-parts")
         label = "quick" if arguments.quick else target
         with ResultFolder(parent, label, config) as folder:
             done = [
-                folder.condition(f"writer-{tool.writer.name}", tool.write)
-                for tool in console.steps(found, "tools write")
+                folder.condition(f"writer-{own.writer.name}", own.write)
+                for own in console.steps(writing, "tools write")
             ]
-            if arguments.files is None:
-                files = [path for place in done for path in written_files(place)]
+            files += [path for place in done for path in written_files(place)]
             chosen = _first_of_each(files) if arguments.quick else files
             for path in console.steps(chosen, "networks"):
-                done.append(folder.condition(path.stem, _Comparison(path, target)))
+                done.append(folder.condition(path.stem, partial(_compare, path, target)))
             result = folder.finish(done, provenance(0, target), ("tool", "spikes"))
     _print(pd.read_csv(result / METRICS), target)
     print(f"results: {result}")
     return result
 
 
-class _Comparison:
-    """Writes the rows of one file."""
+def _tools(pythons: dict[str, str]) -> list[tools.Tool]:
+    """Tools that can write; says which cannot."""
+    found, missing = tools.found(pythons, sys.executable)
+    for name, why in missing.items():
+        print(tools.remedy(name, why), file=sys.stderr)
+    if not found:
+        raise ValueError("no tool can write here; files of before: --files tests/data/nir")
+    return found
 
-    def __init__(self, path: Path, target: str) -> None:
-        self.path, self.target = path, target
 
-    def __call__(self, working: Path) -> None:
-        with tempfile.TemporaryDirectory(prefix="ann2brian_exchange_") as place:
-            rows = compared(unpacked(self.path, Path(place)), self.target)
-        rows.to_csv(working / METRICS, index=False)
+def _compare(path: Path, target: str, working: Path) -> None:
+    """Rows of one file."""
+    with tempfile.TemporaryDirectory(prefix="ann2brian_exchange_") as place:
+        rows = compared(unpacked(path, Path(place)), target)
+    rows.to_csv(working / METRICS, index=False)
 
 
 def _digest(path: Path) -> str:
@@ -141,8 +142,11 @@ def _tool(path: Path) -> str:
 
 
 def _first_of_each(files: Sequence[Path]) -> list[Path]:
-    on_grid = [path for path in files if path.stem.endswith("_grid")]
-    return list({_tool(path): path for path in reversed(on_grid)}.values())[::-1]
+    """One file of each tool, if there is one with weights on the grid."""
+    found: dict[str, Path] = {}
+    for path in sorted(files, key=lambda path: not path.stem.endswith("_grid")):
+        found.setdefault(_tool(path), path)
+    return list(found.values())
 
 
 def _print(rows: pd.DataFrame, target: str) -> None:

@@ -21,7 +21,8 @@ def collect(folders: list[Path]) -> dict[str, pd.DataFrame]:
         n_rows = len(pd.read_csv(folder / "metrics.csv"))
         return configuration(folder)["target"] == COMPILED, n_rows, finished(folder)
 
-    return {"exchange": pd.read_csv(max(folders, key=rank) / "metrics.csv")}
+    rows = pd.read_csv(max(folders, key=rank) / "metrics.csv")
+    return {"exchange": rows.sort_values("file", kind="stable")}
 
 
 def exchange_table(rows: pd.DataFrame) -> str:

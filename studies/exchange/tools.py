@@ -31,6 +31,11 @@ class Tool:
     python: str
     versions: Mapping[str, str]
 
+    @property
+    def tool(self) -> str:
+        """That writes."""
+        return self.writer.tool
+
     def write(self, folder: Path) -> None:
         """Write all its networks.
 
@@ -77,8 +82,7 @@ def remedy(name: str, why: str) -> str:
 
 def _run(python: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [python, "-m", "studies.exchange.writers", *arguments]
-    own = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment = {**os.environ, **own}
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         return subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

@@ -46,6 +46,11 @@ class Writer:
     packages: Mapping[str, str]
 
     @property
+    def tool(self) -> str:
+        """Whose networks it writes."""
+        return next(iter(self.packages))
+
+    @property
     def missing(self) -> str:
         """What keeps it from writing in this environment; nothing if it can."""
         for package in self.packages:

@@ -25,7 +25,7 @@ def main() -> None:
         if writer.missing:
             sys.exit(f"{writer.name}: {writer.missing}")
     if arguments.versions:
-        print(json.dumps({w.name: versions(next(iter(w.packages))) for w in chosen}))
+        print(json.dumps({w.name: versions(w.tool) for w in chosen}))
         return
     for writer in chosen:
         writer.write(saving(arguments.out))
