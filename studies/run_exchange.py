@@ -166,7 +166,7 @@ def _print(rows: pd.DataFrame, target: str) -> None:
         print(f"{row.file} cannot be read: {row.refused}")
     for row in meant[(meant.numpy_differ > 0) | (meant.brian2_differ > 0)].itertuples():
         lost = f", whose file has lost {row.lost}" if isinstance(row.lost, str) else ""
-        where = f"first in step {row.numpy_step:.0f} of {row.numpy_layer!r}"
+        where = f"first in step {row.numpy_step:.0f} of {row.numpy_layer}"
         print(f"{row.file}{lost}: {row.numpy_differ:,.0f} spikes differ, {where}")
 
 

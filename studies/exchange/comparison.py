@@ -120,7 +120,7 @@ class Reading:
         is_late = written.about["parameters"]["module"] != "PSU_LIF"
         lag = conversion.dialect.lag if is_late else 0
         theirs = [own.reshape(len(own), -1)[lag:] for own in spikes]
-        nodes = [*dict.fromkeys(x.model for x in network.layers if isinstance(x, Neurons))]
+        nodes = sorted({layer.model for layer in network.layers if isinstance(layer, Neurons)})
         if any(isinstance(layer, Previous) for layer in network.layers):
             nodes.append("recurrent")
         return cls(nodes=nodes, conversion=conversion, frames=frames[None], theirs=theirs)
@@ -229,5 +229,6 @@ def _read(reading: Reading) -> dict[str, Any]:
 
 
 def _columns(where: str, found: Difference, about: dict[str, Any]) -> dict[str, Any]:
-    layer = None if found.layer is None else about["nodes"][found.layer]
+    # Many are called 1 or 3, which a table would take for numbers.
+    layer = None if found.layer is None else f"node {about['nodes'][found.layer]}"
     return {f"{where}_differ": found.differ, f"{where}_step": found.step, f"{where}_layer": layer}

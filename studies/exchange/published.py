@@ -22,7 +22,7 @@ def collect(folders: list[Path]) -> dict[str, pd.DataFrame]:
         return configuration(folder)["target"] == COMPILED, n_rows, finished(folder)
 
     rows = pd.read_csv(max(folders, key=rank) / "metrics.csv")
-    return {"exchange": rows.sort_values("file", kind="stable")}
+    return {"exchange": rows.sort_values("file", kind="stable").convert_dtypes()}
 
 
 def exchange_table(rows: pd.DataFrame) -> str:
@@ -55,7 +55,7 @@ def exchange_table(rows: pd.DataFrame) -> str:
                 _differ(own, "brian2"),
                 _alone(plain[plain.file.isin(own.file)]),
             ]
-            for (tool, nodes, convention, lost), own in meant.groupby(SAME, sort=False)
+            for (tool, nodes, convention, lost), own in meant.groupby(SAME)
         ),
     )
 
@@ -66,7 +66,7 @@ def _differ(own: pd.DataFrame, where: str) -> str:
     if n_differ == 0:
         return "0"
     first = own.loc[own[f"{where}_step"].idxmin()]
-    return f"{n_differ:,.0f}, from step {first[f'{where}_step']:.0f}, `{first[f'{where}_layer']}`"
+    return f"{n_differ:,.0f}, from step {first[f'{where}_step']:.0f}, {first[f'{where}_layer']}"
 
 
 def _alone(own: pd.DataFrame) -> str:

@@ -57,7 +57,7 @@ def test_a_changed_spike_is_named(tmp_path):
     row = compared(replace(written, spikes=[written.spikes[0], changed]), "numpy").iloc[0]
     for where in ("numpy", "brian2"):
         assert row[f"{where}_differ"] == 1
-        assert (row[f"{where}_step"], row[f"{where}_layer"]) == (40, "3")
+        assert (row[f"{where}_step"], row[f"{where}_layer"]) == (40, "node 3")
 
 
 def test_what_a_file_has_lost_is_named(tmp_path):
@@ -67,7 +67,7 @@ def test_what_a_file_has_lost_is_named(tmp_path):
         row = compared(fixture(name, tmp_path), "numpy").iloc[0]
         assert row.lost == what
         assert row.numpy_differ == row.brian2_differ > 500
-        assert row.numpy_layer == "1_LIFTorch"
+        assert row.numpy_layer == "node 1_LIFTorch"
 
 
 def test_potentials_of_a_readout(tmp_path):

@@ -43,13 +43,13 @@ def test_files_of_before(files, tmp_path, capsys):
     assert (
         "rockpool_lif_bias_free, whose file has lost bias: 845 spikes differ, first in " in printed
     )
-    assert "step 3 of '1_LIFTorch'" in printed
+    assert "step 3 of node 1_LIFTorch" in printed
     table = published.exchange_table(published.collect([result])["exchange"]).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table[2:]]
     assert cells == [
         ["norse", "IF", "value", "", "2", "1,973", "0", "0", "100%, from step 0"],
         ["rockpool", "CubaLIF", "subtract", "bias", "1", "4,834"]
-        + ["845, from step 3, `1_LIFTorch`"] * 2
+        + ["845, from step 3, node 1_LIFTorch"] * 2
         + ["99%, from step 3"],
     ]
 
