@@ -47,9 +47,10 @@ TORCH = (
     "studies.train",
     "studies.training_cost",
     "studies.benchmarks.peers",
+    "studies.exchange.writers",
 )
 PACKAGES = ("models", "analysis", "studies")
-OWN_COMMANDS = {"fit_gates": "amos"}  # of a study, beside run_<study>
+OWN_COMMANDS = {"fit_gates": "amos", "exchange": "nir"}  # of a study, beside run_<study>
 
 
 def is_in(module, rooms):
