@@ -23,7 +23,7 @@ from ..schemes import convert, reference
 from ..schemes.nir import NirOptions
 from ..spiking.network import READOUT, SpikingNetwork
 from .conversions import INPUTS, Drawn, Place, drawn
-from .neuron_networks import graph_of, same_layers
+from .neuron_networks import graph_of, require_same
 from .readers import Reader, reader_of
 
 AS_TOLD = {"refuse": "refuses", "nearest": "writes the nearest"}
@@ -260,7 +260,9 @@ def to_nir(
     if not (np.isfinite(dt) and dt > 0):
         raise ValueError(f"dt must be above 0 s, got {dt!r}")
     if isinstance(what, Network):
-        return _of_network(what, path, reader)
+        write(graph_of(what, written_for), path, reader.leave_out)
+        require_same(what, path)
+        return NirExport(path=path, written_for=reader.name, input_as="as read")
     if not isinstance(what, Conversion):
         raise TypeError(
             f"to_nir takes a conversion, or a network from from_nir, got a {type(what).__name__}"
@@ -282,13 +284,6 @@ def to_nir(
         _dt=dt,
     )
     return export if images is None else replace(export, loss=export.measured(images))
-
-
-def _of_network(network: Network, path: Path, reader: Reader) -> NirExport:
-    """A network from a file, written back; it is read again, to be sure that it is the same."""
-    write(graph_of(network, reader), path, reader.leave_out)
-    same_layers(network, path)
-    return NirExport(path=path, written_for=reader.name, input_as="as read")
 
 
 def _largest(export: NirExport, spiking: SpikingNetwork) -> float:

@@ -122,7 +122,7 @@ def _shape(graph: FlatGraph, order: Order) -> tuple[int, ...]:
     """Shape of the input, channels first, without a batch or steps that a writer left in it."""
     values = np.atleast_1d(np.asarray(graph.nodes[order.input].fields["shape"]))
     first = [graph.nodes[to] for source, to in graph.edges if source == order.input]
-    is_vector = all(node.kind not in ("Conv1d", "Conv2d", *POOLS) for node in first)
+    is_vector = all(node.kind not in ("Conv1d", "Conv2d", "Flatten", *POOLS) for node in first)
     while values.ndim == 1 and values.size > (1 if is_vector else 3) and values[0] == 1:
         values = values[1:]
     if values.ndim != 1 or not 1 <= values.size <= 3 or (values < 1).any():
