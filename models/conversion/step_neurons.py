@@ -20,7 +20,7 @@ class StepNeuron:
     Parameters
     ----------
     leak : float
-        Factor of the potential from step to step, above 0 and at most 1.
+        Factor of the potential from step to step, at most 1; 0 carries nothing.
     reset : str
         ``"soft"`` takes the threshold off, ``"hard"`` sets the potential to rest.
     limit : int

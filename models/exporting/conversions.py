@@ -51,6 +51,8 @@ class Place:
         Neurons of a unit, whose spikes add up; one copy of all units after the other.
     population : str
         Whose spikes these are, as our reader names it.
+    crossed, late : int
+        Steps by which thresholds are crossed later than ours are, and by which spikes come later.
     """
 
     node: str
@@ -58,6 +60,8 @@ class Place:
     is_map: bool
     copies: int = 1
     population: str = ""
+    crossed: int = 0
+    late: int = 0
 
     @property
     def nir_shape(self) -> tuple[int, ...]:
@@ -66,6 +70,13 @@ class Place:
         if self.is_map:
             return self.copies * channels, rows, columns
         return (self.copies * rows * columns * channels,)
+
+    def laid_out(self, counts: Array) -> Array:
+        """Spikes of units, shape (..., n_units), as a program has them that has no copies."""
+        if not self.is_map:
+            return counts
+        found = counts.reshape(*counts.shape[:-1], *self.shape)
+        return np.moveaxis(found, -1, -3)
 
     def counted(self, counts: Array) -> Array:
         """Spikes of units, from those of neurons as our reader has them, shape (..., n_neurons)."""
@@ -212,6 +223,10 @@ class _Drawing:
             return paths, bias
         rest = np.broadcast_to(coding.offset / coding.gain, self._network.image_shape)[None]
         bias = bias - sum(p.forward(rest) for p in paths).reshape(shape)
+        # At a border the same bias comes out but for the rounding of the weights.
+        even = np.broadcast_to(np.median(bias, axis=(0, 1)), shape)
+        if np.abs(bias - even).max() <= max(stimulus.step, UNIFORM):
+            bias = even
         return [p.scaled(1.0 / coding.gain) for p in paths], bias
 
     # ---- populations ----
@@ -266,7 +281,10 @@ class _Drawing:
             )
         )
         copies = max(len(written.thresholds), 1)
-        place = Place(node=name, shape=population.shape, is_map=is_map, copies=copies)
+        crossed = max(self._place(p.source).late for p in paths)
+        place = Place(
+            node=name, shape=population.shape, is_map=is_map, copies=copies, crossed=crossed
+        )
         self._losses += [f"{name}: {loss}" for loss in written.losses]
         sources = self._connected(name, paths, bias, place, written)
         return self._write(place, written, sources)
@@ -337,17 +355,20 @@ class _Drawing:
 
     def _write(self, place: Place, written: Written, sources: Sequence[str]) -> Place:
         """Nodes of neurons; the place where their spikes are."""
-        shape = (1,) if self._reader.has_vectors else place.nir_shape
+        is_single = self._reader.has_single_fields and place.is_map
+        shape = (1,) if is_single else place.nir_shape
         fields = {key: np.full(shape, value) for key, value in written.fields.items()}
         self._kinds.add(written.kind)
         node = self._builder.add(written.kind, place.node, *sources, **fields)
+        is_late = self._reader.is_late and not written.thresholds
+        place = replace(place, node=node, population=node, late=place.crossed + is_late)
         if not written.thresholds:
-            return replace(place, node=node, population=node)
+            return place
         values = np.repeat(written.thresholds, int(np.prod(shape)) // len(written.thresholds))
         spikes = self._builder.add(
             "Threshold", f"{node}_spikes", node, threshold=values.reshape(shape)
         )
-        place = replace(place, node=spikes, population=node)
+        place = replace(place, node=spikes)
         if written.back:
             units = np.eye(place.shape[2] if place.is_map else int(np.prod(place.shape)))
             back = np.tile(written.back * units, (place.copies, place.copies))
@@ -372,8 +393,9 @@ class _Drawing:
         source = self._places[window.source]
         if not source.is_map:
             raise ValueError(
-                f"population {name!r} pools {window.source!r}, which is no map in the file, since "
-                "what leads to it is no plain convolution"
+                f"population {name!r} pools {window.source!r}, which is no map in the file: what "
+                "leads to it is no plain convolution, or its biases differ at the border, as they "
+                'do with input_as="pixels" where zeros pad standardised images'
             )
         kind = self._network.kind(population.neurons)
         assert isinstance(kind, PoolingNeuron)
@@ -390,7 +412,7 @@ class _Drawing:
             )
         written = self._reader.write(
             Case(
-                neuron=StepNeuron(reset="hard"),
+                neuron=StepNeuron(leak=0.0),
                 gap=0.5,
                 n_steps=self._network.readout.n_steps,
                 dt=self._dt,
@@ -405,7 +427,13 @@ class _Drawing:
         self._losses += [f"{name}: {loss}" for loss in written.losses]
         channels = source.copies * source.shape[2]
         ones = np.broadcast_to(np.eye(channels), (*window.pool, channels, channels))
-        place = Place(node=name, shape=population.shape, is_map=True, copies=source.copies)
+        place = Place(
+            node=name,
+            shape=population.shape,
+            is_map=True,
+            copies=source.copies,
+            crossed=source.late,
+        )
         form = self._windowed(window, source, written.gain * ones)
         return self._write(place, written, [self._convolved(f"{name}_in", source, form)])
 

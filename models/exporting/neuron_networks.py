@@ -161,7 +161,7 @@ class _Writer:
             return self._node("Scale", layer, value, scale=value.placed(layer.scale))
         if isinstance(layer, Neurons):
             fields = {key: value.placed(own) for key, own in layer.given.items()}
-            if self._reader.has_vectors:
+            if self._reader.has_single_fields and not value.is_vector:
                 fields = {key: _short(own) for key, own in fields.items()}
             return self._node(layer.model, layer, value, **fields)
         if isinstance(layer, Delay):

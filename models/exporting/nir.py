@@ -124,6 +124,33 @@ class NirExport:
             maps = images
         return np.ascontiguousarray(maps.transpose(0, 3, 1, 2), dtype=np.float64)
 
+    def expected(self, images: Array) -> dict[str, Counts]:
+        """Our spikes on some images, by node of the file, in its layout.
+
+        Parameters
+        ----------
+        images : ndarray, shape (n, height, width, channels)
+
+        Returns
+        -------
+        dict of str to ndarray of int, shape (n, n_steps, channels, height, width) or (..., units)
+            They come as many steps later as `steps_late` says.
+
+        Raises
+        ------
+        ValueError
+            If the neurons of a unit are several.
+        """
+        conversion, _ = self._of_conversion()
+        assert self._drawn is not None
+        run = reference(conversion, images)
+        found = {}
+        for name, place in self._drawn.places.items():
+            if place.copies > 1:
+                raise ValueError(f"{self.path}: the units of {name!r} have {place.copies} neurons")
+            found[place.population] = np.ascontiguousarray(place.laid_out(run.counts[name]))
+        return found
+
     def read(self) -> Conversion:
         """The file as neurons again, as the program runs it that it was written for."""
         conversion, _ = self._of_conversion()
@@ -141,9 +168,9 @@ class NirExport:
             told["written_by"] = "definition"
         if "CubaLIF" in self._drawn.kinds and reader.name == "norse":
             told["reset"] = "subtract"
-        late = max(p.onset for p in spiking.populations) if self._is_late else 0
+        n_steps = spiking.readout.n_steps + max(self.steps_late.values())
         options = NirOptions(
-            n_steps=spiking.readout.n_steps + late, weight_bits=MOST_WEIGHT_BITS, **told
+            n_steps=n_steps, weight_bits=MOST_WEIGHT_BITS, **told
         )
         found = convert(network, options)
         assert isinstance(found, Conversion)
@@ -158,7 +185,7 @@ class NirExport:
         for population in conversion.spiking.populations:
             place = self._drawn.places[population.name]
             counts = place.counted(run.counts[place.population])
-            late = population.onset if self._is_late else 0
+            late = place.crossed
             found[population.name] = counts[:, late : late + n_steps]
         return found
 
@@ -183,9 +210,17 @@ class NirExport:
         )
 
     @property
-    def _is_late(self) -> bool:
+    def steps_late(self) -> dict[str, int]:
+        """Steps by which the program's spikes come later than ours, by node of neurons."""
+        self._of_conversion()
         assert self._drawn is not None
-        return reader_of(self.written_for).is_late and "LI" not in self._drawn.kinds
+        return {place.population: place.late for place in self._drawn.places.values()}
+
+    @property
+    def call(self) -> str:
+        """How the program reads the file."""
+        reader = reader_of(self.written_for)
+        return f"{reader.call}  # {reader.note}" if reader.note else reader.call
 
     def _of_conversion(self) -> tuple[Conversion, Place]:
         if self.conversion is None or self._drawn is None:

@@ -112,12 +112,16 @@ class Reader:
         Of ``nir``, that the file states.
     leave_out : tuple of str
         Fields that its version of ``nir`` does not know.
-    has_vectors : bool
-        Whether fields are vectors of one entry, whatever the shape of the neurons.
+    has_single_fields : bool
+        Whether fields of maps are vectors of one entry.
     is_channels_last : bool
         Whether Flatten puts the channels last.
     is_late : bool
-        Whether each layer's spikes come a step late.
+        Whether spikes come a step late, but of potentials with a threshold behind them.
+    call : str
+        With which the program reads the file, a graph that ``nir.read(path)`` gave.
+    note : str
+        What a user of it should know.
     """
 
     name: str
@@ -127,9 +131,11 @@ class Reader:
     told: Mapping[str, Any] = field(default_factory=dict)
     file_version: str = "1.0.8"
     leave_out: tuple[str, ...] = ()
-    has_vectors: bool = False
+    has_single_fields: bool = False
     is_channels_last: bool = False
     is_late: bool = False
+    call: str = ""
+    note: str = ""
 
 
 def _without_time(case: Case) -> tuple[StepNeuron, float]:
@@ -148,7 +154,7 @@ def _losses(
     found = []
     if neuron.is_floored:
         found.append("potentials below rest are raised to it")
-    if case.n_steps > 1 and neuron.reset != reset:
+    if case.n_steps > 1 and neuron.leak and neuron.reset != reset:
         words = {"soft": "a spike takes the threshold off", "hard": "a spike leads to rest"}
         found.append(f"{words[neuron.reset]}, and there {words[reset]}")
     if bursts:
@@ -166,6 +172,8 @@ def _losses(
 def _definition(case: Case) -> Written:
     """``v > v_threshold``, exact integration, recurrent spikes one step later."""
     neuron, top = _without_time(case)
+    if neuron.leak == 0:
+        return Written(kind="Threshold", fields={"threshold": top - case.gap - neuron.start})
     is_soft = neuron.reset == "soft" and (case.n_steps > 1 or neuron.limit > 1)
     leak, gap = neuron.leak, case.gap
     start = neuron.start / leak  # before the leak of the first step
@@ -212,7 +220,7 @@ def _spikingjelly(case: Case) -> Written:
     neuron, top = _without_time(case)
     fields = {"v_threshold": top, "v_reset": 0.0}
     losses = _losses(case, "hard")
-    if neuron.leak == 1:
+    if neuron.leak in (0, 1):  # none has tau = dt; where it gets whole numbers, a reset forgets all
         return Written(kind="IF", fields={**fields, "r": 1e4}, losses=losses)
     tau = 1e-4 / (1.0 - neuron.leak)
     fields |= {"tau": tau, "r": tau / 1e-4, "v_leak": 0.0}
@@ -222,7 +230,9 @@ def _spikingjelly(case: Case) -> Written:
 def _sinabs(case: Case) -> Written:
     """tau in steps, no r; subtracts, spikes any number of times; a LIF has no least potential."""
     neuron, top = _without_time(case)
-    tau = -1.0 / np.log(neuron.leak) if neuron.leak < 1 else NO_LEAK
+    tau = NO_LEAK
+    if neuron.leak < 1:
+        tau = -1.0 / np.log(neuron.leak) if neuron.leak else 1e-3
     fields = {"tau": tau, "r": 1.0, "v_leak": 0.0, "v_threshold": top}
     return Written(kind="LIF", fields=fields, losses=_losses(case, "soft", bursts=True))
 
@@ -245,7 +255,7 @@ def _norse(case: Case) -> Written:
         fields = {"r": 1.0, "v_threshold": top - case.narrow_gap, "v_reset": 0.0}
         return Written(kind="IF", fields=fields, losses=_losses(case, "hard"))
     part = 1.0 - neuron.leak  # of the input that a step takes in: potentials are smaller by it
-    start = part * neuron.start / neuron.leak
+    start = part * neuron.start / neuron.leak if neuron.leak else 0.0
     fields = {"tau": _norse_tau(part), "r": 1.0, "v_reset": 0.0, "v_leak": start}
     fields["v_threshold"] = part * (top - case.narrow_gap)
     return Written(
@@ -276,10 +286,10 @@ def _spyx(case: Case) -> Written:
     to half a grid step.
     """
     neuron, top = _without_time(case)
-    if case.n_steps == 1:
+    if case.n_steps == 1 or neuron.leak == 0:
         return Written(
             kind="LI",
-            fields={"tau": NO_LEAK, "r": 1.0, "v_leak": 0.0},
+            fields={"tau": 1.0 if neuron.leak == 0 else NO_LEAK, "r": 1.0, "v_leak": 0.0},
             thresholds=(top - case.narrow_gap,),
             losses=_losses(case, "soft"),
         )
@@ -311,6 +321,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 versions="nir 1.0.8",
                 write=_definition,
                 reads=("Affine", "Conv2d", "Flatten", "I", "LI", "IF", "LIF", "Threshold"),
+                call="ann2brian.from_nir(path, dt=dt)",
             ),
             Reader(
                 name="snntorch",
@@ -318,6 +329,8 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 write=_snntorch,
                 reads=("Affine", "Conv2d", "Flatten", "LIF"),
                 told={"reset": "zero-at-once"},
+                call="snntorch.import_nir.import_from_nir(graph)",
+                note="takes the batch for an axis: present images one by one",
             ),
             Reader(
                 name="sinabs",
@@ -325,15 +338,18 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 write=_sinabs,
                 reads=("Affine", "Conv2d", "Flatten", "LIF"),
                 told={"is_normed": False},
+                call="sinabs.nir.from_nir(graph, batch_size=n)",
+                note="with nir 1.0.4",
                 file_version="1.0.4",
                 leave_out=("v_reset",),
-                has_vectors=True,
+                has_single_fields=True,
             ),
             Reader(
                 name="spikingjelly",
                 versions="spikingjelly 2.0.0",
                 write=_spikingjelly,
                 reads=("Affine", "Conv2d", "Flatten", "IF", "LIF"),
+                call="import_from_nir(graph)",
             ),
             Reader(
                 name="norse",
@@ -342,6 +358,8 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 reads=("Affine", "Conv2d", "Flatten", "IF", "LIF", "CubaLIF"),
                 # What it writes has time constants too small by dt, and what it reads has not.
                 told={"dt_ms": 1e3 * np.sqrt(1e-3)},
+                call="norse.torch.from_nir(graph, reset_method=reset_subtract)",
+                note="takes the batch for an axis: present images one by one",
             ),
             Reader(
                 name="spyx",
@@ -349,6 +367,8 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 write=_spyx,
                 reads=("Affine", "Conv2d", "Flatten", "IF", "LIF", "CubaLIF", "LI", "Threshold"),
                 told={"dt_ms": 1e3},
+                call="spyx.nir.from_nir(graph, data)",
+                note="has maps channels last: data of shape (steps, n, height, width, channels)",
                 is_channels_last=True,
                 is_late=True,
             ),
