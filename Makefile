@@ -46,7 +46,8 @@ slow: .venv/.test
 	$(INSTALL)
 	touch $@
 
-.venv/.test: requirements.txt requirements-train.txt requirements-test.txt constraints.txt
+.venv/.test: requirements.txt requirements-train.txt requirements-exports.txt \
+		requirements-test.txt constraints.txt
 	test -x $(RUN) || { $(CHECK) && $(PYTHON) -m venv .venv; }
 	$(RUN) -m pip install --quiet --constraint constraints.txt --requirement requirements-test.txt
 	$(INSTALL)

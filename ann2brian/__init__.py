@@ -27,6 +27,7 @@ _NAMES = {
     "ACTIVATIONS": "models.networks.layers",
     "burst_neuron": "models.schemes.burst.neurons",
     "convert": "models.schemes",
+    "delay_table": "models.spiking.exports.delays",
     "fitted_gate": "models.schemes.amos.gate_fits",
     "from_keras": "models.importing.from_keras",
     "from_nir": "models.importing.from_nir",
@@ -51,6 +52,12 @@ _NAMES = {
     "SCHEMES": "models.schemes",
     "simulate": "models.engine.simulate",
     "single_neuron": "models.schemes.noise.single_neuron",
+    "spikes_from_events": "models.spiking.exports.rasters",
+    "spikes_from_neo": "models.spiking.exports.neo_trains",
+    "spikes_from_nir": "models.spiking.exports.nir_events",
+    "spikes_from_nwb": "models.spiking.exports.nwb_files",
+    "spikes_from_pandas": "models.spiking.exports.tables",
+    "spikes_from_raster": "models.spiking.exports.rasters",
     "SpikingNetwork": "models.spiking.network",
     "tensor_bytes": "models.networks.weight_files",
     "to_nir": "models.exporting.nir",
@@ -93,6 +100,13 @@ if TYPE_CHECKING:
     from .models.schemes.nir import NirOptions as NirOptions
     from .models.schemes.noise import NoiseOptions as NoiseOptions
     from .models.schemes.noise.single_neuron import single_neuron as single_neuron
+    from .models.spiking.exports.delays import delay_table as delay_table
+    from .models.spiking.exports.neo_trains import spikes_from_neo as spikes_from_neo
+    from .models.spiking.exports.nir_events import spikes_from_nir as spikes_from_nir
+    from .models.spiking.exports.nwb_files import spikes_from_nwb as spikes_from_nwb
+    from .models.spiking.exports.rasters import spikes_from_events as spikes_from_events
+    from .models.spiking.exports.rasters import spikes_from_raster as spikes_from_raster
+    from .models.spiking.exports.tables import spikes_from_pandas as spikes_from_pandas
     from .models.spiking.inputs import Injection as Injection
     from .models.spiking.network import SpikingNetwork as SpikingNetwork
     from .models.spiking.neuron_type import NeuronType as NeuronType

@@ -1,4 +1,4 @@
-"""Packages that are needed to read some files only."""
+"""Packages that only some need, and need not be installed."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ NAMES = (
     "burst",
     "noise",
     "albsnn",
+    "nir",
 )
 STUDIES: tuple[Study, ...] = tuple(
     import_module(f"ann2brian.studies.{name}.study").STUDY for name in NAMES

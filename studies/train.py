@@ -107,6 +107,7 @@ def train(
     network = from_torch(module, input=coding, classes=datasets.classes(recipe.dataset), name=name)
     if recipe.is_dyadic:
         network = on_grid(network) if recipe.binarisation else to_dyadic(network)
+    network = recipe.as_network(network)
     score = accuracy(final_scores(network, test_images, recipe), test_labels)
     info = provenance(name, recipe, seed, is_quick, network, device)
     info |= {"test_accuracy": score, "n_test_images": len(test_labels), **companion.about()}

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from ann2brian.analysis.statistics.trains import _of_layer, recorded_layers
+from ann2brian.analysis.statistics.trains import recorded_layers
 from ann2brian.models.arrays import Array, Integers
 from ann2brian.models.spiking.recording import RecordedLayer, Recording, Spikes
 from numpy.typing import ArrayLike
@@ -117,7 +117,7 @@ def spikes_per_gate(
     ValueError
         If a spike lies outside the layer or the images.
     """
-    own = _of_layer(spikes, layer_index, layer, n_images)
+    own = spikes.of_layer(layer_index, layer, n_images)
     counts = np.bincount(_gates(own, layer), minlength=n_images * layer.n_units)
     return counts.reshape(n_images, layer.n_units)
 
@@ -164,7 +164,7 @@ def decoded(
             f"layer {layer.name!r}: outputs must have shape ({layer.n_positions},), got "
             f"{weights.shape}"
         )
-    own = _of_layer(spikes, layer_index, layer, n_images)
+    own = spikes.of_layer(layer_index, layer, n_images)
     values = np.bincount(
         _gates(own, layer),
         weights=weights[own.neuron // layer.n_units],

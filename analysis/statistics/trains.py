@@ -12,38 +12,10 @@ from ann2brian.models.spiking.recording import RecordedLayer, Recording, Spikes
 from numpy.typing import ArrayLike, NDArray
 
 
-def _of_layer(spikes: Spikes, layer_index: int, layer: RecordedLayer, n_images: int) -> Spikes:
-    """Spikes of one layer, checked against its shape."""
-    own = spikes.where(spikes.layer == layer_index)
-    n_neurons = layer.n_units * layer.n_positions
-    for name, values, limit in (("neuron", own.neuron, n_neurons), ("image", own.image, n_images)):
-        if len(own) and not (values.min() >= 0 and values.max() < limit):
-            raise ValueError(
-                f"layer {layer.name!r}: spikes of {name} {values.min()} to {values.max()}, but "
-                f"there are {limit}"
-            )
-    return own
-
-
 def recorded_layers(recording: Recording) -> list[tuple[RecordedLayer, Spikes]]:
     """Layers whose spike trains were kept, each with its spikes."""
-    if recording.spikes is None:
-        raise ValueError(
-            "this recording holds no spike trains; simulate with record=True, or with record set "
-            "to the names of the layers"
-        )
-    kept = []
-    for index, (layer, counts) in enumerate(
-        zip(recording.layers, recording.spike_counts, strict=True)
-    ):
-        own = _of_layer(recording.spikes, index, layer, recording.n_images)
-        if len(own) == counts.sum():
-            kept.append((layer, own))
-        elif len(own):
-            raise ValueError(
-                f"layer {layer.name!r}: {len(own)} spikes in the trains, {counts.sum()} counted"
-            )
-    return kept
+    trains = recording.trains
+    return [(trains.layers[index], own) for index, own in trains.recorded.items()]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -98,7 +70,7 @@ class Trains:
         label = f"layer {layer.name!r}"
         if len(np.unique(spikes.layer)) > 1:
             raise ValueError(f"{label}: got spikes of {len(np.unique(spikes.layer))} layers")
-        n_neurons = layer.n_units * layer.n_positions
+        n_neurons = layer.n_neurons
         for name, values, limit in (
             ("neuron", spikes.neuron, n_neurons),
             ("image", spikes.image, n_images),
@@ -122,7 +94,7 @@ class Trains:
     @property
     def n_neurons(self) -> int:
         """Neurons of the layer."""
-        return self.layer.n_units * self.layer.n_positions
+        return self.layer.n_neurons
 
     @property
     def image(self) -> Integers:

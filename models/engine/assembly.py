@@ -124,7 +124,7 @@ def _groups(job: Job, clocks: _Clocks) -> dict[str, NeuronGroup]:
             if can_be_shared(kind, name) and (own == own[0]).all()
         ]
         is_exact = network.bits_of_a_phase(kind) <= SINGLE_BITS
-        single = (*kind.single, *(single_variables(kind) if is_exact else ()))
+        single = single_variables(kind) if is_exact else ()
         neurons = neuron_group(kind, group.size, clocks.steps, clocks.phases, single, shared)
         for name, own in values.items():
             value = own[0] if name in shared else own
@@ -195,7 +195,7 @@ def _scores(
 def _tally(job: Job, clocks: _Clocks) -> NeuronGroup:
     """Counts by route and step of the read-out."""
     tally = NeuronGroup(
-        len(job.layout.routes) * job.layout.sizes.steps,
+        max(len(job.layout.routes), 1) * job.layout.sizes.steps,
         """
         arrived : 1    # spikes of this phase; bookkeeping, not biology
         reached : 1    # their targets

@@ -114,7 +114,7 @@ def brian2_functions(
         "sizes": np.array(sizes, dtype=np.int32),
         "groups": np.array(layout.groups, dtype=np.int32).ravel(),
         "layers": np.array(layout.layers, dtype=np.int32).ravel(),
-        "routes": np.array(layout.routes, dtype=np.int32).ravel(),
+        "routes": np.array(layout.routes or ((0,),), dtype=np.int32).ravel(),
         "weights": narrowest(layout.weights * layout.unit_volt),
         "packed": layout.packed.view(np.int32),  # a type that Brian2's Cython code knows
         "gains": layout.gains,

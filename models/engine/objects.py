@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +19,10 @@ from brian2 import (
 )
 from brian2 import Network as BrianNetwork
 
-from ..arrays import Integers
+from ..arrays import Array, Integers
 from .layout import Layout
+
+OFF_GRID = 1e-6  # of a step: rounding errors of times
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -107,14 +110,19 @@ class Objects:
         connection : str
             As for :meth:`delay`.
         delay : brian2.Quantity
-            A time in whole steps, or one for each source neuron. Where neurons of a layer differ,
-            each gets an axon of its own, which takes more time than one for all.
+            A time, or one for each source neuron. Where neurons of a layer differ, each gets an
+            axon of its own, which takes more time than one for all.
 
         Raises
         ------
         ValueError
-            If there is no such connection, or a delay is not a time of at least 0, or no whole
-            number of steps, which Brian2 would round.
+            If there is no such connection, or a delay is not a time of at least 0.
+
+        Warns
+        -----
+        UserWarning
+            If a delay is no whole number of steps: the nearest is taken, half a step up. Brian2
+            would round in silence, and a half differently in its own modes.
         """
         n_neurons = self.delay(connection).size
         if not have_same_dimensions(delay, second):
@@ -131,15 +139,11 @@ class Objects:
         if not (np.isfinite(seconds) & (seconds >= 0)).all():
             raise ValueError(f"{connection}: a delay is a time of at least 0 s")
         step = float(self._dt / second)
-        parts = seconds.ravel()[np.abs(seconds / step - np.round(seconds / step)).ravel() > 1e-6]
-        if parts.size:
-            raise ValueError(
-                f"{connection}: a delay is a whole number of steps of {1e3 * step:g} ms, got "
-                f"{1e3 * parts[0]:g} ms"
-            )
+        taken = np.floor(seconds / step + (0.5 + OFF_GRID))
+        self._tell_rounding(connection, seconds, taken * step)
         for number in self._routes(connection):
             steps = self._by_neuron(number)
-            steps[steps >= 0] = np.round(seconds / step).astype(np.int64)
+            steps[steps >= 0] = taken.astype(np.int64)
             is_one_a_position = (steps == steps[:, :1]).all()
             self.delays[number] = steps[:, 0] if is_one_a_position else steps
 
@@ -164,6 +168,20 @@ class Objects:
         """Connections whose source neurons have delays, and axons, of their own."""
         numbers = (number for number, steps in enumerate(self.delays) if steps.ndim == 2)
         return tuple(dict.fromkeys(self.layout.connections[number] for number in numbers))
+
+    def _tell_rounding(self, connection: str, asked_s: Array, taken_s: Array) -> None:
+        """Warn where delays were moved to the grid."""
+        step = float(self._dt / second)
+        is_moved = np.abs(asked_s - taken_s) > OFF_GRID * step
+        if not is_moved.any():
+            return
+        asked, taken = (1e3 * delays[is_moved].flat[0] for delays in (asked_s, taken_s))
+        others = np.count_nonzero(is_moved) - 1
+        warnings.warn(
+            f"{connection}: a delay of {asked:g} ms is no whole number of steps of {1e3 * step:g} "
+            f"ms; {taken:g} ms is taken" + (f", and so for {others:,} more" if others else ""),
+            stacklevel=3,
+        )
 
     @property
     def _dt(self) -> Quantity:

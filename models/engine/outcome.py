@@ -77,7 +77,8 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
     _require_zeros(job, objects)
     layout = job.layout
     n_images = len(part.images)
-    tally = (len(layout.routes), layout.sizes.steps)
+    n_routes = len(layout.routes)
+    tally = (-1, layout.sizes.steps)  # one row more where there is no route
     groups = objects.neurons.values()
     return Outcome(
         start=part.start,
@@ -90,8 +91,8 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
             for group in groups
             for of_images in (group.most_in_image, group.in_image)
         ),
-        arrivals=np.asarray(objects.tally.n_arrived[:]).reshape(tally).astype(np.int64),
-        events=np.asarray(objects.tally.n_reached[:]).reshape(tally).astype(np.int64),
+        arrivals=np.asarray(objects.tally.n_arrived[:]).reshape(tally)[:n_routes].astype(np.int64),
+        events=np.asarray(objects.tally.n_reached[:]).reshape(tally)[:n_routes].astype(np.int64),
         spikes=_spikes(job, objects, part.start),
         traces={
             name: np.asarray(trace.v / volt, dtype=np.float64) / float(mV)

@@ -17,9 +17,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ..dyadic import require_exact
-from ..spiking.inputs import Injection, in_steps
+from ..spiking.inputs import Injection
 from ..spiking.network import Converted, SpikingNetwork, spiking_network
 from ..spiking.recording import Recording
+from ..spiking.sequences import in_steps
 from .arguments import (
     checked_injections,
     recorded_layers,

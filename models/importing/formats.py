@@ -12,6 +12,7 @@ READ = {
     ".keras": "keras",
     ".h5": "keras",
     ".hdf5": "keras",
+    ".nir": "nir",
 }
 _READERS = {"safetensors": "safetensors", "onnx": "onnx", "keras": "keras", "hdf5": "keras"}
 _EXPORT = "export the network to ONNX (.onnx) or Keras (.keras)"
@@ -43,7 +44,8 @@ def network_format(path: str | Path) -> str:
     Returns
     -------
     str
-        ``"safetensors"`` (`load_network`), ``"onnx"`` (`from_onnx`) or ``"keras"`` (`from_keras`).
+        ``"safetensors"`` (`load_network`), ``"onnx"`` (`from_onnx`), ``"keras"`` (`from_keras`) or
+        ``"nir"`` (`from_nir`).
 
     Raises
     ------
@@ -51,10 +53,11 @@ def network_format(path: str | Path) -> str:
         If no reader does; the message names the file and says what to do.
     """
     path = checked_path(path, "network_format")
-    content = recognised(path)
+    content, suffix = recognised(path), path.suffix.lower()
+    if content == "hdf5" and suffix == ".nir":  # Keras writes HDF5, too
+        return "nir"
     if content in _READERS:
         return _READERS[content]
-    suffix = path.suffix.lower()
     if content is None and suffix in READ:
         return READ[suffix]
     raise ValueError(f"{path}: {about(path)}; read are {', '.join(READ)}")

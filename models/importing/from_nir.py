@@ -8,6 +8,7 @@ connection begins with what neurons gave in the step before
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ from .nir_graphs import FlatGraph, Order, flat, ordered
 from .nir_writers import as_meant
 from .values import Value
 
-POOLS = ("SumPool2d", "AvgPool2d")
+LARGEST_MAP = 2**24  # values of an input
 NO_LEAK = 1e30  # seconds, for an infinite time constant
 LARGEST_INPUT = 2.0**8  # unless told; it bounds the sums that are to be exact
 
@@ -105,6 +106,7 @@ def _network(
     shape = _shape(graph, order)
     reader = _Reader(graph, order, shape, {"written_by": written_by, "dt": dt})
     output = reader.output()
+    _require_shape(graph, order, output)
     assembler = reader.assembler
     rows, columns, channels = assembler.shapes["input"]
     coding = InputCoding(
@@ -122,7 +124,7 @@ def _shape(graph: FlatGraph, order: Order) -> tuple[int, ...]:
     """Shape of the input, channels first, without a batch or steps that a writer left in it."""
     values = np.atleast_1d(np.asarray(graph.nodes[order.input].fields["shape"]))
     first = [graph.nodes[to] for source, to in graph.edges if source == order.input]
-    is_vector = all(node.kind not in ("Conv1d", "Conv2d", "Flatten", *POOLS) for node in first)
+    is_vector = all(node.kind in ("Affine", "Linear") for node in first)
     while values.ndim == 1 and values.size > (1 if is_vector else 3) and values[0] == 1:
         values = values[1:]
     if values.ndim != 1 or not 1 <= values.size <= 3 or (values < 1).any():
@@ -130,7 +132,20 @@ def _shape(graph: FlatGraph, order: Order) -> tuple[int, ...]:
             f"its input has the shape {values.tolist()}; there may be one to three axes (channels "
             "first), without a batch"
         )
-    return tuple(int(size) for size in values)
+    shape = tuple(int(size) for size in values)
+    if math.prod(shape) > LARGEST_MAP:
+        raise ValueError(f"its input has the shape {shape}; {LARGEST_MAP:,} values are the most")
+    return shape
+
+
+def _require_shape(graph: FlatGraph, order: Order, output: Value) -> None:
+    """Refuse an output that the file says is of another size."""
+    stated = np.asarray(graph.nodes[order.output].fields["shape"])
+    if np.prod(stated, dtype=np.float64) != output.index.size:
+        raise ValueError(
+            f"node {order.output!r} (Output) has the shape {stated.tolist()} and gets "
+            f"{list(output.shape)}"
+        )
 
 
 class _Reader:
@@ -259,7 +274,7 @@ def _real(node: Node, key: str) -> Array:
 
 def _weight(node: Node, n_axes: int) -> Array:
     weight = _real(node, "weight")
-    if weight.ndim != n_axes:
+    if weight.ndim != n_axes or not weight.size:
         raise ValueError(f"weight has shape {weight.shape}; {n_axes} axes are needed")
     return weight
 
@@ -300,6 +315,9 @@ def _sides(node: Node, size: Pair, stride: Pair, dilation: Pair, extent: Pair, n
 def _pairs(node: Node, keys: Sequence[str], n: int) -> list[Pair]:
     """Whole numbers for rows and columns; a sequence has one row."""
     found = [_whole(node, key, n) for key in keys]
+    for key, own in zip(keys, found, strict=True):
+        if min(own) < 1:
+            raise ValueError(f"{key} is {own}; it is at least 1")
     return [(1, own[0]) if n == 1 else (own[0], own[1]) for own in found]
 
 

@@ -6,6 +6,7 @@ go round in a circle, one of them is recurrent, and brings what its source gave 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -74,6 +75,9 @@ class Order:
         node = self.graph.nodes[name]
         shapes = [np.shape(value) for value in node.fields.values() if not isinstance(value, str)]
         found = np.broadcast_shapes(*shapes)
+        (first, *others) = self.sources[name]
+        if not found and first in self.neurons and first != name and not others:
+            return self.shape_of(first)
         if not found:
             raise ValueError(
                 f"node {name!r} ({node.kind}): its fields are single numbers, so the shape of its "
@@ -88,10 +92,16 @@ def flat(graph: Graph) -> FlatGraph:
     Raises
     ------
     ValueError
-        If an edge leads from or to a node that is not there.
+        If an edge leads from or to a node that is not there, or stands there twice.
     """
     nodes, edges = _taken_apart(graph, "")
-    return FlatGraph(nodes=nodes, edges=tuple(dict.fromkeys(edges)))
+    for (source, target), times in Counter(edges).items():
+        if times > 1:
+            raise ValueError(
+                f"the edge from {source!r} to {target!r} stands there twice; write it once, with "
+                "twice the weight if that is meant"
+            )
+    return FlatGraph(nodes=nodes, edges=tuple(edges))
 
 
 def _taken_apart(graph: Graph, prefix: str) -> tuple[dict[str, Node], list[tuple[str, str]]]:

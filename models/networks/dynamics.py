@@ -59,6 +59,7 @@ class Neurons(Layer):
         sorted({name for names in MODELS.values() for name in names}), 3
     )
     OPTIONAL: ClassVar[tuple[str, ...]] = tuple(ARRAYS)
+    IN_DOUBLE: ClassVar[bool] = True
 
     model: str
     tau: np.ndarray | None = None
@@ -128,6 +129,7 @@ class Delay(Layer):
     """
 
     ARRAYS: ClassVar[dict[str, int]] = {"delay": 3}
+    IN_DOUBLE: ClassVar[bool] = True
 
     delay: np.ndarray
 

@@ -30,12 +30,15 @@ class ImageSet:
         Class of each image, from 0.
     classes : tuple of str, optional
         Names, in the order of the labels.
+    is_stepped : bool
+        Whether each image is a sequence: the second axis of `images` is that of its steps.
     """
 
     name: str
     images: NDArray
     labels: Integers | None = None
     classes: tuple[str, ...] | None = None
+    is_stepped: bool = False
 
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.images.shape[1:]))
@@ -138,7 +141,7 @@ class ImageSet:
 
         Returns
         -------
-        ndarray, shape (n, H, W, C)
+        ndarray, shape (n, H, W, C), or (n, n_steps, H, W, C) of sequences
             The same values.
 
         Raises
@@ -146,6 +149,10 @@ class ImageSet:
         DatasetError
             If the images have another size; the message has both shapes.
         """
+        if self.is_stepped:
+            n, n_steps, *each = self.images.shape
+            frames = replace(self, images=self.images.reshape(n * n_steps, *each), is_stepped=False)
+            return frames.shaped(shape).reshape(n, n_steps, *shape)
         rows, columns, channels = shape
         images, n, own = self.images, len(self.images), self.images.shape[1:]
         same: list[tuple[int, ...]] = [shape]

@@ -95,6 +95,7 @@ class Layer(ABC):
     ARRAYS: ClassVar[dict[str, int]] = {}  # array field -> number of axes
     OPTIONAL: ClassVar[tuple[str, ...]] = ()  # the array fields that may be None
     TRAINED: ClassVar[tuple[str, ...]] = ()  # the array fields that training adjusts
+    IN_DOUBLE: ClassVar[bool] = False  # whether weight files keep the arrays in double precision
     SIGNS: ClassVar[tuple[str, ...]] = ()  # the array fields that hold +1 and -1 only
     PAIRS: ClassVar[dict[str, int]] = {}  # field of two integers -> smallest allowed value
     SIDES: ClassVar[tuple[str, ...]] = ()  # fields of four integers >= 0, one a side
@@ -139,7 +140,8 @@ class Layer(ABC):
             if field.name not in ("name", "inputs") and value not in (None, ()):
                 parts.append(f"{field.name} {value}")
         about = f": {', '.join(parts)}" if parts else ""
-        return f"{type(self).__name__}({self.name} of {' and '.join(self.inputs)}{about})"
+        sources = f" of {' and '.join(self.inputs)}" if self.inputs else ""
+        return f"{type(self).__name__}({self.name}{sources}{about})"
 
     @property
     def label(self) -> str:

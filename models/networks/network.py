@@ -94,12 +94,12 @@ class InputCoding:
 
         Parameters
         ----------
-        images : ndarray, shape (n, H, W, C)
+        images : ndarray, shape (n, H, W, C) or (n, n_steps, H, W, C)
             Integers or floats; see `signed` for what they may hold.
 
         Returns
         -------
-        ndarray, shape (n, H, W, C)
+        ndarray, of the same shape
             The same values and dtype.
 
         Raises
@@ -109,6 +109,8 @@ class InputCoding:
             image and the value.
         """
         images = np.asarray(images)
+        if images.ndim == 5:
+            return self.check(images.reshape(-1, *images.shape[2:])).reshape(images.shape)
         if images.ndim != 4 or images.shape[1:] != self.shape:
             raise ValueError(
                 f"images must have shape (n, {', '.join(map(str, self.shape))}), got {images.shape}"

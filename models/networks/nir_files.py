@@ -126,11 +126,15 @@ def read(path: Path) -> Graph:
 def _version(file: Any) -> str:
     """Version that the file states; one that is not known yet is refused."""
     stated = member(file, "version")
-    version = "" if stated is None else _text(stated, "version")
+    if stated is None:
+        raise ValueError(
+            "does not say of which version of NIR it is; write it again with nir.write"
+        )
+    version = _text(stated, "version")
     numbers = version.split(".")
-    if version and not all(part.isdigit() for part in numbers[:2]):
+    if not all(part.isdigit() for part in numbers[:2]):
         raise ValueError(f"its version is {version!r}, which is none of NIR's")
-    if version and tuple(map(int, numbers[:2])) > KNOWN:
+    if tuple(map(int, numbers[:2])) > KNOWN:
         raise ValueError(
             f"was written by nir {version}; files of nir {KNOWN[0]}.{KNOWN[1]} are read. Write it "
             "with that release, or ask for this one to be supported"

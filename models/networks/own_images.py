@@ -18,7 +18,7 @@ import math
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -84,7 +84,7 @@ def read(path: str | Path) -> ImageSet:
             found = ImageSet(name=path.name, images=images, labels=_labels_beside(path))
         else:
             raise DatasetError(f"{path}: images are read from {FORMATS}")
-        return _checked(found)
+        return checked(found)
     except DatasetError:
         raise
     except (ValueError, OSError) as error:
@@ -92,12 +92,12 @@ def read(path: str | Path) -> ImageSet:
         raise DatasetError(text if str(path) in text else f"{path}: {text}") from None
 
 
-def _checked(found: ImageSet) -> ImageSet:
+def checked(found: ImageSet) -> ImageSet:
     """The same, once types, lengths and values are what they must be."""
     images, labels, classes, name = found.images, found.labels, found.classes, found.name
     if images.dtype.kind not in "buif":
         raise DatasetError(f"{name}: images are of type {images.dtype}, numbers are needed")
-    if not 2 <= images.ndim <= 4 or 0 in images.shape:
+    if not 2 <= images.ndim - found.is_stepped <= 4 or 0 in images.shape:
         raise DatasetError(
             f"{name}: images have the shape {images.shape}; it must be (n, rows, columns, "
             "channels), (n, rows, columns), (n, length, channels) or (n, features), none of them 0"
@@ -140,38 +140,61 @@ def _checked(found: ImageSet) -> ImageSet:
 
 
 def _npz(path: Path) -> ImageSet:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            if "images" not in members:
-                found = ", ".join(repr(name[:40]) for name in sorted(members)[:9]) or "nothing"
-                raise DatasetError(
-                    f"{path}: holds {found}; it needs arrays 'images' and 'labels', and 'classes' "
-                    "if they have names"
-                )
-            arrays = {
-                name: _member(path, archive, members[name], most)
-                for name, most in (
-                    ("images", MOST_BYTES),
-                    ("labels", MOST_BYTES),
-                    ("classes", _MOST_NAMES),
-                )
-                if name in members
-            }
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DatasetError(f"{path}: damaged or cut short ({error})") from None
-    names = arrays.get("classes")
-    if names is not None and (names.dtype.kind not in "US" or names.ndim != 1):
-        raise DatasetError(
-            f"{path}: classes must be one axis of text, got the shape {names.shape} of type "
-            f"{names.dtype}"
-        )
+    arrays = npz_arrays(path, ("images",))
     return ImageSet(
         name=path.name,
         images=arrays["images"],
         labels=arrays.get("labels"),
-        classes=None if names is None else tuple(map(str, names.astype(str))),
+        classes=names_of(path, arrays),
     )
+
+
+def npz_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray]:
+    """Arrays of an ``.npz`` file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    wanted : sequence of str
+        Arrays of which it must hold the first; the others, ``labels`` and ``classes`` are read
+        where they are there.
+
+    Raises
+    ------
+    DatasetError
+        If the file is damaged, lacks the first, or promises more than it holds.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+            if wanted[0] not in members:
+                found = ", ".join(repr(name[:40]) for name in sorted(members)[:9]) or "nothing"
+                raise DatasetError(
+                    f"{path}: holds {found}; it needs arrays {wanted[0]!r} and 'labels', and "
+                    "'classes' if they have names"
+                )
+            most = {**dict.fromkeys((*wanted, "labels"), MOST_BYTES), "classes": _MOST_NAMES}
+            return {
+                name: _member(path, archive, members[name], size)
+                for name, size in most.items()
+                if name in members
+            }
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DatasetError(f"{path}: damaged or cut short ({error})") from None
+
+
+def names_of(path: Path, arrays: Mapping[str, NDArray]) -> tuple[str, ...] | None:
+    """Names of the classes that a file holds, if it does."""
+    names = arrays.get("classes")
+    if names is None:
+        return None
+    if names.dtype.kind not in "US" or names.ndim != 1:
+        raise DatasetError(
+            f"{path}: classes must be one axis of text, got the shape {names.shape} of type "
+            f"{names.dtype}"
+        )
+    return tuple(map(str, names.astype(str)))
 
 
 def _member(

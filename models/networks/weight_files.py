@@ -1,10 +1,10 @@
 """Weight files: one ``.safetensors`` file holds a whole network and says where it comes from.
 
-The arrays are tensors named ``layer.field``: float32, or signs packed to one bit each, eight to a
-byte, the first in the highest bit and set for +1. The structure (layers, input coding, class
-names) and a free ``info`` dictionary are JSON in the metadata, next to a SHA-256 over the
-structure and all tensors, which is verified at every load. No pickle is involved. The same
-network and info give the same bytes.
+The arrays are tensors named ``layer.field``: float32; constants of neurons with a state float64;
+signs packed to one bit each, eight to a byte, the first in the highest bit and set for +1. The
+structure (layers, input coding, class names) and a free ``info`` dictionary are JSON in the
+metadata, next to a SHA-256 over the structure and all tensors, which is verified at every load. No
+pickle is involved. The same network and info give the same bytes.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def save_network(network: Network, path: str | Path, info: Mapping[str, Any] | N
     Parameters
     ----------
     network : Network
-        What to write; arrays are rounded to float32, signs packed to bits.
+        What to write; arrays are rounded to float32, but those of neurons with a state; signs are
+        packed to bits.
     path : str or Path
         Ends in ``.safetensors``; its folder is made if needed.
     info : mapping, optional
@@ -69,16 +70,18 @@ def save_network(network: Network, path: str | Path, info: Mapping[str, Any] | N
         raise WeightFileError(f"{path}: a weight file is named *.safetensors")
     tensors = {f"input.{f}": getattr(network.input, f) for f in _INPUT_ARRAYS}
     signs: dict[str, np.ndarray] = {}
+    exact: dict[str, np.ndarray] = {}
     for layer in network.layers:
         real = [f for f in layer.ARRAYS if f not in layer.SIGNS and getattr(layer, f) is not None]
-        tensors |= {f"{layer.name}.{f}": getattr(layer, f) for f in real}
+        own = {f"{layer.name}.{f}": getattr(layer, f) for f in real}
+        (exact if layer.IN_DOUBLE else tensors).update(own)
         signs |= {f"{layer.name}.{f}": np.packbits(getattr(layer, f) > 0) for f in layer.SIGNS}
     with np.errstate(over="ignore"):  # what overflows becomes inf and is refused below, by name
         tensors = {key: np.ascontiguousarray(a, dtype="<f4") for key, a in tensors.items()}
     for key, array in tensors.items():
         if not np.isfinite(array).all():
             raise WeightFileError(f"{path}: {key} does not fit into float32; rescale the layer")
-    tensors |= signs
+    tensors |= signs | {key: np.ascontiguousarray(a, dtype="<f8") for key, a in exact.items()}
     structure = {
         "format": FORMAT,
         "name": network.name,

@@ -1,18 +1,14 @@
-"""What enters a spiking network: images as currents, values of each step, and injected values."""
+"""What enters a spiking network: images as currents, and injected values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..arrays import Array
 from .projections import WeightedProjection
-
-if TYPE_CHECKING:
-    from .network import SpikingNetwork
 
 IMAGES_AT_ONCE = 16  # whose input currents are computed together; more leave the cache
 
@@ -100,39 +96,3 @@ class Injection:
     def __repr__(self) -> str:
         shape = " x ".join(map(str, np.shape(self.values)))
         return f"Injection({shape} values -> {self.target}.{self.variable})"
-
-
-def in_steps(
-    network: SpikingNetwork, images: Array, injections: Sequence[Injection]
-) -> tuple[SpikingNetwork, Array, tuple[Injection, ...]]:
-    """Input that changes from step to step, as injections in the place of the stimuli.
-
-    Parameters
-    ----------
-    network : SpikingNetwork
-        Sees images.
-    images : ndarray, shape (n, n_steps, height, width, channels)
-        What it sees in each algorithmic step.
-    injections : sequence of Injection
-        What enters beside them.
-
-    Returns
-    -------
-    SpikingNetwork
-        Without stimuli.
-    ndarray, shape (n, 0)
-        Stands for the images.
-    tuple of Injection
-        All of them.
-    """
-    n, n_steps = images.shape[:2]
-    every = network.readout.every
-    found = []
-    for stimulus in network.stimuli:
-        n_units = network.population(stimulus.target).n_units
-        values = np.zeros((n, network.n_phases, n_units))
-        by_step = stimulus.values(images.reshape(n * n_steps, *images.shape[2:]))
-        values[:, : every * n_steps] = np.repeat(by_step.reshape(n, n_steps, -1), every, axis=1)
-        found.append(Injection(target=stimulus.target, variable=stimulus.variable, values=values))
-    bare = replace(network, stimuli=())
-    return bare, np.zeros((n, 0)), (*found, *injections)

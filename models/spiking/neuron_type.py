@@ -32,16 +32,13 @@ class NeuronType:
     is_chain : bool
         Units are chains of neurons: the drive moves on from neuron to neuron, one a step, and
         earlier neurons inhibit later ones.
-    constants : mapping of str to brian2.Quantity
+    constants : mapping of str to brian2.Quantity or brian2.Function
         Values of the names in the strings that are neither variables nor units.
     method : str
         Brian2 integration method of the differential equations, if there are any.
     sums : tuple of str
         Variables that hold nothing but what spikes bring in one phase, or counts of spikes: single
         precision is enough for them where it is exact. An edited type has none.
-    single : tuple of str
-        Variables that are held in single precision, so that they round as in a program that
-        computes in it.
     must_be_zero : mapping of str to str
         Variables that must be 0 after a run, and what it means where one is not; the run then ends
         with an error.
@@ -68,7 +65,6 @@ class NeuronType:
     constants: Mapping[str, object] = field(default_factory=dict)
     method: str = "exact"
     sums: tuple[str, ...] = ()
-    single: tuple[str, ...] = ()
     must_be_zero: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:

@@ -2,106 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..arrays import Integers
+from .spikes import COLUMNS as COLUMNS
+from .spikes import Column as Column
+from .spikes import RecordedLayer as RecordedLayer
+from .spikes import Spikes as Spikes
+from .spikes import SpikeTrains
 
-COLUMNS = ("image", "layer", "neuron", "step")  # of spike trains
-Column = NDArray[np.integer]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
-class Spikes:
-    """Spike trains as integers, one entry per spike, sorted by image, layer, step and neuron.
-
-    Parameters
-    ----------
-    image : ndarray of int, shape (n_spikes,)
-        Index of the image.
-    layer : ndarray of int, shape (n_spikes,)
-        Index into the recording's ``layers``.
-    neuron : ndarray of int, shape (n_spikes,)
-        Index in the layer: position in the unit times units of the layer plus unit.
-    step : ndarray of int, shape (n_spikes,)
-        Steps since the onset of that image; times ``dt_ms`` it is the spike time in ms.
-
-    Raises
-    ------
-    ValueError
-        If a number needs more than 32 bits, in which they are kept: 16 bytes a spike.
-    """
-
-    image: Column
-    layer: Column
-    neuron: Column
-    step: Column
-
-    def __post_init__(self) -> None:
-        """Keep the columns in 32 bits."""
-        for name in COLUMNS:
-            values = np.asarray(getattr(self, name))
-            if values.dtype != np.int32:
-                kept = values.astype(np.int32)
-                if not np.array_equal(kept, values):
-                    raise ValueError(f"spikes: numbers of {name} need more than 32 bits")
-                values = kept
-            object.__setattr__(self, name, values)
-
-    def __repr__(self) -> str:
-        return f"Spikes({len(self):,} spikes of {len(np.unique(self.image)):,} images)"
-
-    def __len__(self) -> int:
-        """Number of spikes."""
-        return len(self.image)
-
-    @classmethod
-    def of(cls, parts: Sequence[Spikes]) -> Spikes:
-        """Join several, in the one order that does not depend on how they were simulated."""
-        joined = cls.following(parts)
-        order = np.lexsort((joined.neuron, joined.step, joined.layer, joined.image))
-        return cls(**{name: getattr(joined, name)[order] for name in COLUMNS})
-
-    @classmethod
-    def following(cls, parts: Sequence[Spikes]) -> Spikes:
-        """Join several of which each holds later images than the one before."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in COLUMNS})
-
-    def where(self, chosen: NDArray[np.bool_]) -> Spikes:
-        """Those of a boolean mask, shape (n_spikes,)."""
-        return Spikes(**{name: getattr(self, name)[chosen] for name in COLUMNS})
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecordedLayer:
-    """Shape and timing of a recorded population.
-
-    Parameters
-    ----------
-    name : str
-        Layer of the trained network.
-    shape : (int, int, int)
-        Units: height, width, channels.
-    n_positions : int
-        Neurons of a unit.
-    onset : int
-        Phase, from the image's onset, in which the image reaches position 0.
-    """
-
-    name: str
-    shape: tuple[int, int, int]
-    n_positions: int
-    onset: int
-
-    @property
-    def n_units(self) -> int:
-        """Units of the map."""
-        return int(np.prod(self.shape))
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -225,3 +144,207 @@ class Recording:
         if name not in names:
             raise ValueError(f"no layer {name!r}; there are {', '.join(names)}")
         return names.index(name)
+
+    @cached_property
+    def trains(self) -> SpikeTrains:
+        """Spike trains of the recorded layers, with all that it takes to hand them on.
+
+        Raises
+        ------
+        ValueError
+            If no spike trains were recorded, or they do not agree with the spike counts.
+        """
+        if self.spikes is None:
+            raise ValueError(
+                "this recording holds no spike trains; simulate with record=True, or with record "
+                "set to the names of the layers"
+            )
+        recorded = {}
+        for index, (layer, counts) in enumerate(zip(self.layers, self.spike_counts, strict=True)):
+            own = self.spikes.of_layer(index, layer, self.n_images)
+            if len(own) == counts.sum():
+                recorded[index] = own
+            elif len(own):
+                raise ValueError(
+                    f"layer {layer.name!r}: {len(own)} spikes in the trains, {counts.sum()} counted"
+                )
+        last = max((int(own.step.max(initial=-1)) for own in recorded.values()), default=-1)
+        return SpikeTrains(
+            scheme=self.scheme,
+            network=self.network,
+            layers=self.layers,
+            recorded=recorded,
+            predictions=self.predictions,
+            dt_ms=self.dt_ms,
+            n_steps=max(self.latency_steps, last + 1),
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Spikes as a table.
+
+        Returns
+        -------
+        DataFrame
+            One row for each spike, in the order of :attr:`spikes`: image, layer (categorical, all
+            layers in order), neuron, its position, row, column and channel, step since the onset
+            of the image, and time_ms. ``spikes_from_pandas`` reads it back.
+
+        Raises
+        ------
+        ValueError
+            If no spike trains were recorded. So do all methods below.
+        """
+        from .exports.tables import to_pandas
+
+        return to_pandas(self.trains)
+
+    def summary(self) -> pd.DataFrame:
+        """What the layers do, in numbers.
+
+        Returns
+        -------
+        DataFrame
+            One row for each layer: layer, neurons, spikes (of all images), rate_hz (mean over
+            neurons, images and the whole window of an image); active_fraction (trains with a
+            spike, of one train for each neuron and image); first_spike_ms (mean over these, from
+            the onset of the image); isi_mean_ms (of all intervals within trains); isi_cv (standard
+            deviation by mean of the intervals of a train, mean over the trains with two or more).
+            NaN where there is nothing to average, and in the last four of a layer whose spikes were
+            not kept.
+        """
+        from .exports.tables import summary
+
+        return summary(self.trains, self.spike_counts)
+
+    def raster(self, layer: str, image: int | None = None) -> NDArray[np.bool_]:
+        """Which neurons of a layer fire in which step.
+
+        Parameters
+        ----------
+        layer : str
+            Name of a recorded layer.
+        image : int, optional
+            Number of an image; all of them without it, which takes a byte for each neuron, step
+            and image.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_images, n_steps, n_neurons), or (n_steps, n_neurons) of one image
+            ``spikes_from_raster`` reads it back.
+        """
+        from .exports.rasters import raster
+
+        return raster(self.trains, layer, image)
+
+    def to_events(self, layer: str, image: int) -> NDArray[np.void]:
+        """Spikes of a layer for one image as events at places of its map, in order of time.
+
+        Parameters
+        ----------
+        layer, image : str, int
+            Name of a recorded layer and number of an image.
+
+        Returns
+        -------
+        structured ndarray, shape (n_spikes,)
+            As tonic has events: t in microseconds, rounded, x (column), y (row), c (channel); and
+            beside them position (of the neuron in its unit) and step. ``spikes_from_events`` reads
+            it back.
+        """
+        from .exports.rasters import to_events
+
+        return to_events(self.trains, layer, image)
+
+    def to_nir(self, layer: str) -> Any:
+        """Spikes of a layer as events of NIR.
+
+        Parameters
+        ----------
+        layer : str
+            Name of a recorded layer.
+
+        Returns
+        -------
+        nir.EventData
+            Of all images. Times in seconds, in the middle of steps, so that ``to_time_gridded``
+            of nir gives each step as it was. ``spikes_from_nir`` reads it back.
+
+        Raises
+        ------
+        ImportError
+            If nir is not installed.
+        """
+        from .exports.nir_events import to_nir
+
+        return to_nir(self.trains, layer)
+
+    def to_neo(self, layer: str, image: int) -> list[Any]:
+        """Spike trains of a layer for one image, as Neo and Elephant take them.
+
+        Parameters
+        ----------
+        layer, image : str, int
+            Name of a recorded layer and number of an image.
+
+        Returns
+        -------
+        list of neo.SpikeTrain
+            One for each neuron, in order, empty ones too. Times in ms since the onset of the image,
+            from ``t_start`` 0 ms to ``t_stop``, the end of its window, which no spike reaches. The
+            array annotation ``step`` has the steps; annotations say scheme, network, layer,
+            layer_index, image, neuron, position, row, column, channel, dt_ms and n_steps.
+            ``spikes_from_neo`` reads them back.
+
+        Raises
+        ------
+        ImportError
+            If neo is not installed.
+        """
+        from .exports.neo_trains import to_neo
+
+        return to_neo(self.trains, layer, image)
+
+    def to_nwb(
+        self,
+        path: str | os.PathLike[str],
+        labels: ArrayLike | None = None,
+        *,
+        overwrite: bool = False,
+        session_start: datetime | None = None,
+    ) -> Path:
+        """Write spike trains and trials to a file of Neurodata Without Borders.
+
+        Parameters
+        ----------
+        path : str or Path
+            Ends in ``.nwb``. The file appears complete or not at all.
+        labels : array_like of int or str, shape (n_images,), optional
+            True classes, for the table of trials.
+        overwrite : bool
+            Replace a file of that name.
+        session_start : datetime, optional
+            Time of the session, with its zone. The files of equal recordings differ in nothing that
+            this package writes, so it is no time of day unless you give one, but 1970-01-01 UTC.
+
+        Returns
+        -------
+        Path
+            The file. It holds one session: the images one after the other, as if each had been
+            shown alone. ``trials`` has start_time, stop_time, image, prediction and label;
+            ``units`` one row for each neuron of the recorded layers, with layer, layer_index,
+            neuron, position, row, column, channel, spike_times in seconds, and for each spike
+            spike_images and spike_steps. ``obs_intervals`` are the windows of the images.
+            ``spikes_from_nwb`` reads it back.
+
+        Raises
+        ------
+        FileExistsError
+            If there is such a file already.
+        ValueError
+            If the name has another ending, or labels another shape.
+        ImportError
+            If pynwb is not installed.
+        """
+        from .exports.nwb_files import NO_DATE, to_nwb
+
+        return to_nwb(self.trains, path, labels, overwrite, session_start or NO_DATE)

@@ -40,6 +40,21 @@ def images_asked(text: str) -> int | Path:
     return positive(text) if text.lstrip("+-").isdecimal() else Path(text).expanduser()
 
 
+class TakeSpikes(argparse.Action):
+    """``--spikes``: a number, a file, or both, as `spikes` and `own_spikes`."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Tell the two apart by their types."""
+        for value in values:
+            setattr(namespace, "spikes" if isinstance(value, int) else "own_spikes", value)
+
+
 class TakeImages(argparse.Action):
     """``--images``: a number, a file or folder, or both, as `images` and `own_images`."""
 
@@ -124,8 +139,13 @@ def add_subject_flags(
         )
 
 
-def add_run_flags(flags: argparse.ArgumentParser, n_spikes: int) -> None:
-    """Flags of the simulation; `n_spikes` images have their spike trains analysed by default."""
+def add_run_flags(
+    flags: argparse.ArgumentParser, n_spikes: int, *, takes_sequences: bool = False
+) -> None:
+    """Flags of the simulation; `n_spikes` images have their spike trains analysed by default.
+
+    With `takes_sequences`, ``--spikes`` may also name a file whose spikes are presented.
+    """
     run = flags.add_argument_group("simulation")
     run.add_argument(
         "--images",
@@ -158,13 +178,22 @@ def add_run_flags(flags: argparse.ArgumentParser, n_spikes: int) -> None:
     )
     result = flags.add_argument_group("data and results")
     add_result_flags(result)
-    result.add_argument(
-        "--spikes",
-        type=positive,
-        default=n_spikes,
-        help=f"images whose spike trains are analysed (default: {n_spikes}); of the last "
-        "condition they are kept",
-    )
+    about = f"images whose spike trains are analysed (default: {n_spikes}); of the last "
+    about += "condition they are kept"
+    flags.set_defaults(own_spikes=None)
+    if takes_sequences:
+        result.add_argument(
+            "--spikes",
+            type=images_asked,
+            nargs="+",
+            action=TakeSpikes,
+            default=n_spikes,
+            metavar="N|FILE",
+            help=f"a file with what enters in each step: an .npz with an array spikes, (n, "
+            f"n_steps, ...), or with events; or how many {about}; or both",
+        )
+    else:
+        result.add_argument("--spikes", type=positive, default=n_spikes, help=about)
 
 
 def add_option_flags(

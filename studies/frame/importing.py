@@ -41,17 +41,21 @@ class InputFlags:
         One number, or one for each channel.
     pixel_scale, maximum : float or None
         What the largest pixel is before mean and std, and the largest value of an image.
+    written_by : str or None
+        Program that wrote a NIR file.
     """
 
     mean: list[float] | None = None
     std: list[float] | None = None
     pixel_scale: float | None = None
     maximum: float | None = None
+    written_by: str | None = None
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> InputFlags:
-        """Those of the command line."""
-        return cls(**{name: getattr(arguments, name) for name in _INPUT})
+        """Those of the command line; of several writers the first."""
+        written_by, *_ = getattr(arguments, "written_by", None) or [None]
+        return cls(**{name: getattr(arguments, name) for name in _INPUT}, written_by=written_by)
 
     @property
     def given(self) -> dict[str, Any]:
@@ -95,7 +99,7 @@ def noted(read: Callable[[], Network]) -> tuple[Network, list[str]]:
 
 
 def read_file(path: Path, example: NDArray | None, **keywords: Any) -> Network:
-    """Import an ``.onnx``, ``.keras`` or ``.h5`` file; `keywords` are those of all readers.
+    """Import an ``.onnx``, ``.keras``, ``.h5`` or ``.nir`` file; `keywords` are the reader's.
 
     Raises
     ------
@@ -104,6 +108,10 @@ def read_file(path: Path, example: NDArray | None, **keywords: Any) -> Network:
     ImportError
         If a package is not installed; the message says which.
     """
+    if _kind(path) == "nir":
+        from ann2brian.models.importing.from_nir import from_nir
+
+        return from_nir(path, **keywords)
     if _kind(path) == "onnx":
         from ann2brian.models.importing.from_onnx import from_onnx
 
@@ -192,7 +200,14 @@ def weight_file(path: Path, images: ImageSet, maximum: int | None, seen: InputFl
     if seen is None or _kind(path) == "safetensors":
         return path
     keywords = {"name": path.stem} | seen.given
-    if maximum is not None:
+    if _kind(path) == "nir":
+        own = [name for name in seen.given if name != "maximum"]
+        if own:
+            raise ValueError(
+                f"--{own[0].replace('_', '-')}: {path} says what it sees; leave the flag out"
+            )
+        keywords["written_by"] = seen.written_by
+    elif maximum is not None:
         keywords.setdefault("maximum", maximum)
     example = images.images[:_N_EXAMPLES]
     network, said = noted(lambda: read_file(path, example, **keywords))

@@ -74,6 +74,8 @@ class Study:
         Adds further flags to a parser.
     default_network : callable, optional
         ``default_network(arguments)``, if it depends on more than the data set.
+    takes_sequences : bool
+        ``--spikes`` may name a file with input that changes from step to step.
     compares_networks : bool
         ``--network`` takes several.
     comparisons : str
@@ -118,6 +120,7 @@ class Study:
     by_network: Mapping[str, str] = field(default_factory=dict)
     add_flags: flags.AddFlags = _nothing  # type: ignore[assignment]
     default_network: Callable[[Arguments], str] | None = None
+    takes_sequences: bool = False
     compares_networks: bool = False
     comparisons: str = ""
     quick: Mapping[str, int] = field(default_factory=dict)
@@ -172,7 +175,7 @@ class Study:
             unused=self.unused,
             by_network=self.by_network,
         )
-        flags.add_run_flags(parser, self.n_spikes)
+        flags.add_run_flags(parser, self.n_spikes, takes_sequences=self.takes_sequences)
         return parser
 
 
@@ -258,6 +261,9 @@ def _subjects(study: Study, arguments: Arguments) -> list[Subject]:
     source = study_images.load(
         arguments.dataset,
         own=arguments.own_images,
+        own_spikes=arguments.own_spikes,
+        dt_ms=getattr(arguments, "dt_ms", None),
+        n_steps=getattr(arguments, "steps", None) if study.takes_sequences else None,
         n_images=arguments.images,
         has_fewer=arguments.quick,
         own_calibration=arguments.calibration_images,
@@ -276,8 +282,13 @@ def _networks(study: Study, arguments: Arguments) -> list[str]:
             f"--dataset {arguments.dataset}: --images names other images; leave one of them out"
         )
     names = arguments.network
-    if names is None and arguments.own_images:
-        raise ValueError(f"--images {arguments.own_images}: name a network for them: --network")
+    for flag, own in (("--images", arguments.own_images), ("--spikes", arguments.own_spikes)):
+        if names is None and own:
+            raise ValueError(f"{flag} {own}: name a network for them: --network")
+    if arguments.own_spikes and (arguments.dataset or arguments.own_images):
+        raise ValueError(
+            f"--spikes {arguments.own_spikes}: another flag names images; leave one of them out"
+        )
     arguments.dataset = arguments.dataset or next(iter(study.networks))
     if names is None and arguments.dataset not in study.networks:
         raise ValueError(
@@ -290,7 +301,9 @@ def _networks(study: Study, arguments: Arguments) -> list[str]:
     return names if isinstance(names, list) else [names]
 
 
-NOT_IN_CONFIGURATION = ("out", "data", "network", "own_images", "calibration_images")  # by content
+NOT_IN_CONFIGURATION = (  # by content
+    *("out", "data", "network", "own_images", "own_spikes", "calibration_images"),
+)
 
 
 def _configuration(study: Study, arguments: Arguments, cases: Sequence[Case]) -> dict[str, Any]:

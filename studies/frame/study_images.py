@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from ann2brian.models.networks import datasets, own_images
+from ann2brian.models.networks import datasets, own_images, spike_inputs
 from ann2brian.models.networks.image_sets import ImageSet, sha256
 from numpy.typing import NDArray
 
@@ -87,6 +87,9 @@ def load(
     dataset: str,
     *,
     own: Path | None,
+    own_spikes: Path | None = None,
+    dt_ms: float | None = None,
+    n_steps: int | None = None,
     n_images: int | None,
     has_fewer: bool,
     own_calibration: Path | None,
@@ -102,6 +105,12 @@ def load(
         Name of a data set.
     own : Path or None
         Own images, instead of the data set's.
+    own_spikes : Path or None
+        Own input that changes from step to step, instead of images.
+    dt_ms : float or None
+        Length of a step, into which events are counted; 1 ms for None.
+    n_steps : int or None
+        Steps into which they are counted.
     n_images : int or None
         The first so many; None for all.
     has_fewer : bool
@@ -119,7 +128,11 @@ def load(
     ValueError
         If a file is missing or damaged, or there are too few images; the message names it.
     """
-    if own is None:
+    if own_spikes is not None:
+        dt = 1e-3 * (1.0 if dt_ms is None else dt_ms)
+        test = spike_inputs.read_spikes(own_spikes, dt=dt, n_steps=n_steps)
+        own = own_spikes
+    elif own is None:
         images, labels = datasets.load(dataset, "test", data)
         known = datasets.describe(dataset)
         test = ImageSet(name=dataset, images=images, labels=labels, classes=known.classes)

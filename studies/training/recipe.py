@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from ann2brian.models.networks.network import Network
 from torch import nn
 
 
@@ -103,6 +104,9 @@ class Recipe:
         Which layers get binary weights, for modules with `BinaryConv2d`.
     companion : callable
         ``companion(module, recipe)`` to the :class:`Companion` of the training.
+    as_network : callable, optional
+        ``as_network(network)``: what is made of the trained network before it is measured and
+        saved; by default it stays as it is.
     is_short : bool
         Whether convolutions are computed in bfloat16 in training, faster where the processor has
         it; weights are kept in single precision.
@@ -123,4 +127,5 @@ class Recipe:
     estimate_every: int = 0
     binarisation: Any = None
     companion: Callable[..., Companion] = Companion
+    as_network: Callable[[Network], Network] = lambda network: network
     is_short: bool = False

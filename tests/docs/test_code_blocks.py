@@ -12,8 +12,10 @@ from ann2brian.models.engine.simulate import simulate
 from ann2brian.models.places import ROOT
 
 from tests.support.pages import PAGES, blocks, name
+from tests.support.recordings import package_or_skip
 from tests.support.with_torch import torch_or_skip
 
+NEEDED = {"to_neo": "neo", "to_nwb": "pynwb"}  # packages of blocks that call these
 PYTHON = [
     page for page in PAGES if any(b.language == "python" and not b.file for b in blocks(page))
 ]
@@ -37,6 +39,9 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
     monkeypatch.setitem(simulate.__kwdefaults__, "target", "numpy")
     names = {"__name__": "__main__"}
     for block in own:
+        for word, package in NEEDED.items():
+            if word in block.text:
+                package_or_skip(package)
         code = "\n" * block.line + block.text  # lines of errors are lines of the page
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(code, name(page), "exec"), names)

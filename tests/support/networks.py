@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ann2brian.models.networks import weight_files as storage
+from ann2brian.models.networks.dynamics import Delay, Neurons, Previous
 from ann2brian.models.networks.layers import (
     Activation,
     Add,
@@ -145,6 +146,57 @@ def curved_network(seed=0):
         dense(rng, "out", "flat", 8, 5),
     )
     return Network("curved", coding((9, 8, 2)), layers, CLASSES)
+
+
+def stateful(seed=0):
+    """Neurons with a state: a map and vectors, connections that lead back, delays, potentials."""
+    rng = np.random.default_rng(seed)
+
+    def each(value):
+        return np.full((1, 1, 1), value)
+
+    def one_each(low, high, n):
+        return rng.uniform(low, high, (1, 1, n)).astype(np.float32)
+
+    told = {"written_by": "definition", "dt": 2.0**-10}
+    layers = (
+        conv(rng, "conv1", "input", (3, 2), 2, 4, padding=(1, 1), stride=(2, 1)),
+        Neurons("map", ("conv1",), "IF", r=each(256.0), v_threshold=each(0.5), **told),
+        AvgPool2D("pool1", ("map",), (2, 2), (2, 2)),
+        Flatten("flat", ("pool1",)),
+        dense(rng, "dense1", "flat", 2 * 3 * 4, 6),
+        Previous("before", (), "late", (1, 1, 6)),
+        dense(rng, "back", "before", 6, 6),
+        Add("sum", ("dense1", "back")),
+        Neurons(
+            "first",
+            ("sum",),
+            "CubaLIF",
+            tau_syn=one_each(0.002, 0.005, 6),
+            tau_mem=one_each(0.002, 0.005, 6),
+            r=each(1.0),
+            w_in=one_each(8.0, 16.0, 6),
+            v_leak=one_each(0.0, 0.25, 6),
+            v_threshold=each(0.5),
+            v_reset=each(-0.25),
+            **told,
+        ),
+        dense(rng, "dense2", "first", 6, 6),
+        Neurons(
+            "second",
+            ("dense2",),
+            "LIF",
+            tau=one_each(0.002, 0.005, 6),
+            r=each(8.0),
+            v_leak=each(0.25),
+            v_threshold=each(0.5),
+            v_reset=each(0.0),
+            **told,
+        ),
+        Delay("late", ("second",), np.arange(6).reshape(1, 1, 6) % 3 * 2.0**-10),
+        dense(rng, "dense3", "late", 6, 5),
+    )
+    return Network("stateful", coding((7, 6, 2), 2, signed=True), layers, CLASSES)
 
 
 def noisy(network, mean=0.5, sigma=0.25):

@@ -257,7 +257,7 @@ def _told(
             f"network {network.name!r}: reset {reset!r} is none of {dialect.name}; it has "
             f"{', '.join(dialect.resets)}"
         )
-    for name in ("is_floored", "is_single_spike", "is_normed", "v_reset"):
+    for name in ("is_floored", "is_single_spike", "norm_input", "v_reset"):
         is_usual = getattr(options, name) == NirOptions.declared(name).default
         if not is_usual and name not in dialect.options:
             raise ValueError(f"network {network.name!r}: {name} is none of {dialect.name}")
@@ -389,7 +389,7 @@ def _law(
         is_recurrent=is_recurrent,
         is_floored=options.is_floored,
         is_single_spike=options.is_single_spike,
-        is_normed=options.is_normed,
+        is_normed={"yes": True, "no": False}.get(options.norm_input or ""),
     )
     try:
         law = dialect_of("definition" if layer.model == "Threshold" else dialect.name).law(

@@ -488,7 +488,7 @@ DIALECTS: Mapping[str, Dialect] = MappingProxyType(
                     "whether the input is normed",
                     "tau_syn",
                 ),
-                options=("is_floored", "is_single_spike", "is_normed"),
+                options=("is_floored", "is_single_spike", "norm_input"),
             ),
             Dialect(
                 name="rockpool",

@@ -14,12 +14,27 @@ from __future__ import annotations
 
 import re
 
-from brian2 import second
+import numpy as np
+from brian2 import Function, second
 
 from ...spiking.neuron_type import NeuronType
 from .laws import NUMBERS, VARIABLES, Law
 
-IN_SINGLE = ("v", "v_next", "x", "i_syn", "i_next", "v_inf", "p", "q", "ratio")
+IN_SINGLE = ("v", "v_next", "x", "i_syn", "i_next", "p", "q", "ratio")
+
+# Nearest number of single precision, of any unit. A variable of that type would not do: Brian2's
+# NumPy target keeps what one statement gives to the next in double precision.
+SINGLE = Function(
+    lambda x: np.asarray(x, dtype=np.float32).astype(np.float64),
+    arg_units=[None],
+    return_unit=lambda unit: unit,
+)
+SINGLE.implementations.add_implementation(
+    "cpp", "inline double single(double x) { return (double)(float)x; }", name="single"
+)
+SINGLE.implementations.add_implementation(
+    "cython", "cdef double single(double x):\n    return <double><float>x\n", name="single"
+)
 
 
 def nir_neuron(
@@ -47,6 +62,7 @@ def nir_neuron(
     NeuronType
         Parameters: the law's numbers, and ``bias`` (volt).
     """
+    rounded = _in_single if law.is_single else str
     texts = f"{law.step}\n{law.threshold}\n{law.reset}"
     used = set(re.findall(r"\w+", texts))
     lines = [
@@ -86,26 +102,30 @@ def nir_neuron(
             (
                 f"works = int(age >= 0 and age < n_ages{turn})",
                 *keeps,
-                "x = drive + bias",
+                rounded("x = drive + bias"),
                 f"drive = {cleared}",
-                law.step,
+                rounded(law.step),
                 *blends,
             )
         ),
         threshold=threshold,
-        reset=law.reset,
+        reset=rounded(law.reset),
         constants={
+            **({"single": SINGLE} if law.is_single else {}),
             "n_ages": every * n_steps,
             **({"every": every} if every > 1 else {}),
             **({"limit": limit} if law.is_multiple else {}),
             **({"step": dt * second} if "step" in used else {}),
         },
         sums=("drive",) if every == 1 else (),
-        single=tuple(v for v in IN_SINGLE if v in used | {"v", "v_next", "x"})
-        if law.is_single
-        else (),
         must_be_zero=must_be_zero,
     )
+
+
+def _in_single(statements: str) -> str:
+    """Statements whose results are rounded to single precision, one operation each."""
+    pattern = rf"^(\s*)({'|'.join(IN_SINGLE)}) = (.*)$"
+    return re.sub(pattern, r"\1\2 = single(\3)", statements, flags=re.MULTILINE)
 
 
 def _line(name: str, unit: str, about: str) -> str:

@@ -42,11 +42,11 @@ class NirOptions(Options):
     is_single_spike: bool = option(
         False, "Neurons spike once in a step at most (sinabs, rockpool).", flag="single-spike"
     )
-    is_normed: bool | None = option(
+    norm_input: str | None = option(
         None,
-        "The input is multiplied by 1 - decay (sinabs); unless given, that of LIF is and that of "
-        "LI is not.",
-        flag="normed",
+        "Whether the input is multiplied by 1 - decay (sinabs); unless given, that of LIF is and "
+        "that of LI is not.",
+        choices=("yes", "no"),
     )
     limit: int = option(
         16,

@@ -1,7 +1,7 @@
 """Statistics of spike trains against pen and paper, plain loops, SciPy and closed forms."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -393,7 +393,7 @@ def test_needs_spike_trains(statistic, two_layers):
 def test_leaves_out_unrecorded_layers(statistic, two_layers):
     """Layers of the table against those whose spikes were kept."""
     kept = two_layers.spikes.where(two_layers.spikes.layer == 1)
-    partly = Recording(**{**vars(two_layers), "spikes": kept})
+    partly = replace(two_layers, spikes=kept)
     expected = statistic(two_layers).iloc[[1]].reset_index(drop=True)
     pd.testing.assert_frame_equal(statistic(partly), expected)
 
@@ -402,7 +402,7 @@ def test_refuses_incomplete_trains(two_layers):
     """Spike trains that lost one spike against the spike counts."""
     kept = two_layers.spikes.where(np.arange(len(two_layers.spikes)) > 0)
     with pytest.raises(ValueError, match="'layer0': 3 spikes in the trains, 4 counted"):
-        latencies(Recording(**{**vars(two_layers), "spikes": kept}))
+        latencies(replace(two_layers, spikes=kept))
 
 
 # ---- accuracy over time and its interval ----
@@ -428,12 +428,8 @@ def test_accuracy_over_time_ends_at_the_latency():
     rng = np.random.default_rng(3)
     scores = rng.normal(size=(40, 4, 3)).cumsum(axis=1)
     labels = rng.integers(0, 3, 40)
-    recording = Recording(
-        **{
-            **vars(recording_of([np.ones((40, 2, 1), dtype=bool)], dt_ms=2.0)),
-            "scores": scores,
-            "readout_onset": 7,
-        }
+    recording = replace(
+        recording_of([np.ones((40, 2, 1), dtype=bool)], dt_ms=2.0), scores=scores, readout_onset=7
     )
     last = accuracy_over_time(
         scores, labels, recording.predictions, recording.dt_ms, recording.readout_onset

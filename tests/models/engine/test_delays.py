@@ -79,6 +79,49 @@ def test_each_neuron_may_have_its_own_delay(case):
     assert zero[0].shape == (n_positions * n_units,) and not zero[0].any()
 
 
+@pytest.mark.parametrize(
+    ("asked_ms", "taken"), [(0.3, 0), (0.5, 1), (1.49, 1), (1.5, 2), (2.5, 3), (2.75, 3)]
+)
+def test_delays_off_the_grid_are_rounded_aloud(case, asked_ms, taken):
+    """The nearest step, halves up, against that delay itself; the warning names both."""
+    spiking, images = case
+
+    def run(delay):
+        read = []
+
+        def change(objects):
+            objects.set_delay("act1->inner", delay)
+            read.append(objects.delay("act1->inner") / ms)
+
+        recording = simulate(spiking, images[:2], target="numpy", record=True, change=change)
+        return recording, read[0]
+
+    said = rf"act1->inner: a delay of {asked_ms} ms .* steps of 1 ms; {taken} ms is taken$"
+    with pytest.warns(UserWarning, match=said):
+        recording, read = run(asked_ms * ms)
+    assert np.allclose(read, taken)
+    assert_same(recording, run(taken * ms)[0])
+
+
+def test_rounding_of_some_delays_says_of_how_many(case):
+    """One of many neurons, and three; delays that only miss the grid by rounding errors."""
+    spiking, images = case
+
+    def run(*off):
+        def change(objects):
+            delay = objects.delay("act1->inner") + 0.1 * ms + 0.2 * ms - 0.3 * ms
+            delay[list(off)] += 0.25 * ms
+            objects.set_delay("act1->inner", delay)
+
+        simulate(spiking, images[:1], target="numpy", change=change)
+
+    run()
+    with pytest.warns(UserWarning, match=r"ms is taken$"):
+        run(3)
+    with pytest.warns(UserWarning, match=r"ms is taken, and so for 2 more$"):
+        run(3, 4, 9)
+
+
 def test_delays_are_in_steps_where_a_phase_has_several():
     """Delays of burst neurons, read and set to a whole step that is no whole phase."""
     network = of_kind("dense")
@@ -159,7 +202,6 @@ def test_connections_are_cut(case):
         ("act1->inner", 1 * mV, "act1->inner: a delay is a time"),
         ("act1->inner", 3, "act1->inner: a delay has a unit, 2\\*ms say, got 3"),
         ("act1->inner", -1 * ms, "act1->inner: a delay is a time of at least 0 s"),
-        ("act1->inner", 0.3 * ms, "a delay is a whole number of steps of 1 ms, got 0.3 ms"),
         ("act1->inner", [1, 2] * ms, r"act1->inner: \(2,\) delays, where one or \d+ are needed"),
     ],
 )

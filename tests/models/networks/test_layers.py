@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from ann2brian.models.networks.layer_types import LAYER_TYPES
 from ann2brian.models.networks.layers import (
     ACTIVATIONS,
-    LAYER_TYPES,
     PARAMETERS,
     Activation,
     AvgPool2D,
@@ -220,11 +220,11 @@ def test_bad_fields_are_named(make, message):
 
 def test_every_layer_is_known_to_weight_files():
     """Every class with a forward pass stands in the table, and every parameter's function."""
-    from ann2brian.models.networks import layers
+    from ann2brian.models.networks import dynamics, layers
 
     own = {
         name
-        for name, kind in vars(layers).items()
+        for name, kind in {**vars(layers), **vars(dynamics)}.items()
         if isinstance(kind, type) and issubclass(kind, layers.Layer) and not name.startswith("_")
     }
     assert own - {"Layer"} == set(LAYER_TYPES)

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from ann2brian.models.networks import weight_files as storage
+from ann2brian.models.networks.layer_types import LAYER_TYPES
 from ann2brian.models.networks.layers import (
-    LAYER_TYPES,
     Activation,
     Add,
     AvgPool2D,
@@ -36,6 +36,8 @@ from ann2brian.models.networks.weight_files import (
 )
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
+
+from tests.support.networks import stateful
 
 INFO = {"seed": 3, "test_accuracy": 0.9123, "versions": {"torch": "2.13.0"}, "note": None}
 
@@ -85,8 +87,15 @@ def file(network, tmp_path):
 
 def test_round_trip(network, file):
     """All fields of the loaded network against the saved one, and the logits, exactly."""
-    assert {type(layer) for layer in network.layers} == set(LAYER_TYPES.values())
     loaded = load_network(file)
+    assert_equal_networks(loaded, network)
+    images = np.random.default_rng(0).uniform(-1.5, 1.5, (4, 8, 6, 2))
+    np.testing.assert_array_equal(loaded.forward(images), network.forward(images))
+    assert load_info(file) == INFO
+
+
+def assert_equal_networks(loaded, network):
+    """All fields of all layers, and their types."""
     assert (loaded.name, loaded.classes) == (network.name, network.classes)
     assert loaded.shapes == network.shapes
     for layer, original in zip(loaded.layers, network.layers, strict=True):
@@ -95,9 +104,16 @@ def test_round_trip(network, file):
             value, expected = getattr(layer, field), getattr(original, field)
             np.testing.assert_array_equal(value, expected)
             assert type(value) is type(expected), field
-    images = np.random.default_rng(0).uniform(-1.5, 1.5, (4, 8, 6, 2))
-    np.testing.assert_array_equal(loaded.forward(images), network.forward(images))
-    assert load_info(file) == INFO
+
+
+def test_round_trip_of_neurons_with_a_state(network, tmp_path):
+    """Likewise a recurrent network of numbers as files hold them; what it lacks stays away."""
+    recurrent = load_network(save_network(stateful(), tmp_path / "first.safetensors"))
+    assert all(layer.tau is None for layer in recurrent.layers if layer.name in ("map", "first"))
+    kinds = {type(layer) for layer in (*network.layers, *recurrent.layers)}
+    assert kinds == set(LAYER_TYPES.values())
+    path = save_network(recurrent, tmp_path / "net.safetensors")
+    assert_equal_networks(load_network(path), recurrent)
 
 
 def binary_network(shape, seed=0):

@@ -1,0 +1,1 @@
+"""The study of networks from NIR files."""
