@@ -3,21 +3,22 @@
 Populations become nodes of neurons, projections convolutions and matrices. Where the reader allows
 (:mod:`models.exporting.readers`), what NIR has no node for is written as a graph of what it has:
 
-- a reset by subtraction: a potential (I, LI), a Threshold, and a weight of -1 back to the potential;
-- up to Gamma spikes in a step: Gamma copies of the neuron with thresholds 1 ... Gamma, each of which
-  takes one off all of them; floor(v) of them spike;
+- a reset by subtraction: a potential (I, LI), a Threshold, and a weight of -1 back to it;
+- up to Gamma spikes in a step: Gamma copies of the neuron with thresholds 1 ... Gamma, each of
+  which takes one off all of them; floor(v) of them spike;
 - max pooling with lateral inhibition: a potential for each place of the window, which the pooled
   spikes come back to, and a neuron that spikes where any of them is above threshold.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..arrays import Array, Integers
+from ..arrays import Array, Counts
 from ..conversion.pooling import PoolingNeuron
 from ..conversion.scheme import Conversion
 from ..conversion.step_neurons import StepNeuron
@@ -29,7 +30,7 @@ from ..spiking.network import READOUT, Population, SpikingNetwork
 from ..spiking.projections import Projection, WeightedProjection, WindowProjection
 from .graphs import INPUT, OUTPUT, Builder
 from .readers import FINEST_GAP, Case, Reader, Written
-from .weights import Convolution, as_convolution, as_matrix, channels_first
+from .weights import Convolution, as_convolution, as_matrix, channels_first, require_size
 
 INPUTS = ("pixels", "standardised", "currents")
 UNIFORM = 1e-9  # to which biases of a channel that should be equal are
@@ -71,14 +72,14 @@ class Place:
             return self.copies * channels, rows, columns
         return (self.copies * rows * columns * channels,)
 
-    def laid_out(self, counts: Array) -> Array:
+    def laid_out(self, counts: Counts) -> Counts:
         """Spikes of units, shape (..., n_units), as a program has them that has no copies."""
         if not self.is_map:
             return counts
         found = counts.reshape(*counts.shape[:-1], *self.shape)
         return np.moveaxis(found, -1, -3)
 
-    def counted(self, counts: Array) -> Array:
+    def counted(self, counts: Counts) -> Counts:
         """Spikes of units, from those of neurons as our reader has them, shape (..., n_neurons)."""
         if self.copies == 1:
             return counts
@@ -222,7 +223,7 @@ class _Drawing:
         if self._input_as == "pixels" or coding is None:
             return paths, bias
         rest = np.broadcast_to(coding.offset / coding.gain, self._network.image_shape)[None]
-        bias = bias - sum(p.forward(rest) for p in paths).reshape(shape)
+        bias = bias - np.sum([p.forward(rest)[0] for p in paths], axis=0).reshape(shape)
         # At a border the same bias comes out but for the rounding of the weights.
         even = np.broadcast_to(np.median(bias, axis=(0, 1)), shape)
         if np.abs(bias - even).max() <= max(stimulus.step, UNIFORM):
@@ -252,7 +253,7 @@ class _Drawing:
         if window is not None:
             return self._places[window.source].is_map
         if self._input_as == "currents" and population.name in self._from_image:
-            paths = self._network.incoming(population.name)
+            paths = list(self._network.incoming(population.name))
             bias = np.zeros(population.shape)
         else:
             paths, bias = self._incoming(population.name)
@@ -261,7 +262,7 @@ class _Drawing:
         )
 
     def _place(self, source: str) -> Place:
-        return self._places[source] if source in self._places else self._input
+        return self._places.get(source, self._input)
 
     def _population(self, population: Population) -> Place:
         name = population.name
@@ -335,7 +336,8 @@ class _Drawing:
                 stride=form.stride,
                 padding=form.padding,
             )
-        matrix = gain * as_matrix(path, place.node)
+        require_size(math.prod(place.nir_shape), math.prod(source.nir_shape), place.node)
+        matrix = gain * as_matrix(path)
         node = source.node
         if source.is_map:
             node = self._flattened(source)
@@ -370,6 +372,9 @@ class _Drawing:
         )
         place = replace(place, node=spikes)
         if written.back:
+            if not place.is_map:
+                n_neurons = math.prod(place.nir_shape)
+                require_size(n_neurons, n_neurons, place.node)
             units = np.eye(place.shape[2] if place.is_map else int(np.prod(place.shape)))
             back = np.tile(written.back * units, (place.copies, place.copies))
             self._return(place, node, back)
@@ -445,9 +450,9 @@ class _Drawing:
         many = copies * n_places * channels  # the channel runs fastest, then the place
         unit = np.eye(channels)
         kernel = np.zeros((*window.pool, copies * channels, many))
-        for place, (row, column) in enumerate(np.ndindex(window.pool)):
+        for number, (row, column) in enumerate(np.ndindex(window.pool)):
             at = np.zeros((n_places, 1))
-            at[place] = 1.0
+            at[number] = 1.0
             # From all copies to all copies, at one place.
             kernel[row, column] = np.tile(np.kron(at.T, unit), (copies, copies))
         arrived = self._convolved(f"{name}_in", source, self._windowed(window, source, kernel))
@@ -462,9 +467,11 @@ class _Drawing:
             potentials,
             threshold=np.broadcast_to(numbers[:, None, None], shape),
         )
-        summed = np.kron(np.eye(copies), np.tile(unit, n_places))[:, :, None, None]
+        summed = np.asarray(np.kron(np.eye(copies), np.tile(unit, n_places)), dtype=np.float64)
         rows_columns = window.target_shape[:2]
-        any_leads = self._builder.conv(f"{name}_any", leads, summed, None, rows_columns)
+        any_leads = self._builder.conv(
+            f"{name}_any", leads, summed[..., None, None], None, rows_columns
+        )
         place = Place(node=name, shape=window.target_shape, is_map=True, copies=copies)
         node = self._builder.add(
             "Threshold", name, any_leads, threshold=np.full(place.nir_shape, 0.5)

@@ -24,9 +24,9 @@ from ..schemes.nir import NirOptions
 from ..spiking.network import READOUT, SpikingNetwork
 from .conversions import INPUTS, Drawn, Place, drawn
 from .neuron_networks import graph_of, require_same
-from .readers import Reader, reader_of
+from .readers import reader_of
 
-AS_TOLD = {"refuse": "refuses", "nearest": "writes the nearest"}
+ON_LOSS = ("refuse", "nearest")
 DT = 1e-3  # seconds of a step of the definition, unless told
 MOST_WEIGHT_BITS = 32
 
@@ -169,9 +169,7 @@ class NirExport:
         if "CubaLIF" in self._drawn.kinds and reader.name == "norse":
             told["reset"] = "subtract"
         n_steps = spiking.readout.n_steps + max(self.steps_late.values())
-        options = NirOptions(
-            n_steps=n_steps, weight_bits=MOST_WEIGHT_BITS, **told
-        )
+        options = NirOptions(n_steps=n_steps, weight_bits=MOST_WEIGHT_BITS, **told)
         found = convert(network, options)
         assert isinstance(found, Conversion)
         return found
@@ -285,7 +283,7 @@ def to_nir(
     path = Path(path)
     reader = reader_of(written_for)
     for name, given, choices in (
-        ("on_loss", on_loss, tuple(AS_TOLD)),
+        ("on_loss", on_loss, ON_LOSS),
         ("input_as", input_as, INPUTS),
     ):
         if given not in choices:

@@ -216,7 +216,7 @@ def _snntorch(case: Case) -> Written:
 
 
 def _spikingjelly(case: Case) -> Written:
-    """r = 1/dt, or tau/dt of a LIF, with dt = 0.1 ms; ``v >= v_threshold``, then v_reset."""
+    """R = 1/dt, or tau/dt of a LIF, with dt = 0.1 ms; ``v >= v_threshold``, then v_reset."""
     neuron, top = _without_time(case)
     fields = {"v_threshold": top, "v_reset": 0.0}
     losses = _losses(case, "hard")
@@ -228,7 +228,7 @@ def _spikingjelly(case: Case) -> Written:
 
 
 def _sinabs(case: Case) -> Written:
-    """tau in steps, no r; subtracts, spikes any number of times; a LIF has no least potential."""
+    """Tau in steps, no r; subtracts, spikes any number of times; a LIF has no least potential."""
     neuron, top = _without_time(case)
     tau = NO_LEAK
     if neuron.leak < 1:

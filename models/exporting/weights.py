@@ -41,26 +41,20 @@ def as_convolution(p: WeightedProjection) -> Convolution | None:
     """A projection from map to map as a convolution; None if it has no such form."""
     if not isinstance(p, Projection) or min((*p.pool_padding, *p.padding)) < 0:
         return None
-    kernel = _undilated(_ungrouped(p), p.dilation)
-    (top, left), stride = (p.padding[0], p.padding[2]), p.stride
-    bottom, right = p.padding[1], p.padding[3]
-    if p.pool != (1, 1) or p.pool_stride != (1, 1):
-        kernel = _pooled(kernel, p)
-        stride = (p.stride[0] * p.pool_stride[0], p.stride[1] * p.pool_stride[1])
-        sides = [q + own * p.pool_stride[i // 2] for i, (q, own) in enumerate(
-            zip(p.pool_padding, (top, bottom, left, right), strict=True))]
-        top, bottom, left, right = sides
-    else:
-        sides = [q + own for q, own in zip(p.pool_padding, (top, bottom, left, right), strict=True)]
-        top, bottom, left, right = sides
-    kernel, padding = _even(kernel, (top, bottom), (left, right))
+    down, along = p.pool_stride
+    sides = [
+        q + own * (down, down, along, along)[i]
+        for i, (q, own) in enumerate(zip(p.pool_padding, p.padding, strict=True))
+    ]
+    kernel = _pooled(_undilated(_ungrouped(p), p.dilation), p)
+    kernel, padding = _even(kernel, (sides[0], sides[1]), (sides[2], sides[3]))
     found = replace(
         p,
         kernel=kernel,
         pool=(1, 1),
         pool_stride=(1, 1),
         pool_padding=(0, 0, 0, 0),
-        stride=stride,
+        stride=(p.stride[0] * down, p.stride[1] * along),
         padding=(padding[0], padding[0], padding[1], padding[1]),
         dilation=(1, 1),
         groups=1,
@@ -74,8 +68,8 @@ def _checked(p: Projection, found: Projection) -> Convolution | None:
     """The convolution, if it computes the same: windows beyond the border may see other places."""
     if found.output_shape != p.target_shape:
         return None
-    ones = np.ones((1, int(np.prod(p.source_shape))))
-    ramp = np.arange(1.0, ones.size + 1)[None] % 97
+    ones: Array = np.ones((1, int(np.prod(p.source_shape))))
+    ramp = np.asarray(np.arange(ones.size)[None] % 97, dtype=np.float64)
     for values in (ones, ramp):
         wanted, own = p.gains[0] * p.forward(values), found.forward(values)
         if not np.allclose(own, wanted, rtol=1e-12, atol=1e-9 * max(np.abs(wanted).max(), 1e-300)):
@@ -133,21 +127,18 @@ def _even(kernel: Array, rows: Pair, columns: Pair) -> tuple[Array, Pair]:
     return kernel, (rows[0] + added[0][0], columns[0] + added[1][0])
 
 
-def as_matrix(p: WeightedProjection, name: str) -> Array:
-    """A projection as a matrix, shape (n_target_units, n_source_units), channels last.
-
-    Raises
-    ------
-    ValueError
-        If it has too many entries; the message names the population.
-    """
-    n_source, n_target = int(np.prod(p.source_shape)), int(np.prod(p.target_shape))
-    if n_source * n_target > LARGEST_MATRIX:
-        raise ValueError(
-            f"what leads to {name!r} is no plain convolution, and as a matrix of {n_target} x "
-            f"{n_source} weights it is too large for a file"
-        )
+def as_matrix(p: WeightedProjection) -> Array:
+    """A projection as a matrix, shape (n_target_units, n_source_units), channels last."""
     return np.asarray(unrolled(p).matrix.toarray().T * p.gains[0])
+
+
+def require_size(n_target: int, n_source: int, name: str) -> None:
+    """Refuse a matrix that is too large for a file; the message names the population."""
+    if n_target * n_source > LARGEST_MATRIX:
+        raise ValueError(
+            f"what leads to {name!r} is no plain convolution, or its biases differ at the border; "
+            f"as a matrix of {n_target:,} x {n_source:,} weights it is too large for a file"
+        )
 
 
 def channels_first(shape: Sequence[int]) -> np.ndarray:
