@@ -32,7 +32,7 @@ from .graphs import INPUT, OUTPUT, Builder
 from .readers import FINEST_GAP, Case, Reader, Written
 from .weights import Convolution, as_convolution, as_matrix, channels_first, require_size
 
-INPUTS = ("pixels", "standardised", "currents")
+INPUTS = ("standardised", "pixels", "currents")
 UNIFORM = 1e-9  # to which biases of a channel that should be equal are
 
 

@@ -23,6 +23,7 @@ from ..networks.layers import (
     Conv2D,
     Dense,
     Flatten,
+    GlobalAvgPool,
     Layer,
     Shape,
 )
@@ -146,6 +147,7 @@ class _Writer:
             return _tensor(source, shape, shape[:2] == (1, 1))
         if isinstance(layer, Add):
             return self._add(layer)
+        layer = _as_pool(layer, self._network)
         value = self._values[layer.inputs[0]]
         if isinstance(layer, Flatten):
             return self._flatten(layer, value)
@@ -327,6 +329,14 @@ class _Writer:
         return None
 
 
+def _as_pool(layer: Layer, network: Network) -> Layer:
+    """A mean over a whole map as the window that it is."""
+    if not isinstance(layer, GlobalAvgPool):
+        return layer
+    rows, columns, _ = network.shapes.get(layer.inputs[0], network.input.shape)
+    return AvgPool2D(layer.name, layer.inputs, size=(rows, columns), stride=(rows, columns))
+
+
 def _tensor(node: str, shape: Shape, is_vector: bool) -> Tensor:
     units = np.arange(int(np.prod(shape))) if is_vector else channels_first(shape)
     return Tensor(node=node, shape=shape, units=units, is_vector=is_vector)
@@ -372,16 +382,22 @@ def require_same(network: Network, path: Path) -> None:
 
 
 def difference(one: Network, other: Network) -> str:
-    """What differs in two networks, in words; empty if nothing does."""
+    """What differs in two networks, in words; empty if nothing does but names of plain layers."""
     if one.input.shape != other.input.shape:
         return f"its input has the shape {other.input.shape}, not {one.input.shape}"
-    for a, b in zip(one.layers, other.layers, strict=False):
-        if type(a) is not type(b) or (a.name, a.inputs) != (b.name, b.inputs):
-            return f"{b!r} stands where {a!r} did"
-        for field in a.__dataclass_fields__:
-            own, given = getattr(a, field), getattr(b, field)
-            if not (np.array_equal(own, given) if field in a.ARRAYS else own == given):
-                return f"{field} of {a.label}"
     if len(one.layers) != len(other.layers):
         return f"it has {len(other.layers)} layers, not {len(one.layers)}"
+    names = {INPUT: INPUT}
+    for layer, b in zip(one.layers, other.layers, strict=True):
+        a = _as_pool(layer, one)
+        inputs = tuple(names.get(name, "") for name in a.inputs)
+        is_named = not isinstance(a, Neurons | Delay) or a.name == b.name
+        if type(a) is not type(b) or inputs != b.inputs or not is_named:
+            return f"{b!r} stands where {a!r} did"
+        names[a.name] = b.name
+        for field in a.__dataclass_fields__:
+            own, given = getattr(a, field), getattr(b, field)
+            is_same = np.array_equal(own, given) if field in a.ARRAYS else own == given
+            if not is_same and field not in ("name", "inputs"):
+                return f"{field} of {a.label}"
     return ""

@@ -235,7 +235,7 @@ def to_nir(
     *,
     on_loss: str = "refuse",
     as_graph: bool = False,
-    input_as: str = "pixels",
+    input_as: str = "standardised",
     dt: float = DT,
     images: Array | None = None,
 ) -> NirExport:
@@ -258,9 +258,9 @@ def to_nir(
         of potentials and thresholds, with exactly our spikes. Readers must pass spikes that come
         back one step later, and know the nodes I and Threshold: ours does.
     input_as : str
-        What the file's input is: ``"pixels"``, with the standardisation in the first weights;
-        ``"standardised"`` images; or ``"currents"`` of the first neurons, see
-        :meth:`NirExport.inputs`.
+        What the file's input is, see :meth:`NirExport.inputs`: ``"standardised"`` images;
+        ``"pixels"``, with the standardisation in the first weights; or ``"currents"`` of the first
+        neurons.
     dt : float
         Length of a step in seconds, of the definition.
     images : ndarray, shape (n, height, width, channels), optional
@@ -295,7 +295,7 @@ def to_nir(
     if isinstance(what, Network):
         write(graph_of(what, written_for), path, reader.leave_out)
         require_same(what, path)
-        return NirExport(path=path, written_for=reader.name, input_as="as read")
+        return NirExport(path=path, written_for=reader.name, input_as="standardised")
     if not isinstance(what, Conversion):
         raise TypeError(
             f"to_nir takes a conversion, or a network from from_nir, got a {type(what).__name__}"

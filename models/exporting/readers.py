@@ -337,7 +337,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 versions="sinabs 3.1.3, nir 1.0.4",
                 write=_sinabs,
                 reads=("Affine", "Conv2d", "Flatten", "LIF"),
-                told={"is_normed": False},
+                told={"norm_input": "no"},
                 call="sinabs.nir.from_nir(graph, batch_size=n)",
                 note="with nir 1.0.4",
                 file_version="1.0.4",
