@@ -378,7 +378,7 @@ def require_same(network: Network, path: Path) -> None:
     )
     problem = difference(network, again)
     if problem:
-        raise ValueError(f"{path}: network {network.name!r} would be read as another: {problem}")
+        raise ValueError(f"network {network.name!r} would be read as another: {problem}")
 
 
 def difference(one: Network, other: Network) -> str:

@@ -19,8 +19,7 @@ from ..conversion.scheme import Conversion
 from ..importing.from_nir import from_nir
 from ..networks.network import Network
 from ..networks.nir_files import write
-from ..schemes import convert, reference
-from ..schemes.nir import NirOptions
+from ..schemes import SCHEMES, convert, reference
 from ..spiking.network import READOUT, SpikingNetwork
 from .conversions import INPUTS, Drawn, Place, drawn
 from .neuron_networks import graph_of, require_same
@@ -163,13 +162,13 @@ class NirExport:
             dt=self._dt if reader.name == "definition" else None,
             maximum=_largest(self, spiking),
         )
-        told: dict[str, Any] = dict(reader.told)
+        told: dict[str, Any] = {"weight_bits": MOST_WEIGHT_BITS, **reader.told}
         if reader.name == "definition":
             told["written_by"] = "definition"
         if "CubaLIF" in self._drawn.kinds and reader.name == "norse":
             told["reset"] = "subtract"
-        n_steps = spiking.readout.n_steps + max(self.steps_late.values())
-        options = NirOptions(n_steps=n_steps, weight_bits=MOST_WEIGHT_BITS, **told)
+        told["n_steps"] = spiking.readout.n_steps + max(self.steps_late.values())
+        options = SCHEMES["nir"].options(**told)
         found = convert(network, options)
         assert isinstance(found, Conversion)
         return found
@@ -293,8 +292,13 @@ def to_nir(
     if not (np.isfinite(dt) and dt > 0):
         raise ValueError(f"dt must be above 0 s, got {dt!r}")
     if isinstance(what, Network):
-        write(graph_of(what, written_for), path, reader.leave_out)
-        require_same(what, path)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            write(graph_of(what, written_for), part, reader.leave_out)
+            require_same(what, part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
         return NirExport(path=path, written_for=reader.name, input_as="standardised")
     if not isinstance(what, Conversion):
         raise TypeError(

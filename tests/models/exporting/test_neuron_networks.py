@@ -1,5 +1,7 @@
 """Networks from NIR files, written back: reading the file gives the same layers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ann2brian.models.importing.from_nir import from_nir
@@ -180,7 +182,7 @@ def test_layers_without_a_node_are_refused(tmp_path):
         Neurons("n", ("c",), "IF", r=one, v_threshold=one),
         Flatten("f", ("n",)),
     )
-    network = ab.Network(name="odd", input=coding, layers=layers, classes=tuple("abcd"))
+    network = ab.Network(name="odd", input=coding, layers=layers, classes=tuple("abcdef"))
     with pytest.raises(ValueError, match="Conv2D 'c': NIR has the same padding on both sides"):
         ab.to_nir(network, tmp_path / "odd.nir")
     assert list(tmp_path.iterdir()) == []
@@ -197,3 +199,18 @@ def test_fields_of_one_program_are_not_another_s(tmp_path):
         ab.to_nir(network, tmp_path / "other.nir", "norse")
     with pytest.raises(ValueError, match="written of a network from a file"):
         export.inputs(np.zeros((1, 1, 1, 1)))
+
+
+def test_a_file_that_is_read_as_another_network_is_not_left(tmp_path, monkeypatch):
+    """What stood at the path stays as it was."""
+    network = from_nir(fixture("spikingjelly_if_grid", tmp_path).path, written_by="spikingjelly")
+    path = tmp_path / "net.nir"
+    path.write_text("before")
+    found = replace(network.layers[0], bias=network.layers[0].bias + 1)
+    wrong = replace(network, layers=(found, *network.layers[1:]))
+    monkeypatch.setattr(
+        "ann2brian.models.exporting.neuron_networks.from_nir", lambda *_, **__: wrong
+    )
+    with pytest.raises(ValueError, match="would be read as another: bias of Dense"):
+        ab.to_nir(network, path)
+    assert path.read_text() == "before" and len(list(tmp_path.iterdir())) == 2
