@@ -11,6 +11,7 @@ from brian2 import Equations
 from ..arrays import Integers
 from ..spiking.inputs import Injection
 from ..spiking.network import SpikingNetwork
+from ..spiking.sequences import Frames
 
 
 def require_whole_number(name: str, value: object, least: int, what: str = "") -> None:
@@ -87,12 +88,11 @@ def _injection_problem(network: SpikingNetwork, injection: Injection, n_images: 
             "take a type that leaves it alone"
         )
     wanted = (n_images, network.n_phases, population.n_units)
-    if np.shape(injection.values) != wanted:
-        return (
-            f"values of shape {np.shape(injection.values)}, {wanted} are needed "
-            "(images, phases, units)"
-        )
-    if not np.isfinite(np.asarray(injection.values)).all():
+    values = injection.values
+    shape = values.shape if isinstance(values, Frames) else np.shape(values)
+    if shape != wanted:
+        return f"values of shape {shape}, {wanted} are needed (images, phases, units)"
+    if not isinstance(values, Frames) and not np.isfinite(np.asarray(values)).all():
         return "values hold NaN or are infinite"
     return None
 

@@ -147,7 +147,12 @@ def _copies(job: Job, n_images: int, clocks: _Clocks) -> NeuronGroup:
     """One entry for each image side by side."""
     copies = NeuronGroup(
         job.layout.n_copies,
-        "n_images : integer\nphase : integer\ntravelled : integer\nnoise_seed : integer",
+        """
+        n_images : integer
+        most_spikes : integer  # of a neuron for one image
+        travelled : integer
+        noise_seed : integer
+        """,
         namespace={},
         clock=clocks.phases,
         name="copies",
@@ -216,12 +221,11 @@ def _tally(job: Job, clocks: _Clocks) -> NeuronGroup:
 
 def _lateral(job: Job, clocks: _Clocks) -> list[NeuronGroup]:
     """What holds inhibition on its way, if neurons of a unit form a chain."""
-    sizes = job.layout.sizes
-    if not sizes.chained:
+    if not job.layout.sizes.pending:
         return []
     return [
         NeuronGroup(
-            sizes.rows * sizes.chained,
+            job.layout.sizes.pending,
             "pending : volt  # inhibition on its way along a unit",
             namespace={},
             clock=clocks.phases,
@@ -254,9 +258,8 @@ def _state(
         targets=of_type(np.float64),
         singles=of_type(np.float32),
         ages=[(group, "age") for group in groups.values()],
-        in_image=[(group, "in_image") for group in groups.values()],
         n_spikes=[(group, "n_spikes") for group in groups.values()],
-        most_in_image=[(group, "most_in_image") for group in groups.values()],
+        n_before=[(group, "n_before") for group in groups.values()],
         spikes=[(group, "_spikespace") for group in groups.values()],
         fires=[(group, "fires") for group in groups.values()],
         remembered=[],
@@ -270,10 +273,15 @@ def _state(
 
 def _keep_time(layout: Layout, copies: NeuronGroup, data: State) -> None:
     """Let every copy set the ages of its neurons, and move drive along its chains."""
-    names = ["set_ages", *(["travel"] if layout.sizes.chained else [])]
+    names = ["set_ages", *(["travel"] if layout.sizes.pending else [])]
     copies.namespace.update(brian2_functions(layout, data, names))
-    copies.run_regularly("phase = set_ages(i, t_in_timesteps)", when="start", order=-1, name="ages")
-    if layout.sizes.chained:
+    copies.run_regularly(
+        "most_spikes = set_ages(i, t_in_timesteps, most_spikes)",
+        when="start",
+        order=-1,
+        name="ages",
+    )
+    if layout.sizes.pending:
         copies.run_regularly(
             "travelled = travel(i, t_in_timesteps)", when="before_synapses", name="travel"
         )

@@ -31,6 +31,7 @@ struct Route {
     int32_t readout_row, first_phase;                   // row: -1 unless the read-out is the target
     int32_t is_binary, is_gathered;                     // where the kernel lies: see below
     int32_t tap, places_start;                          // room of a tap's output channels
+    int32_t pending_start;                              // of inhibition: see waiting
 };
 
 // A kernel begins at kernel_start: of State::signs, a bit, if it is binary; of State::packed, if it
@@ -38,7 +39,7 @@ struct Route {
 
 // Columns of the layer table; same order as Layer in layout.py.
 struct Layer {
-    int32_t group, array, offset, units, positions, onset;
+    int32_t group, array, offset, units, positions, onset, pending_start;
 };
 
 // Columns of the table of groups; same order as Group in layout.py.
@@ -48,7 +49,7 @@ struct Group {
 
 // Columns of the table of sizes; same order as Sizes in layout.py.
 struct Sizes {
-    int32_t groups, routes, layers, copies, chained, rows, readout_rows, phase_steps, phases, period;
+    int32_t groups, routes, layers, copies, pending, readout_rows, phase_steps, phases, period;
     int32_t every, steps, words, remembered;
 };
 
@@ -68,7 +69,7 @@ struct State {
     double *const *targets;                             // what spikes add to, one array a variable:
     float *const *singles;                              // in double or in single precision
     int32_t *const *ages;                               // one array a group of neurons
-    int32_t *const *in_image, *const *n_spikes, *const *most_in_image;  // the same: counts
+    int32_t *const *n_spikes, *const *n_before;         // the same: counts, now and at its onset
     int32_t *const *spikes;                             // the same: indices, and last their number
     char *const *fires;                                 // the same: one flag a neuron
     int32_t *remembered;                                // a row a step: one bit a neuron
@@ -95,6 +96,7 @@ typedef int16_t Narrow8 __attribute__((vector_size(16), aligned(2), may_alias));
 typedef int16_t Narrow16 __attribute__((vector_size(32), aligned(2), may_alias));
 typedef int32_t Whole8 __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t Whole16 __attribute__((vector_size(64), aligned(4), may_alias));
+typedef char Bytes16 __attribute__((vector_size(16), aligned(1), may_alias));
 typedef char Flags64 __attribute__((vector_size(64), aligned(1), may_alias));
 
 #if defined(__AVX512F__)
@@ -130,7 +132,23 @@ inline void add_to(Whole8 &sums, const Narrow8 &narrow) {
 
 // Indices of the bits that are set in a number of 64, each with `first` added, and up to 63 more
 // numbers behind them; returns how many there are. Without branches that nobody can predict.
-#if defined(__AVX512F__)
+#if defined(__AVX512VBMI2__)
+inline int32_t indices_of(uint64_t bits, int32_t first, int32_t *found) {
+    const Flags64 all = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                         16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+                         32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
+                         48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    Flags64 those;                                      // one store for every 16 that are set
+    asm("vpcompressb %1, %0%{%2%}%{z%}" : "=v"(those) : "v"(all), "Yk"(bits));
+    const int32_t n = __builtin_popcountll(bits);
+    for (int32_t k = 0; k < n; k += 16) {
+        Whole16 index;
+        asm("vpmovzxbd %1, %0" : "=v"(index) : "m"(reinterpret_cast<const Bytes16 *>(&those)[k / 16]));
+        *reinterpret_cast<Whole16 *>(found + k) = index + first;
+    }
+    return n;
+}
+#elif defined(__AVX512F__)
 inline int32_t indices_of(uint64_t bits, int32_t first, int32_t *found) {
     int32_t n = 0;
     Whole16 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -232,22 +250,30 @@ inline Block block_of(const State<Weight> &s, const Route &r, int32_t position, 
     return {position, copy, r.kind == LATERAL ? 0 : s.gains[r.gain_start + position], at};
 }
 
-// Inhibition (or excitation) of the later neurons of the same unit; returns their number.
+// Where inhibition waits that the neurons at `position` of their units get in `step`, one number
+// for each of the block. What waits was sent by neurons 2 to `position` places before, one a step,
+// so that `position` - 1 rows are enough. `start` is that of the layer.
 template <class Weight>
-inline int32_t inhibit(const State<Weight> &s, const Route &r, const Block &b, int32_t unit,
+inline double *waiting(const State<Weight> &s, int64_t start, int64_t block, int32_t position,
                        int64_t step) {
-    const Sizes &size = s.sizes();
+    const int32_t n_rows = position - 1, n_before = n_rows * (n_rows - 1) / 2;
+    return s.pending + start + (n_before + step % n_rows) * block;
+}
+
+// Inhibition (or excitation) of the later neurons of the same units; returns their number.
+template <class Weight>
+inline int64_t inhibit(const State<Weight> &s, const Route &r, const Block &b,
+                       const int32_t *units, int32_t n, int64_t step) {
     const Weight *h = s.weights + r.kernel_start + b.position * r.positions;
-    const int32_t neuron = r.offset + b.position * r.block + b.copy * r.units + unit;
-    int32_t reached = 0;
+    int64_t reached = 0;
     for (int32_t later = b.position + 1; later < r.positions; later++) {
         if (h[later] == 0) continue;
-        const int32_t lag = later - b.position, target = neuron + lag * r.block;
-        if (lag == 1)
-            s.inhibition[target] += h[later];
-        else
-            s.pending[((step + lag) % size.rows) * size.chained + target] += h[later];
-        reached++;
+        const int32_t lag = later - b.position;
+        double *target = lag == 1 ? s.inhibition + r.offset + later * int64_t(r.block)
+                                  : waiting(s, r.pending_start, r.block, later, step + lag);
+        target += b.copy * int64_t(r.units);
+        for (int32_t i = 0; i < n; i++) target[units[i]] += h[later];
+        reached += n;
     }
     return reached;
 }
@@ -393,6 +419,7 @@ inline int32_t spread(const State<Weight> &s, const Route &r, const Block &b, in
 // Spikes are sorted by pooled place. A row of the kernel stays in the cache while it visits all rows
 // of the map; the channels of one output pixel stay in registers while the spikes under the row are
 // added. Sums are whole numbers; gain and grid step are applied once, when they reach the targets.
+// Where numbers are stored in long loops, the route is a copy, which no store can change.
 
 // As many channels as a register holds.
 #if defined(__AVX2__) && !defined(__AVX512F__)
@@ -433,7 +460,7 @@ inline void sum_pixel(int32_t *sums, const int16_t *weights, const int32_t *kern
 
 // Channels [channel, channel + LANES * Full + 8 * Rest) of all pixels.
 template <int Full, int Rest>
-inline void sum_channels(const Route &r, Gathered &g, const int16_t *weights, int32_t channel) {
+inline void sum_channels(const Route r, Gathered &g, const int16_t *weights, int32_t channel) {
     const int32_t tap = r.tap;
     for (int32_t ky = 0; ky < r.kernel_h; ky++)
         for (int32_t oy = 0; oy < r.out_h; oy++) {
@@ -596,7 +623,7 @@ inline void sum_signs(const Route &r, Gathered &g, const uint8_t *signs) {
 
 // The sums of a block's spikes go to the targets and are 0 again.
 template <class Drive>
-inline void write_sums(const Route &r, Gathered &g, Drive *target, Drive gain) {
+inline void write_sums(const Route r, Gathered &g, Drive *target, Drive gain) {
     for (int32_t oy = 0; oy < r.out_h; oy++) {
         if (!g.touched[oy]) continue;
         int32_t *row = g.sums.data() + int64_t(oy) * r.out_w * r.tap;
@@ -611,7 +638,7 @@ inline void write_sums(const Route &r, Gathered &g, Drive *target, Drive gain) {
 enum { MANY = 6 };                                      // spikes a place: one loop for each place
 
 // Sort a block's spikes by their pooled places; returns the number of targets.
-inline int64_t sort_spikes(const Route &r, Gathered &g, const int32_t *pooled, const int32_t *bits,
+inline int64_t sort_spikes(const Route r, Gathered &g, const int32_t *pooled, const int32_t *bits,
                            int64_t start, const int32_t *units, int32_t n) {
     const int32_t n_places = r.height * r.width, n_pooled = r.pooled_h * r.pooled_w;
     const uint32_t tap = r.is_binary ? r.tap / 8 : r.tap;
@@ -676,7 +703,7 @@ inline int64_t arrive(const State<Weight> &s, const Route &r, const Block &b, co
                       int32_t n, int64_t step) {
     int64_t reached = 0;
     if (r.kind == LATERAL) {
-        for (int32_t i = 0; i < n; i++) reached += inhibit(s, r, b, units[i], step);
+        reached = inhibit(s, r, b, units, n, step);
     } else if (r.kind == SPARSE) {
         Drive *target;
         s.target(r.array, target);
@@ -784,9 +811,10 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
     const Sizes &size = s.sizes();
     int32_t *row = s.remembered + (step % size.remembered) * size.words, found = 0;
     for (int32_t i = 0; i < size.groups; i++) {
-        const Group &group = s.group(i);
+        const Group group = s.group(i);                 // a copy: no store below may change it
         const char *flags = s.fires[i];
         int32_t *spikes = s.spikes[i], *words = row + group.first_word, n = 0;
+        // Bits first, lists then: faster than both in one loop.
         for (int32_t from = 0; from < group.size; from += 64) {
             uint64_t bits = 0;
             if (from + 64 <= group.size)
@@ -794,8 +822,11 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
             else
                 for (int32_t k = 0; from + k < group.size; k++)
                     bits |= uint64_t(flags[from + k]) << k;
-            words[from >> 5] = int32_t(uint32_t(bits));
-            words[(from >> 5) + 1] = int32_t(uint32_t(bits >> 32));
+            std::memcpy(words + (from >> 5), &bits, sizeof bits);
+        }
+        for (int32_t from = 0; from < group.size; from += 64) {
+            uint64_t bits;
+            std::memcpy(&bits, words + (from >> 5), sizeof bits);
             // The list has no room behind its end.
             if (from + 64 + SPARE <= group.size)
                 n += indices_of(bits, from, spikes + n);
@@ -809,9 +840,10 @@ inline int32_t find_spikes(const State<Weight> &s, int64_t step) {
 }
 
 // At the start of `phase`: how many phases ago the present image reached each neuron of a copy,
-// or -1 for none. When an image comes, the spikes for the last one are added to those before.
+// or -1 for none. Returns the most spikes that a neuron of the copy fired for an image before the
+// present one, where `most` is what was returned last.
 template <class Weight>
-inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase) {
+inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase, int32_t most) {
     const Sizes &size = s.sizes();
     for (int32_t l = 0; l < size.layers; l++) {
         const Layer &layer = s.layer(l);
@@ -824,19 +856,18 @@ inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase) {
                               || since % size.period >= size.phases;
             const int32_t age = none ? -1 : int32_t(since % size.period);
             if (age == 0) {
-                int32_t *__restrict__ in_image = s.in_image[layer.group] + start;
-                int32_t *__restrict__ n_spikes = s.n_spikes[layer.group] + start;
-                int32_t *__restrict__ most = s.most_in_image[layer.group] + start;
-                for (int32_t i = 0; i < layer.units; i++) {
-                    n_spikes[i] += in_image[i];
-                    most[i] = std::max(most[i], in_image[i]);
-                    in_image[i] = 0;
-                }
+                const int32_t *n_spikes = s.n_spikes[layer.group] + start;
+                int32_t *n_before = s.n_before[layer.group] + start;
+                const int64_t phases = since == 0 ? phase : size.period;
+                if (most < phases * size.phase_steps)   // else nobody had the time for more
+                    for (int32_t i = 0; i < layer.units; i++)
+                        most = std::max(most, n_spikes[i] - n_before[i]);
+                std::copy(n_spikes, n_spikes + layer.units, n_before);
             }
             if (*first != age) std::fill(first, first + layer.units, age);
         }
     }
-    return int32_t(phase);
+    return most;
 }
 
 // Between the threshold test and the arrival of spikes: every drive moves on to the next neuron of
@@ -844,20 +875,24 @@ inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase) {
 template <class Weight>
 inline int32_t travel(const State<Weight> &s, int32_t copy, int64_t step) {
     const Sizes &size = s.sizes();
-    double *row = s.pending + ((step + 1) % size.rows) * size.chained;
     for (int32_t l = 0; l < size.layers; l++) {
         const Layer &layer = s.layer(l);
-        double *drive = s.targets[layer.array];
-        const int64_t block = int64_t(layer.units) * size.copies;
+        const int64_t block = int64_t(layer.units) * size.copies, within = copy * layer.units;
         const size_t bytes = sizeof(double) * layer.units;
         for (int32_t position = layer.positions - 1; position >= 0; position--) {
-            const int64_t at = layer.offset + position * block + copy * layer.units;
+            const int64_t at = layer.offset + position * block + within;
+            double *drive = s.targets[layer.array] + at, *inhibition = s.inhibition + at;
             if (position > 0)
-                std::memcpy(drive + at, drive + at - block, bytes);
+                std::memcpy(drive, drive - block, bytes);
             else
-                std::memset(drive + at, 0, bytes);
-            std::memcpy(s.inhibition + at, row + at, bytes);
-            std::memset(row + at, 0, bytes);
+                std::memset(drive, 0, bytes);
+            if (position > 1) {
+                double *due = waiting(s, layer.pending_start, block, position, step + 1) + within;
+                std::memcpy(inhibition, due, bytes);
+                std::memset(due, 0, bytes);
+            } else {
+                std::memset(inhibition, 0, bytes);
+            }
         }
     }
     return int32_t(step);

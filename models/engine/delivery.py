@@ -57,9 +57,9 @@ SIGNATURES = {
     ),
     "deliver_spike": ARRIVAL,
     "set_ages": Signature(
-        arguments=("copy", "phase"),
+        arguments=("copy", "phase", "most"),
         tables=("sizes", "layers"),
-        state=("ages", "in_image", "n_spikes", "most_in_image", "n_images"),
+        state=("ages", "n_spikes", "n_before", "n_images"),
     ),
     "travel": Signature(
         arguments=("copy", "step"),
@@ -71,9 +71,8 @@ C_TYPES = State(  # as in struct State
     targets="double",
     singles="float",
     ages="int32_t",
-    in_image="int32_t",
     n_spikes="int32_t",
-    most_in_image="int32_t",
+    n_before="int32_t",
     spikes="int32_t",
     fires="char",
     remembered="int32_t",
@@ -83,7 +82,7 @@ C_TYPES = State(  # as in struct State
     events="double",
     n_images="int32_t",
 )
-LISTS = ("targets", "singles", "ages", "in_image", "n_spikes", "most_in_image", "spikes", "fires")
+LISTS = ("targets", "singles", "ages", "n_spikes", "n_before", "spikes", "fires")
 
 
 def brian2_functions(

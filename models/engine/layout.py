@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -69,6 +70,7 @@ class Route(NamedTuple):
     is_gathered: int = 0
     tap: int = 0
     places_start: int = 0
+    pending_start: int = 0
 
 
 class Layer(NamedTuple):
@@ -80,6 +82,7 @@ class Layer(NamedTuple):
     units: int
     positions: int
     onset: int
+    pending_start: int = 0
 
 
 class Group(NamedTuple):
@@ -96,8 +99,7 @@ class Sizes(NamedTuple):
     routes: int
     layers: int
     copies: int
-    chained: int
-    rows: int
+    pending: int
     readout_rows: int
     phase_steps: int
     phases: int
@@ -210,9 +212,6 @@ def lay_out(network: SpikingNetwork, n_copies: int, period: int) -> Layout:
             delays.append(np.where(np.any(population.inhibition != 0, axis=0), 0, -1))
             connections.append(f"{population.name} inhibition")
     starts = np.cumsum([0, *(own.size for own in delays)])
-    chained = [
-        group.size for group, kind in zip(groups, network.neurons, strict=True) if kind.is_chain
-    ]
     # Behind the last entry of a table there is a zero, so that none is empty.
     none = np.zeros(1, dtype=np.int32)
     return Layout(
@@ -221,8 +220,7 @@ def lay_out(network: SpikingNetwork, n_copies: int, period: int) -> Layout:
             routes=len(routes),
             layers=len(layers),
             copies=n_copies,
-            chained=sum(chained),
-            rows=max(layer.positions for layer in layers.values()),
+            pending=_n_pending(layers, n_copies) + 1 if network.neurons[0].is_chain else 0,
             readout_rows=network.readout.n_rows,
             phase_steps=network.phase_steps,
             phases=network.n_phases,
@@ -275,7 +273,7 @@ def _layers(network: SpikingNetwork, n_copies: int) -> tuple[dict[str, Layer], t
     kinds = [kind.name for kind in network.neurons]
     arrays = _first_arrays(network)
     group_sizes = [0] * len(kinds)
-    layers = {}
+    layers: dict[str, Layer] = {}
     for population in network.populations:
         group = kinds.index(population.neurons)
         layers[population.name] = Layer(
@@ -285,6 +283,7 @@ def _layers(network: SpikingNetwork, n_copies: int) -> tuple[dict[str, Layer], t
             units=population.n_units,
             positions=population.n_positions,
             onset=population.onset,
+            pending_start=_n_pending(layers, n_copies),
         )
         group_sizes[group] += population.n_neurons * n_copies
     first_words = np.cumsum([0, *map(_words, group_sizes)])
@@ -292,6 +291,12 @@ def _layers(network: SpikingNetwork, n_copies: int) -> tuple[dict[str, Layer], t
         Group(size, int(first)) for size, first in zip(group_sizes, first_words, strict=False)
     )
     return layers, tuple(groups)
+
+
+def _n_pending(layers: Mapping[str, Layer], n_copies: int) -> int:
+    """Numbers that hold inhibition on its way: one a pair of neurons of a unit but neighbours."""
+    pairs = (math.comb(layer.positions - 1, 2) * layer.units for layer in layers.values())
+    return sum(pairs) * n_copies
 
 
 def _first_arrays(network: SpikingNetwork) -> list[int]:
@@ -310,6 +315,7 @@ def _lateral(population: Population, layer: Layer, n_copies: int, tables: _Table
         units=layer.units,
         positions=layer.positions,
         kernel_start=_start(tables.weights),
+        pending_start=layer.pending_start,
     )
     # Row: position that spikes; column: position that it inhibits.
     tables.weights.append(population.inhibition.T.ravel())

@@ -12,14 +12,13 @@ from brian2.equations.equations import PARAMETER, SingleEquation
 from ..spiking.neuron_type import NeuronType
 
 BOOKKEEPING = """
-    in_image : integer       # spikes since the last image came; bookkeeping, not biology
-    n_spikes : integer       # for all images before
-    most_in_image : integer  # most for one of them
-    fires : boolean          # whether the threshold condition is met in this step
+    n_spikes : integer  # since the start; bookkeeping, not biology
+    n_before : integer  # of these, before the last image came
+    fires : boolean     # whether the threshold condition is met in this step
 """
-# Added to the rest when an image comes, by `set_ages`. The rest is named here, at no cost, because
-# Brian2 takes what no statement names for unchanged by a run.
-COUNT = "in_image += 1 + 0*(n_spikes + most_in_image)"
+# `n_before` is written by `set_ages`. It is named here, at no cost, because Brian2 takes what no
+# statement names for unchanged by a run.
+COUNT = "n_spikes += 1 + 0*n_before"
 
 
 def neuron_group(

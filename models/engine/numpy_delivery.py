@@ -24,9 +24,8 @@ class State(NamedTuple):
     targets: Sequence[Any]
     singles: Sequence[Any]
     ages: Sequence[Any]
-    in_image: Sequence[Any]
     n_spikes: Sequence[Any]
-    most_in_image: Sequence[Any]
+    n_before: Sequence[Any]
     spikes: Sequence[Any]
     fires: Sequence[Any]
     remembered: Sequence[Any]
@@ -69,16 +68,14 @@ class NumpyDelivery:
         self.signs = np.where(bits, 1.0, -1.0)
         pairs = zip(state.targets, state.singles, strict=True)
         self.targets = [double if single is None else single for double, single in pairs]
-        self.ages = state.ages
-        self.counts = list(zip(state.in_image, state.n_spikes, state.most_in_image, strict=True))
+        self.ages, self.n_spikes, self.n_before = state.ages, state.n_spikes, state.n_before
         self.n_images = state.n_images[0]
         counts = (len(layout.routes), layout.sizes.steps)
         if layout.routes:
             self.arrivals = state.arrivals[0].reshape(counts)
             self.events = state.events[0].reshape(counts)
-        if layout.sizes.chained:
-            self.inhibition = state.inhibition[0]
-            self.pending = state.pending[0].reshape(layout.sizes.rows, layout.sizes.chained)
+        if layout.sizes.pending:
+            self.inhibition, self.pending = state.inhibition[0], state.pending[0]
 
     def find_spikes(self, _: Any) -> NDArray[np.int32]:
         """List the neurons whose flags are set; how many there are."""
@@ -126,16 +123,21 @@ class NumpyDelivery:
 
     def _inhibit(self, r: Route, neuron: NDArray[Any], step: int) -> NDArray[np.int32]:
         h = self.weights[r.kernel_start : r.kernel_start + r.positions**2]
-        h = h.reshape(r.positions, r.positions)
-        position = (neuron - r.offset) // r.block
-        reached = np.zeros(neuron.shape, dtype=np.int32)
-        for lag in range(1, r.positions):
-            chosen = np.flatnonzero(position + lag < r.positions)
-            weight = h[position[chosen], position[chosen] + lag]
-            row = self.inhibition if lag == 1 else self.pending[(step + lag) % len(self.pending)]
-            np.add.at(row, neuron[chosen] + lag * r.block, weight)
-            reached[chosen] += weight != 0
-        return reached
+        h = np.triu(h.reshape(r.positions, r.positions), 1)
+        positions, within = np.divmod(neuron - r.offset, r.block)
+        for position, later in np.argwhere(h):
+            if later == position + 1:
+                target = self.inhibition[r.offset + later * r.block :]
+            else:
+                target = self._waiting(r.pending_start, r.block, later, step + later - position)
+            np.add.at(target, within[positions == position], h[position, later])
+        return np.count_nonzero(h, axis=1)[positions]
+
+    def _waiting(self, start: int, block: int, position: int, step: int) -> NDArray[Any]:
+        """Where inhibition waits that the neurons at a position get in `step`: see delivery.h."""
+        n_rows = position - 1
+        first = start + (n_rows * (n_rows - 1) // 2 + step % n_rows) * block
+        return self.pending[first : first + block]
 
     def _spread(self, r: Route, neuron: NDArray[Any]) -> NDArray[np.int32]:
         position, rest = np.divmod(neuron - r.offset, r.block)
@@ -226,11 +228,13 @@ class NumpyDelivery:
                 in_x &= x + r.pool_pad_w < px * r.pool_stride_w + r.pool_w
                 yield py, px, in_y & in_x
 
-    def set_ages(self, copy: Any, phase: Any) -> NDArray[np.int32]:
+    def set_ages(self, copy: Any, phase: Any, most: Any) -> NDArray[np.int32]:
         """Set, for all copies, how long the present image has been at each neuron.
 
-        When an image comes, the spikes for the last one are added to those before.
+        Returns the most spikes that a neuron of each copy fired for an image before the present
+        one, where `most` is what was returned last.
         """
+        most = np.broadcast_to(most, np.shape(copy)).astype(np.int32)
         sizes = self.layout.sizes
         for layer in self.layout.layers:
             block = layer.units * sizes.copies
@@ -241,23 +245,25 @@ class NumpyDelivery:
             ages = np.where(is_there, age, -1)
             own = slice(layer.offset, stop)
             new, old = np.repeat(ages, layer.units, axis=1).ravel(), self.ages[layer.group][own]
-            in_image, n_spikes, most = (counts[own] for counts in self.counts[layer.group])
-            comes = new == 0
-            n_spikes[comes] += in_image[comes]
-            most[comes] = np.maximum(most[comes], in_image[comes])
-            in_image[comes] = 0
+            n_spikes, n_before = self.n_spikes[layer.group][own], self.n_before[layer.group][own]
+            counts = np.where(new == 0, n_spikes - n_before, 0)
+            counts = counts.reshape(layer.positions, sizes.copies, layer.units)
+            most = np.maximum(most, counts.max(axis=(0, 2)))
+            n_before[new == 0] = n_spikes[new == 0]
             old[:] = new
-        return np.full(np.shape(copy), int(phase), dtype=np.int32)
+        return most
 
     def travel(self, copy: Any, step: Any) -> NDArray[np.int32]:
         """Move the drive of all copies on along the chains, and fetch what inhibits next."""
-        row = self.pending[(int(step) + 1) % len(self.pending)]
-        self.inhibition[:] = row
-        row[:] = 0
         for layer in self.layout.layers:
             block = layer.units * self.layout.n_copies
-            stop = layer.offset + layer.positions * block
-            drive = self.targets[layer.array][layer.offset : stop].reshape(layer.positions, block)
+            own = slice(layer.offset, layer.offset + layer.positions * block)
+            drive = self.targets[layer.array][own].reshape(layer.positions, block)
+            inhibition = self.inhibition[own].reshape(layer.positions, block)
             drive[1:] = drive[:-1].copy()
-            drive[0] = 0
+            drive[0] = inhibition[:] = 0
+            for position in range(2, layer.positions):
+                due = self._waiting(layer.pending_start, block, position, int(step) + 1)
+                inhibition[position] = due
+                due[:] = 0
         return np.full(np.shape(copy), int(step), dtype=np.int32)

@@ -87,9 +87,8 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
         received=_received(job, objects, n_images),
         counts=_counts(job, objects),
         most_spikes=max(
-            int(np.max(of_images[:]))
-            for group in groups
-            for of_images in (group.most_in_image, group.in_image)
+            int(np.max(counts[:]))
+            for counts in (objects.copies.most_spikes, *(g.n_spikes - g.n_before for g in groups))
         ),
         arrivals=np.asarray(objects.tally.n_arrived[:]).reshape(tally)[:n_routes].astype(np.int64),
         events=np.asarray(objects.tally.n_reached[:]).reshape(tally)[:n_routes].astype(np.int64),
@@ -134,10 +133,7 @@ def _received(job: Job, objects: Objects, n_images: int) -> Array:
 
 def _counts(job: Job, objects: Objects) -> tuple[Integers, ...]:
     """Spikes of each neuron, all copies together."""
-    of_groups = {
-        name: np.asarray(group.n_spikes[:]) + np.asarray(group.in_image[:])
-        for name, group in objects.neurons.items()
-    }
+    of_groups = {name: np.asarray(group.n_spikes[:]) for name, group in objects.neurons.items()}
     counts = []
     for index, population in enumerate(job.network.populations):
         layer = job.layout.layers[index]

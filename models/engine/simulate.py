@@ -114,7 +114,9 @@ def simulate(
     started = time.perf_counter()
     network = spiking_network(network)
     images = network.check_images(images)
+    most_images = IMAGES_PER_RUN
     if images.ndim == 5:
+        most_images = max(1, IMAGES_PER_RUN // images.shape[1])
         network, images, inject = in_steps(network, images, inject)
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}, got {target!r}")
@@ -131,13 +133,13 @@ def simulate(
         batch = 1 if traces else max(1, fitting)
     require_whole_number("batch", batch, 1)
     batch = min(batch, len(images))
-    n_runs = max(jobs, -(-len(images) // max(IMAGES_PER_RUN, batch)))
+    n_runs = max(jobs, -(-len(images) // max(most_images, batch)))
     depth = -(-len(images) // (batch * n_runs))
     parts = _parts(images, batch * depth)
     if traces and (batch > 1 or len(parts) > 1):
         raise ValueError(
             f"traces show one image at a time in one program run: batch=1, jobs=1 and at most "
-            f"{IMAGES_PER_RUN} images, got batch={batch}, jobs={jobs} and {len(images)} images"
+            f"{most_images} images, got batch={batch}, jobs={jobs} and {len(images)} images"
         )
     if change is not None and not callable(change):
         raise TypeError(f"change takes a function of the Brian2 objects, got {change!r}")

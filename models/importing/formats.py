@@ -14,6 +14,7 @@ READ = {
     ".hdf5": "keras",
     ".nir": "nir",
 }
+_BY_NAME = ABOUT | {"nir": "is a NIR file; from_nir reads it, or studies/run_nir.py"}
 _READERS = {"safetensors": "safetensors", "onnx": "onnx", "keras": "keras", "hdf5": "keras"}
 _EXPORT = "export the network to ONNX (.onnx) or Keras (.keras)"
 _INSTEAD = {
@@ -78,7 +79,7 @@ def about(path: str | Path) -> str:
     """
     suffix = Path(path).suffix.lower()
     unknown = f"is in no format that is known here; {_EXPORT}"
-    by_name = ABOUT[READ[suffix]] if suffix in READ else _INSTEAD.get(suffix, unknown)
+    by_name = _BY_NAME[READ[suffix]] if suffix in READ else _INSTEAD.get(suffix, unknown)
     content = recognised(path)
     if content is None or (content == "folder" and suffix in _INSTEAD):
         return by_name

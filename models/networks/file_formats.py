@@ -19,7 +19,6 @@ ABOUT = {
     "keras": "is a Keras file; from_keras reads it, or studies/import_network.py",
     "hdf5": "is an HDF5 file; if model.save of Keras wrote it, from_keras reads it, or "
     "studies/import_network.py; if nir.write did, from_nir, or studies/run_nir.py",
-    "nir": "is a NIR file; from_nir reads it, or studies/run_nir.py",
     "safetensors": "is a safetensors file; load_network reads what save_network wrote, and "
     "safetensors.torch.load_file gives the weights of a module",
     "torch": "is a file of torch.save, which may hold pickled code, which is not run; build the "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -73,6 +74,15 @@ class Stimulus:
         return total
 
 
+class Values(Protocol):
+    """Values of an injection that are made for some images at a time."""
+
+    shape: tuple[int, int, int]
+
+    def __getitem__(self, which: slice) -> Array:
+        """Those of some images."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Injection:
     """Values of a variable for each image, phase and unit, set at the start of the phase.
@@ -85,13 +95,13 @@ class Injection:
         Population; position 0 of its units.
     variable : str
         Variable of its neurons, in volts.
-    values : ndarray, shape (n_images, n_phases, n_units)
+    values : ndarray or Values, shape (n_images, n_phases, n_units)
         In network units; phases count from the one in which the image reaches the population.
     """
 
     target: str
     variable: str
-    values: Array
+    values: Array | Values
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, np.shape(self.values)))

@@ -8,8 +8,40 @@ from dataclasses import replace
 import numpy as np
 
 from ..arrays import Array
-from .inputs import Injection
+from .inputs import Injection, Stimulus
 from .network import SpikingNetwork
+
+
+class Frames:
+    """Values of a stimulus in each phase, computed for the inputs that are asked for.
+
+    Parameters
+    ----------
+    stimulus : Stimulus
+        What a frame sets.
+    frames : ndarray, shape (n, n_steps, height, width, channels)
+        Input of each algorithmic step.
+    every, n_phases : int
+        Phases of a step, and of an input.
+    n_units : int
+        Of the population.
+    """
+
+    def __init__(
+        self, stimulus: Stimulus, frames: Array, every: int, n_phases: int, n_units: int
+    ) -> None:
+        self._stimulus, self._frames, self._every = stimulus, frames, every
+        self.shape = (len(frames), n_phases, n_units)
+
+    def __getitem__(self, which: slice) -> Array:
+        """Values of some inputs, shape (n, n_phases, n_units)."""
+        frames = self._frames[which]
+        n, n_steps = frames.shape[:2]
+        values = np.zeros((n, *self.shape[1:]))
+        by_step = self._stimulus.values(frames.reshape(n * n_steps, *frames.shape[2:]))
+        by_step = by_step.reshape(n, n_steps, -1)
+        values[:, : self._every * n_steps] = np.repeat(by_step, self._every, axis=1)
+        return values
 
 
 def in_steps(
@@ -35,14 +67,16 @@ def in_steps(
     tuple of Injection
         All of them.
     """
-    n, n_steps = images.shape[:2]
-    every = network.readout.every
-    found = []
-    for stimulus in network.stimuli:
-        n_units = network.population(stimulus.target).n_units
-        values = np.zeros((n, network.n_phases, n_units))
-        by_step = stimulus.values(images.reshape(n * n_steps, *images.shape[2:]))
-        values[:, : every * n_steps] = np.repeat(by_step.reshape(n, n_steps, -1), every, axis=1)
-        found.append(Injection(target=stimulus.target, variable=stimulus.variable, values=values))
+    every, n_phases = network.readout.every, network.n_phases
+    found = [
+        Injection(
+            target=stimulus.target,
+            variable=stimulus.variable,
+            values=Frames(
+                stimulus, images, every, n_phases, network.population(stimulus.target).n_units
+            ),
+        )
+        for stimulus in network.stimuli
+    ]
     bare = replace(network, stimuli=())
-    return bare, np.zeros((n, 0)), (*found, *injections)
+    return bare, np.zeros((len(images), 0)), (*found, *injections)

@@ -82,7 +82,10 @@ STUDY = Study(
     quick={"steps": 8, "spikes": 20},
     trained_scores=reference_scores,
     columns=columns,
+    tables=lambda run: {"layers": run.trains.summary()},
     printed=printed,
     figures=FIGURES,
-    published=Published(collect=lambda folders: {}, tables={}),
+    published=Published(
+        collect=lambda folders: {}, tables={}, varies=("n_steps", "written_by", "dt_ms", "reset")
+    ),
 )

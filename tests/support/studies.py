@@ -11,6 +11,7 @@ FEW_STEPS = {
     "burst": ("--steps", "3", "--baseline-steps", "2"),
     "noise": ("--steps", "3"),
     "albsnn": ("--steps", "2"),
+    "nir": ("--steps", "3"),
 }
 
 

@@ -8,7 +8,7 @@ from .reference import run
 SCHEME = Scheme(
     name="nir",
     title="NIR",
-    paper="Pedersen2024",
+    paper="PedersenEtAl2024",
     options=NirOptions,
     convert=convert,
     reference=run,

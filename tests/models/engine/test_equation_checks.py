@@ -68,8 +68,8 @@ LEAKY = {"v : volt": "dv/dt = -v/ms : volt"}
             "equation 'theta : volt (constnt)': Equations of type 'parameter' cannot have a flag",
         ),
         (
-            {"equations": {"v : volt": "v : volt\n in_image : 1"}},
-            "equations: Duplicate definition of variable 'in_image'",
+            {"equations": {"v : volt": "v : volt\n n_before : 1"}},
+            "equations: Duplicate definition of variable 'n_before'",
         ),
         ({"equations": {"age : integer": ""}}, "the equations define no 'age', which the network"),
         ({"equations": {"theta : volt (constant)": ""}}, "the equations define no 'theta'"),

@@ -244,6 +244,7 @@ ACCURACY = {
     "digits-noise": (300, 99.3),
     "digits-albsnn": (300, 97.3),
     "fashion-albsnn": (300, 95.0),
+    "digits-lif": (300, 98.7),
 }
 
 
