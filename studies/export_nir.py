@@ -139,7 +139,8 @@ def _back(arguments: argparse.Namespace) -> NirExport:
     )
     for line in said:
         print(f"note: {line}")
-    return to_nir(network, _free(arguments, f"{path.stem}-again"))
+    program = arguments.written_for if arguments.written_for != "definition" else None
+    return to_nir(network, _free(arguments, f"{path.stem}-again"), program)
 
 
 def _converted(arguments: argparse.Namespace) -> NirExport:

@@ -6,7 +6,7 @@ from ann2brian.models.networks.nir_files import read
 
 import ann2brian as ab
 from tests.support.binary_networks import mixed
-from tests.support.networks import everything, images_for, noisy, pooled_network
+from tests.support.networks import assert_same, everything, images_for, noisy, pooled_network
 
 pytest.importorskip("h5py")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -63,6 +63,19 @@ def test_a_graph_has_our_spikes(case, tmp_path):
     assert export.losses == () and export.loss.is_none
     assert sum(export.loss.spikes.values()) > 100
     assert export.loss.agreement == 1
+
+
+def test_a_graph_runs_in_brian2(tmp_path):
+    """Copies with thresholds, and pooling with lateral inhibition, as neurons of ours."""
+    conversion = EXACT["bursts"]()
+    images = images_for_shape(conversion.spiking)[:2]
+    export = ab.to_nir(conversion, tmp_path / "net.nir", as_graph=True, input_as="currents")
+    file = export.read()
+    inputs = export.inputs(images).transpose(0, 2, 3, 1)
+    recording = ab.simulate(file, inputs, target="numpy", record=True)
+    assert_same(recording, ab.reference(file, inputs))
+    ours = ab.reference(conversion, images)
+    assert np.allclose(recording.scores[:, -1], ours.scores[:, -1], rtol=0, atol=1e-9)
 
 
 def images_for_shape(spiking):
