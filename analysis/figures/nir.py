@@ -29,6 +29,7 @@ def accuracy_over_time(axes: Sequence[Axes], time: pd.DataFrame) -> None:
         if "spikes_per_image" in own:
             axes[1].plot(own["time_ms"], own["spikes_per_image"], label=label)
     axes[0].set(xlabel="time (ms)", ylabel="correct (%)")
+    axes[0].set_ylim(top=100.5)
     axes[1].set(xlabel="time (ms)", ylabel="spikes so far")
     axes[0].legend(loc="lower right")
 
