@@ -143,13 +143,13 @@ def compare(tool, path):
         "steps": about["n_steps"],
         "spikes": sum(int(own.sum()) for own in expected.values()),
         "stated": "; ".join(sorted({loss.partition(": ")[2] for loss in about["losses"]})),
-        "by our reference": about["ours_differing"],
+        "by_our_reference": about["ours_differing"],
     }
     try:
         graph = nir.read(path.with_suffix(".nir"))
         found = globals()[tool](graph, x, n_steps, nodes)
     except Exception as error:
-        return {**row, "differing": "", "first difference": f"{type(error).__name__}: {error}"}
+        return {**row, "differing": "", "first_difference": f"{type(error).__name__}: {error}"}
     differing, first = 0, ""
     for name in nodes:
         own = found[name][:, late[name] : late[name] + about["n_steps"]]
@@ -158,7 +158,7 @@ def compare(tool, path):
         if unlike.any() and not first:
             step = int(np.nonzero(unlike.reshape(*unlike.shape[:2], -1).any(axis=(0, 2)))[0][0])
             first = f"{name}, step {step}"
-    return {**row, "differing": differing, "first difference": first}
+    return {**row, "differing": differing, "first_difference": first}
 
 
 def main(tool, folder, result):
