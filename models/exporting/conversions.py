@@ -180,6 +180,7 @@ class _Drawing:
                 self._places[population.name] = self._pooling(population, window)
         n_classes = network.readout.n_classes
         ends = self._readout()
+        self._require_readable(ends)
         builder.add("Output", OUTPUT, *ends, shape=np.array([n_classes], dtype=np.int64))
         return Drawn(
             graph=builder.graph(self._reader.file_version),
@@ -188,6 +189,30 @@ class _Drawing:
             losses=tuple(self._losses),
             kinds=frozenset(self._kinds),
         )
+
+    def _require_readable(self, ends: Sequence[str]) -> None:
+        """Refuse sums where the program takes one of the parts without a word."""
+        reader = self._reader
+        if len(ends) > 1 and reader.name != "definition":
+            raise ValueError(
+                f"network {self._network.name!r}: its scores are a sum over {len(ends)} "
+                f"populations, of which {reader.name} gives each part on its own"
+            )
+        sources = [source for source, _ in self._builder.edges]
+        targets = [target for _, target in self._builder.edges]
+        for name, node in self._builder.nodes.items():
+            rows, columns = np.shape(node.fields.get("weight", 0))[2:] or (1, 1)
+            if rows != columns and reader.name != "definition":
+                raise ValueError(
+                    f"network {self._network.name!r}: {name!r} has a kernel of {rows} x {columns}, "
+                    "which no zeros make square; the package nir refuses such files"
+                )
+        twice = [n for own in (sources, targets) for n in own if own.count(n) > 1]
+        if twice and not reader.takes_sums:
+            raise ValueError(
+                f"network {self._network.name!r}: {reader.name} reads chains of layers only, and "
+                f"at {twice[0]!r} the network is none"
+            )
 
     # ---- the image ----
 
@@ -258,8 +283,12 @@ class _Drawing:
         else:
             paths, bias = self._incoming(population.name)
         return _by_channel(bias) is not None and all(
-            self._place(p.source).is_map and as_convolution(p) is not None for p in paths
+            self._place(p.source).is_map and self._is_written(as_convolution(p)) for p in paths
         )
+
+    def _is_written(self, form: Convolution | None) -> bool:
+        """Whether a convolution can be: nir refuses files with other kernels than square ones."""
+        return form is not None and (form.is_square or self._reader.name == "definition")
 
     def _place(self, source: str) -> Place:
         return self._places.get(source, self._input)

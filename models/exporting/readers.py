@@ -118,6 +118,8 @@ class Reader:
         Whether Flatten puts the channels last.
     is_late : bool
         Whether spikes come a step late, but of potentials with a threshold behind them.
+    takes_sums : bool
+        Whether several edges into a node, or out of one, are read.
     call : str
         With which the program reads the file, a graph that ``nir.read(path)`` gave.
     note : str
@@ -134,6 +136,7 @@ class Reader:
     has_single_fields: bool = False
     is_channels_last: bool = False
     is_late: bool = False
+    takes_sums: bool = True
     call: str = ""
     note: str = ""
 
@@ -158,7 +161,8 @@ def _losses(
         words = {"soft": "a spike takes the threshold off", "hard": "a spike leads to rest"}
         found.append(f"{words[neuron.reset]}, and there {words[reset]}")
     if bursts:
-        found.append(f"a step brings {neuron.limit} spikes at most, and there any number")
+        spikes = "one spike" if neuron.limit == 1 else f"{neuron.limit} spikes"
+        found.append(f"a step brings {spikes} at most, and there any number")
     elif neuron.limit > 1:
         found.append(f"a step brings up to {neuron.limit} spikes, and there one")
     if neuron.start and not starts:
@@ -343,6 +347,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 file_version="1.0.4",
                 leave_out=("v_reset",),
                 has_single_fields=True,
+                takes_sums=False,
             ),
             Reader(
                 name="spikingjelly",
@@ -358,6 +363,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 reads=("Affine", "Conv2d", "Flatten", "IF", "LIF", "CubaLIF"),
                 # What it writes has time constants too small by dt, and what it reads has not.
                 told={"dt_ms": 1e3 * np.sqrt(1e-3)},
+                takes_sums=False,
                 call="norse.torch.from_nir(graph, reset_method=reset_subtract)",
                 note="takes the batch for an axis: present images one by one",
             ),
@@ -371,6 +377,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 note="has maps channels last: data of shape (steps, n, height, width, channels)",
                 is_channels_last=True,
                 is_late=True,
+                takes_sums=False,
             ),
         )
     }

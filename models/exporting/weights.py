@@ -36,6 +36,11 @@ class Convolution:
     stride: Pair
     padding: Pair
 
+    @property
+    def is_square(self) -> bool:
+        """Whether the kernel is; of others the package nir states wrong shapes, and refuses."""
+        return bool(self.weight.shape[2] == self.weight.shape[3])
+
 
 def as_convolution(p: WeightedProjection) -> Convolution | None:
     """A projection from map to map as a convolution; None if it has no such form."""
@@ -47,14 +52,15 @@ def as_convolution(p: WeightedProjection) -> Convolution | None:
         for i, (q, own) in enumerate(zip(p.pool_padding, p.padding, strict=True))
     ]
     kernel = _pooled(_undilated(_ungrouped(p), p.dilation), p)
-    kernel, padding = _even(kernel, (sides[0], sides[1]), (sides[2], sides[3]))
+    stride = (p.stride[0] * down, p.stride[1] * along)
+    kernel, padding = _even(kernel, sides, p.source_shape[:2], stride)
     found = replace(
         p,
         kernel=kernel,
         pool=(1, 1),
         pool_stride=(1, 1),
         pool_padding=(0, 0, 0, 0),
-        stride=(p.stride[0] * down, p.stride[1] * along),
+        stride=stride,
         padding=(padding[0], padding[0], padding[1], padding[1]),
         dilation=(1, 1),
         groups=1,
@@ -109,22 +115,35 @@ def _pooled(kernel: Array, p: Projection) -> Array:
     return full
 
 
-def _even(kernel: Array, rows: Pair, columns: Pair) -> tuple[Array, Pair]:
-    """Zeros around a kernel that make it square, and its padding the same on both sides."""
-    lacks = [after - before for before, after in (rows, columns)]
-    sizes = [kernel.shape[i] + abs(lacks[i]) for i in (0, 1)]
-    size = max(sizes)
-    if all((size - own) % 2 == 0 for own in sizes):
-        sizes = [size, size]
-    elif all((size + 1 - own) % 2 == 0 for own in sizes):
-        sizes = [size + 1, size + 1]
-    added = []
-    for i in (0, 1):
-        extra = sizes[i] - kernel.shape[i]
-        first = (extra + lacks[i]) // 2
-        added.append((first, extra - first))
-    kernel = np.pad(kernel, (*added, (0, 0), (0, 0)))
-    return kernel, (rows[0] + added[0][0], columns[0] + added[1][0])
+def _even(kernel: Array, sides: Sequence[int], extent: Pair, stride: Pair) -> tuple[Array, Pair]:
+    """Zeros around a kernel that make it square, and its padding the same on both sides.
+
+    A kernel of a size that no axis forbids; where there is none, as large as each axis needs.
+    """
+    ways = [
+        _ways(kernel.shape[i], (sides[2 * i], sides[2 * i + 1]), extent[i], stride[i])
+        for i in (0, 1)
+    ]
+    both = sorted(ways[0].keys() & ways[1].keys())
+    sizes = [both[0]] * 2 if both else [min(own) for own in ways]
+    first = [own[size] for own, size in zip(ways, sizes, strict=True)]
+    added = [(first[i], sizes[i] - kernel.shape[i] - first[i]) for i in (0, 1)]
+    return np.pad(kernel, (*added, (0, 0), (0, 0))), (sides[0] + first[0], sides[2] + first[1])
+
+
+def _ways(size: int, sides: Pair, extent: int, stride: int) -> dict[int, int]:
+    """Sizes of the kernel along an axis, and how many of the zeros come first.
+
+    Padding is then that many more on both sides, and the windows are as many as before.
+    """
+    before, after = sides
+    last = (extent + before + after - size) // stride
+    found: dict[int, int] = {}
+    for first in range(size + before + after + 1):
+        for larger in range(size + first, 2 * (size + before + after) + 2):
+            if (extent + 2 * (before + first) - larger) // stride == last:
+                found.setdefault(larger, first)
+    return found
 
 
 def as_matrix(p: WeightedProjection) -> Array:

@@ -1,8 +1,10 @@
 """Converted networks as NIR files: the file, read again and run, has the spikes of the network."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from ann2brian.models.networks.nir_files import read
+from ann2brian.models.places import ROOT
 
 import ann2brian as ab
 from tests.support.binary_networks import mixed
@@ -11,6 +13,7 @@ from tests.support.networks import assert_same, everything, images_for, noisy, p
 pytest.importorskip("h5py")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 N_IMAGES = 8
+PUBLISHED = ROOT / "studies" / "published"
 
 
 def converted(network, options):
@@ -174,6 +177,39 @@ def test_spyx_reads_columns_with_the_channels_last(tmp_path):
         (weights[tool],) = (n.fields["weight"] for n in nodes.values() if n.kind == "Affine")
     last = weights["spyx"].reshape(10, -1, 24)
     assert np.array_equal(last.transpose(0, 2, 1).reshape(10, -1), weights["norse"])
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_branches_are_written_only_for_those_that_add_them(tool, tmp_path):
+    """The others read one of the branches, or what it gave a step before, without a word."""
+    network = noisy(pooled_network())
+    conversion = converted(network, ab.NoiseOptions(n_steps=4, mean=0.0, reset="hard"))
+    told = {"on_loss": "nearest", "input_as": "currents"}
+    if tool in ("snntorch", "spikingjelly"):
+        told["images"] = images_for(network, 4)
+        assert ab.to_nir(conversion, tmp_path / "net.nir", tool, **told).loss.is_none
+    else:
+        with pytest.raises(ValueError, match=f"{tool} reads chains of layers only"):
+            ab.to_nir(conversion, tmp_path / "net.nir", tool, **told)
+
+
+def test_kernels_for_programs_are_square(tmp_path):
+    """A kernel that cannot be made so becomes a matrix; the definition keeps it."""
+    conversion = converted(mixed("rbbrb"), ab.AlbsnnOptions(n_steps=2))
+    kinds = {}
+    for tool in (None, "snntorch"):
+        nodes = read(ab.to_nir(conversion, tmp_path / "net.nir", tool).path).nodes
+        kinds[tool] = nodes["act3_in"].kind
+    assert kinds == {None: "Conv2d", "snntorch": "Affine"}
+
+
+def test_what_the_programs_gave_is_what_was_said():
+    """The published runs: our spikes where no loss is stated, else what our reference measured."""
+    exports = pd.read_csv(PUBLISHED / "nir_exports.csv").fillna({"stated": ""})
+    assert set(exports.tool) == set(TOOLS) and exports.groupby("tool").size().min() == 20
+    assert (exports.differing == exports.by_our_reference).all()
+    assert (exports.differing[exports.stated == ""] == 0).all()
+    assert (exports.stated == "").sum() >= 24
 
 
 def test_norse_takes_soft_resets(tmp_path):

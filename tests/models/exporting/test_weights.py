@@ -41,6 +41,7 @@ CASES = [
     {"size": (1, 3), "padding": (0, 0, 1, 1)},
     {"size": (3, 1), "stride": (1, 2)},
     {"dilation": (2, 1), "padding": (2, 2, 1, 1)},
+    {"padding": (1, 1, 0, 1), "size": (3, 2), "stride": (2, 2)},
     {"groups": 2, "padding": (1, 1, 1, 1)},
     {"pool": (2, 2), "pool_stride": (2, 2), "size": (3, 3)},
     {"pool": (2, 2), "pool_stride": (1, 1), "size": (2, 2), "stride": (2, 1)},
@@ -59,6 +60,16 @@ def test_convolutions_sum_the_same(given):
     x = rng.integers(0, 3, (9, 8, 4)).astype(float)
     wanted = 2.0 * p.forward(x[None]).reshape(p.target_shape)
     assert np.array_equal(convolved(x.transpose(2, 0, 1), form), wanted.transpose(2, 0, 1))
+
+
+def test_kernels_are_made_square():
+    """Where windows are one place apart, sizes of unlike parity cannot be."""
+    rng = np.random.default_rng(0)
+    square = as_convolution(drawn(rng, size=(3, 1), padding=(1, 1, 0, 0)))
+    assert square.weight.shape == (6, 4, 3, 3) and square.padding == (1, 1) and square.is_square
+    far = as_convolution(drawn(rng, size=(3, 2), padding=(1, 1, 0, 1), stride=(2, 2)))
+    assert far.is_square
+    assert not as_convolution(drawn(rng, size=(3, 2))).is_square
 
 
 def test_a_border_that_sees_what_pooling_left_out_has_no_convolution():
