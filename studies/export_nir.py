@@ -26,6 +26,8 @@ from ann2brian.models.exporting.nir import DT, ON_LOSS, NirExport, to_nir
 from ann2brian.models.exporting.readers import READERS
 from ann2brian.models.importing.from_nir import from_nir
 from ann2brian.models.networks.datasets import DATASETS
+from ann2brian.models.networks.dynamics import Neurons
+from ann2brian.models.networks.weight_files import load_network
 from ann2brian.models.schemes import SCHEMES
 from ann2brian.studies.frame import console, flags, importing, network_under_test, study_images
 
@@ -139,15 +141,28 @@ def _back(arguments: argparse.Namespace) -> NirExport:
     )
     for line in said:
         print(f"note: {line}")
-    program = arguments.written_for if arguments.written_for != "definition" else None
-    return to_nir(network, _free(arguments, f"{path.stem}-again"), program)
+    return to_nir(network, _free(arguments, f"{path.stem}-again"), _program(arguments))
+
+
+def _as_it_is(arguments: argparse.Namespace, path: Path) -> NirExport:
+    """A network that has neurons of its own."""
+    is_trained = path.suffix == ".safetensors"
+    network = load_network(path) if is_trained else None
+    if network is None or not any(isinstance(layer, Neurons) for layer in network.layers):
+        raise ValueError(f"--scheme: say by which scheme: {', '.join(EXPORTED)}")
+    return to_nir(network, _free(arguments, network.name), _program(arguments))
+
+
+def _program(arguments: argparse.Namespace) -> str | None:
+    """For which the neurons of a network must have been meant already."""
+    return None if arguments.written_for == "definition" else str(arguments.written_for)
 
 
 def _converted(arguments: argparse.Namespace) -> NirExport:
     """A trained network converted and written."""
-    if arguments.scheme is None:
-        raise ValueError(f"--scheme: say by which scheme: {', '.join(EXPORTED)}")
     path = importing.network_path(arguments.network, importing.InputFlags())
+    if arguments.scheme is None:
+        return _as_it_is(arguments, path)
     source = study_images.load(
         arguments.dataset,
         own=arguments.own_images,

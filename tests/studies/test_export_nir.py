@@ -42,6 +42,14 @@ def test_graphs_are_exact(tmp_path, capsys):
     assert said.count(" 0 of ") == 4
 
 
+def test_a_network_of_neurons_needs_no_scheme(tmp_path, capsys):
+    """The shipped one, by the definition that it has."""
+    out = tmp_path / "lif.nir"
+    export_nir.main(["--network", "digits-lif", "--out", str(out)])
+    assert "nothing" in capsys.readouterr().out
+    assert [n.kind for n in read(out).nodes.values()].count("LIF") == 2
+
+
 def test_a_file_is_written_back(tmp_path, capsys):
     """A file of another program, as it is, but never over one that exists."""
     path = fixture("sinabs_iaf_grid", tmp_path).path
