@@ -124,7 +124,7 @@ class NirExport:
         return np.ascontiguousarray(maps.transpose(0, 3, 1, 2), dtype=np.float64)
 
     def expected(self, images: Array) -> dict[str, Counts]:
-        """Our spikes on some images, by node of the file, in its layout.
+        """Our spikes on some images, by the node that gives them, in the file's layout.
 
         Parameters
         ----------
@@ -133,21 +133,15 @@ class NirExport:
         Returns
         -------
         dict of str to ndarray of int, shape (n, n_steps, channels, height, width) or (..., units)
-            They come as many steps later as `steps_late` says.
-
-        Raises
-        ------
-        ValueError
-            If the neurons of a unit are several.
+            They come as many steps later as `steps_late` says. Where a unit has several neurons in
+            the file, one copy of all units after the other, these are their sum.
         """
         conversion, _ = self._of_conversion()
         assert self._drawn is not None
         run = reference(conversion, images)
         found = {}
         for name, place in self._drawn.places.items():
-            if place.copies > 1:
-                raise ValueError(f"{self.path}: the units of {name!r} have {place.copies} neurons")
-            found[place.population] = np.ascontiguousarray(place.laid_out(run.counts[name]))
+            found[place.node] = np.ascontiguousarray(place.laid_out(run.counts[name]))
         return found
 
     def read(self) -> Conversion:
@@ -208,10 +202,10 @@ class NirExport:
 
     @property
     def steps_late(self) -> dict[str, int]:
-        """Steps by which the program's spikes come later than ours, by node of neurons."""
+        """Steps by which the program's spikes come later than ours, by node that gives them."""
         self._of_conversion()
         assert self._drawn is not None
-        return {place.population: place.late for place in self._drawn.places.values()}
+        return {place.node: place.late for place in self._drawn.places.values()}
 
     @property
     def call(self) -> str:

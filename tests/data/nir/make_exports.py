@@ -14,7 +14,7 @@ import numpy as np
 
 import ann2brian as ab
 
-TOOLS = ("snntorch", "sinabs", "spikingjelly", "norse", "spyx")
+TOOLS = ("snntorch", "sinabs", "spikingjelly", "norse", "spyx", "nirtorch")
 N_IMAGES = 64
 # By case: network, options.
 CASES = {
@@ -27,6 +27,7 @@ CASES = {
     "burst, Gamma 1": ("digits-rate", ab.BurstOptions(n_steps=16, gamma=1)),
     "burst, Gamma 1, start 0": ("digits-rate", ab.BurstOptions(n_steps=16, gamma=1, initial=0.0)),
     "burst, Gamma 5, start 0": ("digits-rate", ab.BurstOptions(n_steps=16, initial=0.0)),
+    "burst, Gamma 3, LIPool": ("digits-burst", ab.BurstOptions(n_steps=8, gamma=3)),
     "burst, OR pooling": ("digits-burst", ab.BurstOptions(n_steps=16, gamma=1, pooling="or")),
 }
 
@@ -44,7 +45,8 @@ def main(folder):
                 export = ab.to_nir(
                     conversion,
                     path,
-                    written_for=tool,
+                    written_for=None if tool == "nirtorch" else tool,  # the definition, as graphs
+                    as_graph=tool == "nirtorch",
                     on_loss="nearest",
                     input_as=input_as,
                     images=images,
@@ -62,7 +64,7 @@ def main(folder):
                 np.savez_compressed(
                     path.with_suffix(".npz"),
                     about=np.array(json.dumps(about)),
-                    input=export.inputs(images).astype(np.float32),
+                    input=export.inputs(images),
                     **{f"spikes {node}": counts for node, counts in expected.items()},
                 )
                 print(path.stem, export.loss, export.losses)
