@@ -35,7 +35,7 @@ class Conversion:
 
     @property
     def step_neurons(self) -> Mapping[str, StepNeuron] | None:
-        """What a step does, by population but those for pooling; None for chains of neurons."""
+        """What a step does, by population but those for pooling; None if that says too little."""
         return None
 
     def __repr__(self) -> str:

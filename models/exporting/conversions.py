@@ -129,10 +129,15 @@ def drawn(
     """
     network = conversion.spiking
     neurons = conversion.step_neurons
-    if neurons is None:
+    if neurons is None and any(kind.is_chain for kind in network.neurons):
         raise ValueError(
             f"network {network.name!r}: its {network.scheme} neurons decide one after the other in "
             "chains, each once; NIR has no such neuron, nor a nearest one"
+        )
+    if neurons is None:
+        raise ValueError(
+            f"network {network.name!r}: the scheme {network.scheme!r} does not say what a step of "
+            "its neurons does. A network that from_nir read is written itself, not its conversion"
         )
     random = {own.draws for own in neurons.values() if own.draws}
     if random:
