@@ -259,7 +259,7 @@ def test_bad_arguments_are_refused(told, words, tmp_path):
         ab.to_nir(conversion.spiking, tmp_path / "net.nir")
     network = ab.load_network(ab.trained("digits-lif"))
     again = ab.convert(network, ab.NirOptions(n_steps=2))
-    with pytest.raises(ValueError, match="'nir' does not say.*is written itself"):
+    with pytest.raises(ValueError, match=r"'nir' does not say.*is written itself"):
         ab.to_nir(again, tmp_path / "net.nir")
     with pytest.raises(ValueError, match="has no neurons; convert it first"):
         ab.to_nir(pooled_network(), tmp_path / "net.nir")
