@@ -60,6 +60,7 @@ _NAMES = {
     "spikes_from_raster": "models.spiking.exports.rasters",
     "SpikingNetwork": "models.spiking.network",
     "tensor_bytes": "models.networks.weight_files",
+    "to_nir": "models.exporting.nir",
     "trained": "models.networks.weight_files",
     "trained_networks": "models.networks.weight_files",
 }
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from .models.conversion.pooling import pooling_neuron as pooling_neuron
     from .models.conversion.reference import pool as pool
     from .models.engine.simulate import simulate as simulate
+    from .models.exporting.nir import to_nir as to_nir
     from .models.importing.formats import network_format as network_format
     from .models.importing.from_keras import from_keras as from_keras
     from .models.importing.from_nir import from_nir as from_nir

@@ -7,8 +7,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ann2brian.studies.benchmarks.published import BENCHMARK, TRAINING
+from ann2brian.studies.exchange.published import EXCHANGE
 from ann2brian.studies.frame.publishing import Reported
 from ann2brian.studies.frame.study import Study
+from ann2brian.studies.nir.exports import EXPORTS
 
 if TYPE_CHECKING:
     from ann2brian.studies.training.recipe import Recipe
@@ -23,7 +25,7 @@ NAMES = (
 STUDIES: tuple[Study, ...] = tuple(
     import_module(f"ann2brian.studies.{name}.study").STUDY for name in NAMES
 )
-REPORTS: tuple[Reported, ...] = (*STUDIES, TRAINING, BENCHMARK)
+REPORTS: tuple[Reported, ...] = (*STUDIES, TRAINING, BENCHMARK, EXCHANGE, EXPORTS)
 
 
 def recipes() -> dict[str, Recipe]:

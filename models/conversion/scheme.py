@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from ..networks.network import Network
 from ..spiking.network import SpikingNetwork
 from .options import Options
 from .reference import ReferenceRun
+from .step_neurons import StepNeuron
 
 
 class ConversionWarning(UserWarning):
@@ -31,6 +32,11 @@ class Conversion:
 
     spiking: SpikingNetwork
     options: Any
+
+    @property
+    def step_neurons(self) -> Mapping[str, StepNeuron] | None:
+        """What a step does, by population but those for pooling; None if that says too little."""
+        return None
 
     def __repr__(self) -> str:
         spiking = self.spiking

@@ -113,8 +113,9 @@ def _taken_apart(graph: Graph, prefix: str) -> tuple[dict[str, Node], list[tuple
     edges: list[tuple[str, str]] = []
     for name, node in graph.nodes.items():
         full = prefix + name
-        inner, inner_edges = {full: node}, []
-        if not isinstance(node, Node):
+        if isinstance(node, Node):
+            inner, inner_edges = {full: node}, list[tuple[str, str]]()
+        else:
             inner, inner_edges = _taken_apart(node, f"{full}.")
         for twice in nodes.keys() & inner.keys():
             raise ValueError(f"two nodes are called {twice!r}, one of them in a graph in the graph")

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from ann2brian.models.networks.network import InputCoding
 from ann2brian.studies.training.recipe import Companion, Recipe
+
+FUNCTIONS = ("build", "companion", "as_network")  # of a recipe; files name the recipe instead
 from torch import nn
 from tqdm import tqdm
 
@@ -80,7 +82,7 @@ def fit(
     images, probe = images[:held_out], to_tensor(images[held_out:], coding).to(device)
     labels, probe_labels = labels[:held_out], torch.from_numpy(labels[held_out:]).to(device)
     # Builder and companion have no readable value; the module's text stands for it.
-    run = {k: v for k, v in asdict(recipe).items() if k not in ("build", "companion")} | {
+    run = {k: v for k, v in asdict(recipe).items() if k not in FUNCTIONS} | {
         "module": str(module),
         "format": FORMAT,
         "seed": seed,

@@ -32,6 +32,7 @@ from ...conversion.as_trained import as_trained, of_layer, warn_of_other_dynamic
 from ...conversion.builder import build, named_apart, require_spiking
 from ...conversion.linear_paths import bias_map, linear_paths
 from ...conversion.scheme import Conversion
+from ...conversion.step_neurons import StepNeuron
 from ...conversion.synapses import Weighted, image_current
 from ...conversion.timing import Delays, direct_timing
 from ...dyadic import grid_step, round_to
@@ -84,6 +85,15 @@ class AlbsnnConversion(Conversion):
     binary: tuple[str, ...]
     driven: dict[str, str]
     projections: dict[str, tuple[WeightedProjection, ...]]
+
+    @property
+    def step_neurons(self) -> dict[str, StepNeuron]:
+        """See :attr:`Conversion.step_neurons`."""
+        found = {}
+        for name, options in self.by_layer.items():
+            assert options.leak is not None and options.reset is not None
+            found[name] = StepNeuron(leak=options.leak, reset=options.reset)
+        return found
 
 
 def convert(

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from ...arrays import Array
 from ...conversion.builder import build
 from ...conversion.scheme import Conversion, required
+from ...conversion.step_neurons import StepNeuron
 from ...conversion.synapses import Weighted, weighted
 from ...conversion.timing import Timing, onsets
 from ...dyadic import round_to
@@ -79,6 +80,18 @@ class BurstConversion(Conversion):
     network: Network
     fits: dict[str, PiecewiseLinear]
     weight_error: float
+
+    @property
+    def step_neurons(self) -> dict[str, StepNeuron]:
+        """See :attr:`Conversion.step_neurons`."""
+        return {
+            population.name: StepNeuron(
+                limit=self.limits[population.name],
+                start=float(population.parameters["v_start"].flat[0]),
+            )
+            for population in self.spiking.populations
+            if "v_start" in population.parameters
+        }
 
 
 def convert(

@@ -111,8 +111,7 @@ def _countable(fields: Fields) -> Array:
     found = single(fields["v_threshold"])
     if not (found > 0).all():
         raise ValueError(
-            f"v_threshold holds {found.min():g}; it is above 0 where spikes are counted in "
-            "thresholds"
+            f"v_threshold holds {found.min():g}; it is above 0 where thresholds count spikes"
         )
     return found
 

@@ -29,6 +29,7 @@ from ...arrays import Array
 from ...conversion.as_trained import as_trained, of_layer, warn_of_other_dynamics
 from ...conversion.builder import build, named_apart, require_spiking
 from ...conversion.scheme import Conversion, ConversionWarning
+from ...conversion.step_neurons import StepNeuron
 from ...conversion.synapses import Weighted, weighted
 from ...conversion.timing import direct_timing
 from ...dyadic import round_to
@@ -65,6 +66,21 @@ class NoiseConversion(Conversion):
     means: dict[str, float]
     sigmas: dict[str, float]
     weight_error: float
+
+    @property
+    def step_neurons(self) -> dict[str, StepNeuron]:
+        """See :attr:`Conversion.step_neurons`."""
+        found = {}
+        for name, options in self.by_layer.items():
+            assert options.leak is not None and options.reset is not None
+            found[name] = StepNeuron(
+                leak=options.leak,
+                reset=options.reset,
+                start=self.means[name],
+                is_floored=options.has_floor,
+                draws=f"noise ({options.rule}, start {options.start})" if options.has_noise else "",
+            )
+        return found
 
     @property
     def with_given_noise(self) -> SpikingNetwork:

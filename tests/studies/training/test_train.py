@@ -1042,14 +1042,15 @@ def test_recipe_builds_what_it_says(name):
     assert is_quantised == name.endswith("qcfs")
     setting = SETTINGS.get(name.partition("-")[2]) if recipe.scheme == "noise" else None
     is_spiking = any(isinstance(layer, Spike) for layer in network.layers)
-    assert is_spiking == (setting is not None or recipe.scheme == "albsnn")
+    is_leaky = recipe.scheme == "nir"  # whose potentials leave any grid
+    assert is_spiking == (setting is not None or is_leaky or recipe.scheme == "albsnn")
     assert is_spiking or recipe.binarisation is None
-    assert recipe.is_dyadic == (is_quantised or is_spiking)
+    assert recipe.is_dyadic == (is_quantised or (is_spiking and not is_leaky))
     kinds = {getattr(layer, "function", None) for layer in network.layers} - {None}
     plain = {"silu" if name.endswith("silu") else "relu"}
     assert kinds == (set() if is_quantised or is_spiking else plain)
     if setting is None:
-        n_steps = 4 if name.endswith("albsnn-t4") else 1
+        n_steps = 8 if is_leaky else 4 if name.endswith("albsnn-t4") else 1
         assert (recipe.n_steps, recipe.estimate_every) == (n_steps, 0)
     else:
         check_spiking(module, network, recipe, *setting)

@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 import pytest
 from ann2brian.models.schemes.nir.dialects import DIALECTS
+from ann2brian.studies.exchange.comparison import Reading, counted
+from ann2brian.studies.exchange.conventions import told
 
 import ann2brian as ab
 from tests.support.nir_files import fixture, names
@@ -32,73 +34,13 @@ SIMULATED = [
 ]
 
 
-def told(about):
-    """Options that say what the tool was told and its file does not hold."""
-    tool, given = about["tool"], about["parameters"]
-    options = {"written_by": "definition" if tool == "nirtorch" else tool}
-    if tool == "snntorch":
-        at_once = "-at-once" if given.get("reset_delay") is False else ""
-        options["reset"] = given.get("reset_mechanism", "subtract") + at_once
-    elif tool == "norse":
-        options["dt_ms"] = 1e3 * given["dt"]
-        if given.get("reset_method") == "subtract":
-            options["reset"] = "subtract"
-        elif "v_reset" in given:
-            options["v_reset"] = given["v_reset"]
-    elif tool == "sinabs":
-        options["is_single_spike"] = given.get("spike_fn") == "SingleSpike"
-        options["is_floored"] = "min_v_mem" in given
-        options["norm_input"] = {True: "yes", False: "no"}.get(given.get("norm_input"))
-        if given.get("reset_fn") == "MembraneReset":
-            options["reset"] = "zero"
-    elif tool == "rockpool":
-        options["is_single_spike"] = given.get("max_spikes_per_dt") == 1
-    elif tool == "nirtorch" or given["module"] == "LIFNode":
-        options["dt_ms"] = 1e3 * given["dt"]
-    return options  # of others, the step stands in the fields
-
-
-def channels_last(values):
-    """The tool's axes (steps, C, H, W), (steps, C, L) or (steps, n) as (steps, H, W, C)."""
-    if values.ndim == 2:
-        return values[:, None, None]
-    if values.ndim == 3:
-        return values.transpose(0, 2, 1)[:, None]
-    return values.transpose(0, 2, 3, 1)
-
-
 def case(name, folder):
-    """A conversion, its input, and the tool's own spikes by population, (steps, units).
-
-    Without the first step of a tool that shows spikes a step late.
-    """
+    """A conversion, its input, and the tool's own spikes by population, (steps, units)."""
     found = fixture(name, folder)
-    tool = found.about["tool"]
-    options = told(found.about)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        network = ab.from_nir(found.path, written_by=options["written_by"])
-        conversion = ab.convert(network, ab.NirOptions(n_steps=N_STEPS, limit=32, **options))
-    is_last = tool == "spyx"  # as it runs, other than it writes
-    maps = [
-        own if is_last and own.ndim == 4 else channels_last(own)
-        for own in (found.input.astype(np.float64), *found.spikes)
-    ]
-    frames, *wanted = maps
-    lag = 0 if found.about["parameters"]["module"] == "PSU_LIF" else conversion.dialect.lag
-    theirs = [own.reshape(N_STEPS, -1)[lag:] for own in wanted]
-    return conversion, frames[None], theirs, found.output
-
-
-def counted(recording, conversion, layer):
-    """Spikes of each step of a population, (steps, units)."""
-    spiking, found = conversion.spiking, recording.spikes
-    population = spiking.populations[layer]
-    mine = found.where(found.layer == layer)
-    phase = mine.step // spiking.phase_steps - population.onset
-    counts = np.zeros((N_STEPS, population.n_units), dtype=int)
-    np.add.at(counts, (phase // spiking.readout.every, mine.neuron), 1)
-    return counts
+        reading = Reading.of(found, told(found.about, N_STEPS))
+    return reading.conversion, reading.frames, reading.theirs, found.output
 
 
 def assert_equal_spikes(conversion, found, wanted):

@@ -1,0 +1,1 @@
+"""From our networks to files that other programs run."""

@@ -1,0 +1,1 @@
+"""The exchange between simulators: networks that other tools wrote, spike for spike."""
