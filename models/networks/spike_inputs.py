@@ -29,15 +29,17 @@ MICROSECOND = 1e-6
 MOST_STEPS = 4096
 
 
-def read_spikes(path: str | Path, *, dt: float = 1e-3, n_steps: int | None = None) -> ImageSet:
+def read_spikes(
+    path: str | Path, *, dt: float | None = None, n_steps: int | None = None
+) -> ImageSet:
     """Read input that changes from step to step.
 
     Parameters
     ----------
     path : str or Path
         An ``.npz`` file, see the head of this module.
-    dt : float
-        Length in seconds of a step, into which events are counted.
+    dt : float, optional
+        Length in seconds of a step, into which events are counted; they need it.
     n_steps : int, optional
         Steps into which events are counted, by default as many as hold all of them.
 
@@ -80,7 +82,9 @@ def read_spikes(path: str | Path, *, dt: float = 1e-3, n_steps: int | None = Non
     return checked(found)
 
 
-def _counted(path: Path, arrays: dict[str, NDArray], dt: float, n_steps: int | None) -> NDArray:
+def _counted(
+    path: Path, arrays: dict[str, NDArray], dt: float | None, n_steps: int | None
+) -> NDArray:
     """Events counted by sample, step and unit."""
     events, shape = arrays["events"], arrays.get("shape")
     fields = events.dtype.names or ()
@@ -100,6 +104,10 @@ def _counted(path: Path, arrays: dict[str, NDArray], dt: float, n_steps: int | N
     if missing:
         raise DatasetError(f"{path}: events of a map of {units} have no field {missing[0]!r}")
     places = [_whole(path, events, name, size) for name, size in zip(of_axes, units, strict=True)]
+    if dt is None:
+        raise DatasetError(
+            f"{path}: events have times; say how long a step of the network is: dt=, or --dt-ms"
+        )
     # A time on the border of two steps, which rounding may put a little before it, is in the later.
     at = np.floor(events["t"].astype(np.float64) * MICROSECOND / dt + 1e-6)
     if not np.isfinite(at).all() or (at < 0).any():

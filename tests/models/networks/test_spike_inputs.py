@@ -43,15 +43,22 @@ def test_samples_need_no_labels(tmp_path):
     fields = [*FIELDS, ("sample", "i4")]
     found = events([(0, 0, 0, 0, 0), (0, 0, 0, 0, 2)], fields)
     shape = np.array([2, 1, 1])
-    images = read_spikes(saved(tmp_path, events=found, shape=shape)).images
+    images = read_spikes(saved(tmp_path, events=found, shape=shape), dt=1e-3).images
     assert images.sum(axis=(1, 2, 3, 4)).tolist() == [1, 0, 1]
     labelled = saved(tmp_path, events=found[list("txyp")], shape=shape, labels=np.arange(3))
     with pytest.raises(DatasetError, match="3 labels, and events have no field 'sample'"):
-        read_spikes(labelled)
+        read_spikes(labelled, dt=1e-3)
 
 
 def test_many_events_in_one_place_are_all_counted(tmp_path):
     """More than 16 bits hold."""
     found = np.zeros(70_000, dtype=[("t", "i8"), ("x", "i2")])
-    images = read_spikes(saved(tmp_path, events=found, shape=np.array([1]))).images
+    images = read_spikes(saved(tmp_path, events=found, shape=np.array([1])), dt=1e-3).images
     assert images.tolist() == [[[70_000]]]
+
+
+def test_events_want_the_step_to_be_told(tmp_path):
+    """A network may have any; what is guessed would be wrong without a word."""
+    found = events([(0, 0)], [("t", "i8"), ("x", "i2")])
+    with pytest.raises(DatasetError, match=r"events have times; say how long a step .*--dt-ms"):
+        read_spikes(saved(tmp_path, events=found, shape=np.array([1])))
