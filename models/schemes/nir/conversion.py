@@ -12,7 +12,7 @@ Units: one network unit is 1 of the file, 2**-6 V = 15.625 mV.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -111,6 +111,7 @@ def convert(
     _require_neurons(network)
     network, thresholds = _fused(network)
     layers = [layer for layer in network.layers if isinstance(layer, Neurons)]
+    is_asked = options.reset is not None
     options, dialect = _told(network, layers, options)
     assert options.dt_ms is not None
     dt = options.dt_ms * 1e-3
@@ -123,7 +124,7 @@ def convert(
     laws = {}
     for layer in layers:
         own = _is_recurrent(network, layer, origins)
-        laws[layer.name] = _law(network, layer, dialect, options, dt, own, thresholds)
+        laws[layer.name] = _law(network, layer, dialect, options, dt, own, thresholds, is_asked)
     clock = _Clock.of(network, layers, origins, options)
     limit = options.limit if any(law.is_multiple for law in laws.values()) else 1
     kinds = {
@@ -258,7 +259,7 @@ def _told(
                 f"network {network.name!r}: {layer.label} is of the model {layer.model}, which "
                 f"{dialect.name} does not write; it writes {', '.join(dialect.models)}"
             )
-    reset = options.reset or dialect.resets[0]
+    reset = options.reset or _usual_reset(dialect, layers)
     if reset not in dialect.resets:
         raise ValueError(
             f"network {network.name!r}: reset {reset!r} is none of {dialect.name}; it has "
@@ -284,6 +285,17 @@ def _told(
         )
     told = replace(options, written_by=dialect.name, reset=reset, dt_ms=dt_ms)
     return told, dialect
+
+
+def _usual_reset(dialect: Dialect, layers: Iterable[Neurons]) -> str:
+    """What becomes of a potential after a spike unless told.
+
+    By the definition it goes to v_reset since nir 1.0.6; before, files had no such field, and the
+    threshold was subtracted.
+    """
+    spiking = [layer for layer in layers if layer.v_threshold is not None]
+    is_old = bool(spiking) and all(layer.v_reset is None for layer in spiking)
+    return "subtract" if dialect.name == "definition" and is_old else dialect.resets[0]
 
 
 def _found_dt(network: Network, layers: Sequence[Neurons], dialect: Dialect) -> float:
@@ -394,15 +406,19 @@ def _law(
     dt: float,
     is_recurrent: bool,
     thresholds: Mapping[str, Array],
+    is_asked: bool,
 ) -> Law:
     """What a step does to the neurons of a layer."""
     shape = network.shapes[layer.name]
     fields = {name: np.broadcast_to(own, shape) for name, own in layer.given.items()}
     if options.v_reset is not None and "v_threshold" in fields:
         fields["v_reset"] = np.full(shape, options.v_reset)
+    # In a network that holds neurons of both kinds, each goes by its own fields.
+    is_mixed = options.reset == dialect.resets[0] and _usual_reset(dialect, [layer]) == "subtract"
+    reset = "subtract" if is_mixed and not is_asked else str(options.reset)
     told = Told(
         dt=dt,
-        reset=str(options.reset),
+        reset=reset,
         is_recurrent=is_recurrent,
         is_floored=options.is_floored,
         is_single_spike=options.is_single_spike,

@@ -102,8 +102,13 @@ def single(values: Array | float) -> Array:
 
 
 def _v_reset(fields: Fields) -> Array:
-    """Where the reset leads to; files before nir 1.0.6 do not say, and their tools took 0."""
-    return fields.get("v_reset", np.zeros_like(fields["v_threshold"]))
+    """Where the reset leads to, if the file says it."""
+    if "v_reset" not in fields:
+        raise ValueError(
+            "there is no v_reset to reset to; files before nir 1.0.6 have none, and by their "
+            "definition the threshold is subtracted: reset='subtract', where the writer has that"
+        )
+    return fields["v_reset"]
 
 
 def _countable(fields: Fields) -> Array:

@@ -124,9 +124,10 @@ def _of_definition(
     else:
         v = x
     fired = _spiked(law, v, n)
-    after = {"value": n.get("v_reset", v), "subtract": v - n.get("v_th", 0), "zero": 0 * v}
-    is_reset = bool(law.reset)
-    v = np.where(fired, after.get(str(conversion.options.reset), v), v) if is_reset else v
+    if "v_reset" in n:
+        v = np.where(fired, n["v_reset"], v)
+    elif law.reset:
+        v = np.where(fired, 0.0 if "volt" in law.reset else v - n["v_th"], v)
     return fired, {"v": v, "i_syn": i}
 
 

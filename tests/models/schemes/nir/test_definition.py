@@ -109,6 +109,37 @@ def test_spikes_of_if_lif_and_cuba_lif_follow_the_definition(tmp_path):
         assert np.array_equal(run.spikes.neuron, reference.spikes.neuron), name
 
 
+def test_a_file_without_v_reset_subtracts_the_threshold(tmp_path):
+    """By the definition before nir 1.0.6, not to 0; beside it, neurons of a later file keep theirs.
+
+    An IF neuron that gets 0.6 thresholds a step has spiked floor(0.6 t) times after t steps.
+    """
+    old = {"type": "IF", "r": np.full(3, 1 / DT), "v_threshold": np.full(3, 1.0)}
+    nodes = {"dense": None, "neurons": old, "output": {"type": "Output", "shape": np.array([3])}}
+    edges = [("input", "neurons"), ("neurons", "output")]
+    path = write_nir(tmp_path / "net.nir", nodes, edges, version="1.0.4")
+    network = ab.from_nir(path, written_by="definition", dt=DT)
+    frames = np.full((1, 1, 1, 3), 0.6)
+    for options in (ab.NirOptions(n_steps=40), ab.NirOptions(n_steps=40, reset="subtract")):
+        conversion = ab.convert(network, options)
+        assert conversion.options.reset == "subtract"
+        (counts,) = ab.reference(conversion, frames).counts.values()
+        above = np.ceil(0.6 * np.arange(1, 41) - 1e-9) - 1  # strictly above the threshold
+        assert np.array_equal(np.cumsum(counts[0, :, 0]), above)
+        run = ab.simulate(conversion, frames, target="numpy", record=True)
+        assert len(run.spikes) == 3 * above[-1]
+    with pytest.raises(ValueError, match=r"'neurons': there is no v_reset to reset to"):
+        ab.convert(network, ab.NirOptions(reset="value"))
+    nodes |= {"next": old | {"v_reset": np.zeros(3)}}
+    edges = [("input", "neurons"), ("neurons", "next"), ("next", "output")]
+    path = write_nir(tmp_path / "net.nir", nodes, edges)
+    mixed = ab.convert(ab.from_nir(path, written_by="definition", dt=DT), ab.NirOptions())
+    assert {name: law.reset for name, law in mixed.laws.items()} == {
+        "neurons": "v = v - v_th",
+        "next": "v = v_reset",
+    }
+
+
 def test_first_spike_of_a_constant_current(tmp_path):
     """tau ln(r I / (r I - threshold)), to the end of the step in which it comes."""
     current = 3.0
