@@ -145,6 +145,8 @@ class Layout:
     columns : ndarray of int32
         Of each sparse route: where the weights of each source unit begin, one entry more than
         there are units, then the target unit of each weight.
+    has_axon : tuple of ndarray of bool, shape (n_units,), or None
+        Of each route, the source units whose spikes it carries; None for all.
     delays : tuple of ndarray of int, shape (n_positions,)
         Of each route in steps; -1 where a position has no axon.
     unit_volt : float
@@ -162,6 +164,7 @@ class Layout:
     signs: NDArray[np.int32]
     columns: NDArray[np.int32]
     places: NDArray[np.int32]
+    has_axon: tuple[NDArray[np.bool_] | None, ...]
     delays: tuple[Integers, ...]
     unit_volt: float
 
@@ -206,11 +209,16 @@ def lay_out(network: SpikingNetwork, n_copies: int, period: int) -> Layout:
     routes = [_feed_forward(network, p, layers, n_copies, tables) for p in network.projections]
     delays = [p.delays for p in network.projections]
     connections = [p.name for p in network.projections]
+    has_axon = [
+        np.diff(p.matrix.indptr) > 0 if isinstance(p, SparseProjection) else None
+        for p in network.projections
+    ]
     for population in network.populations:
         if population.inhibition.any():
             routes.append(_lateral(population, layers[population.name], n_copies, tables))
             delays.append(np.where(np.any(population.inhibition != 0, axis=0), 0, -1))
             connections.append(f"{population.name} inhibition")
+            has_axon.append(None)
     starts = np.cumsum([0, *(own.size for own in delays)])
     # Behind the last entry of a table there is a zero, so that none is empty.
     none = np.zeros(1, dtype=np.int32)
@@ -242,6 +250,7 @@ def lay_out(network: SpikingNetwork, n_copies: int, period: int) -> Layout:
         signs=_packed(np.concatenate(tables.signs)),
         columns=np.concatenate([*tables.columns, none]),
         places=np.concatenate([*tables.places, none]),
+        has_axon=tuple(has_axon),
         delays=tuple(delays),
         unit_volt=network.unit_volt,
     )

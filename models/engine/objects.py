@@ -18,6 +18,7 @@ from brian2 import (
     second,
 )
 from brian2 import Network as BrianNetwork
+from numpy.typing import NDArray
 
 from ..arrays import Array, Integers
 from .layout import Layout
@@ -96,11 +97,23 @@ class Objects:
         Raises
         ------
         ValueError
-            If there is no such connection; the message lists those there are.
+            If there is no such connection, the message lists those there are; or if a neuron has
+            axons of several delays.
         """
-        number = self._routes(connection)[0]
-        steps = self._by_neuron(number)
+        first, *others = self._routes(connection)
+        steps, known = self._by_neuron(first), self._has_axon(first)
+        for number in others:
+            own, is_there = self._by_neuron(number), self._has_axon(number)
+            if (own != steps)[:, is_there & known].any():
+                raise ValueError(f"{connection}: its neurons have axons of several delays each")
+            steps[:, is_there] = own[:, is_there]
+            known = known | is_there
         return steps[steps >= 0] * self._dt
+
+    def _has_axon(self, number: int) -> NDArray[np.bool_]:
+        """Source units whose spikes a route carries, shape (n_units,)."""
+        own = self.layout.has_axon[number]
+        return np.ones(self.layout.routes[number].units, dtype=bool) if own is None else own
 
     def set_delay(self, connection: str, delay: Quantity) -> None:
         """Set the delays of the axons of a connection, in all copies and on every target.
@@ -124,7 +137,7 @@ class Objects:
             If a delay is no whole number of steps: the nearest is taken, half a step up. Brian2
             would round in silence, and a half differently in its own modes.
         """
-        n_neurons = self.delay(connection).size
+        n_neurons = int((self._by_neuron(self._routes(connection)[0]) >= 0).sum())
         if not have_same_dimensions(delay, second):
             raise ValueError(
                 f"{connection}: a delay is a time, not in {get_unit(delay.dim)!s}"

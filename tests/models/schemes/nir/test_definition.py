@@ -474,3 +474,30 @@ def test_potentials_beyond_all_numbers_end_the_run(tmp_path):
     endless = pytest.raises(RuntimeError, match=r"type 'li': potentials grew beyond all numbers")
     with np.errstate(all="ignore"), endless:
         ab.simulate(conversion, np.full((2, 1, 1, 3), 200.0), target="numpy")
+
+
+def test_delays_of_a_built_network_are_those_of_the_file(tmp_path):
+    """Read back and set again they change nothing; the file's others are told apart by name."""
+    seconds = np.array([3, 0, 1, 2]) * DT
+    nodes = {
+        "neurons": neurons(r=np.full(4, 80.0)),
+        "late": {"type": "Delay", "delay": seconds},
+        "more": dense(4, 4, weight=np.arange(16.0).reshape(4, 4) / 4 - 1.75),
+        "end": neurons(r=np.full(4, 80.0)),
+    }
+    edges = [("input", "dense"), ("dense", "neurons"), ("neurons", "late"), ("late", "more")]
+    edges += [("more", "end"), ("end", "output")]
+    path = write_nir(tmp_path / "net.nir", nodes, edges)
+    network = ab.from_nir(path, dt=DT, written_by="definition")
+    conversion = ab.convert(network, ab.NirOptions(n_steps=20))
+    found = []
+
+    def again(objects):
+        found.append(np.asarray(objects.delay("neurons->end")))
+        objects.set_delay("neurons->end", objects.delay("neurons->end"))
+
+    frames = np.abs(frames_for(20, n=3)[1])
+    same = ab.simulate(conversion, frames, target="numpy", record=True)
+    run = ab.simulate(conversion, frames, target="numpy", record=True, change=again)
+    assert np.allclose(found[0] - found[0].min(), seconds)
+    assert np.array_equal(run.spikes.step, same.spikes.step) and same.spikes.step.size > 20
