@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..networks.dynamics import Neurons
 from ..networks.layers import INPUT, Layer, MaxPool2D
 from ..networks.network import Network
 from ..spiking.inputs import Stimulus
@@ -169,6 +170,11 @@ def require_spiking(
         Those of them that have weights before them.
     """
     for layer in network.layers:
+        if isinstance(layer, Neurons):
+            raise ValueError(
+                f"network {network.name!r}: {layer.label} has a state of its own, as in NIR files; "
+                "convert the network with NirOptions, which runs it as it is"
+            )
         if isinstance(layer, MaxPool2D):
             source = layer.inputs[0]
             if source == INPUT or not isinstance(network.layer(source), spiking):

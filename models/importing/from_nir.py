@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from ..arrays import Array
 from ..messages import one_line
-from ..networks.dynamics import MODELS, SILENT
+from ..networks.dynamics import MODELS, SILENT, WRITERS
 from ..networks.file_formats import checked_path, other_format
 from ..networks.layers import Pair, Sides
 from ..networks.network import InputCoding, Network
 from ..networks.nir_files import Node, read
+from .arguments import one_number, shown
 from .assembler import Assembler
 from .nir_graphs import FlatGraph, Order, flat, ordered
 from .nir_writers import as_meant
@@ -54,7 +55,7 @@ def from_nir(
         it, see docs/nir.md.
     written_by : str, optional
         Program that wrote it, which tells what the file leaves open: one of
-        :data:`models.schemes.nir.dialects.DIALECTS`. By default the definition of NIR.
+        :data:`models.networks.dynamics.WRITERS`. By default the definition of NIR.
     maximum : float
         Largest size of an input value.
     classes : sequence of str, optional
@@ -79,6 +80,11 @@ def from_nir(
         file and node.
     """
     path = checked_path(path, "from_nir", "a graph is written with nir.write('net.nir', graph)")
+    maximum = one_number("maximum", maximum)
+    dt = None if dt is None else one_number("dt", dt)
+    if written_by is not None and written_by not in WRITERS:
+        known = ", ".join(WRITERS)
+        raise ValueError(f"written_by must be one of {known}, got {shown(written_by)}")
     try:
         network, notes = _network(
             path, dt, written_by, maximum, classes, path.stem if name is None else name
@@ -321,8 +327,8 @@ def _sides(node: Node, size: Pair, stride: Pair, dilation: Pair, extent: Pair, n
         # As PyTorch, from which the word comes: the odd zero comes last.
         total = [d * (k - 1) for k, d in zip(size, dilation, strict=True)]
         return total[0] // 2, total[0] - total[0] // 2, total[1] // 2, total[1] - total[1] // 2
-    if np.size(given) == 4:  # each side on its own, as no file has it
-        top, bottom, left, right = (int(x) for x in np.asarray(given))
+    if "sides" in node.fields:  # each on its own, as no file has it
+        top, bottom, left, right = (int(x) for x in np.asarray(node.fields["sides"]))
         return top, bottom, left, right
     rows, columns = (0, *_whole(node, "padding", n))[-2:]
     return rows, rows, columns, columns

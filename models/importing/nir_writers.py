@@ -44,7 +44,7 @@ def _spyx(graph: FlatGraph) -> FlatGraph:
         if node.kind == "SumPool2d" and not isinstance(node.fields["padding"], str):
             total = np.broadcast_to(np.asarray(node.fields["padding"]), (2,))
             sides = [side for p in total for side in (p // 2, p - p // 2)]
-            nodes[name] = replace(node, fields={**node.fields, "padding": np.array(sides)})
+            nodes[name] = replace(node, fields={**node.fields, "sides": np.array(sides)})
     return FlatGraph(nodes=nodes, edges=tuple(moved.get(edge, edge) for edge in graph.edges))
 
 

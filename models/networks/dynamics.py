@@ -24,6 +24,8 @@ MODELS: dict[str, tuple[str, ...]] = {
     "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in"),
     "Threshold": ("threshold",),
 }
+# Programs whose conventions are known, see models/schemes/nir/dialects.py.
+WRITERS = ("definition", "snntorch", "spikingjelly", "norse", "sinabs", "rockpool", "spyx")
 SILENT = ("I", "LI", "CubaLI")  # whose output is their potential
 TIMES = ("tau", "tau_mem", "tau_syn", "delay")  # in seconds
 

@@ -4,14 +4,14 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from ann2brian.studies.exchange.files import unpacked
+from ann2brian.studies.exchange.files import unpacked, written_files
 
 FIXTURES = Path(__file__).parents[1] / "data" / "nir"
 
 
 def names(tool=""):
     """Of the fixtures of a tool."""
-    return sorted(path.stem for path in FIXTURES.glob(f"{tool}*_*.npz"))
+    return [path.stem for path in written_files(FIXTURES) if path.stem.startswith(tool)]
 
 
 def fixture(name, folder):

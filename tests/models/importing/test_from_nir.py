@@ -317,3 +317,22 @@ def test_missing_and_other_files_say_who_reads_them(tmp_path):
     (tmp_path / "net.nir").write_bytes(b"PK\x03\x04" + bytes(40))
     with pytest.raises(ValueError, match=r"net.nir: "):
         from_nir(tmp_path / "net.nir")
+
+
+def test_arguments_are_refused_by_name(tmp_path):
+    """Text for a number, and a program that is not known."""
+    path = write_nir(tmp_path / "net.nir")
+    for told, message in (
+        ({"dt": "a"}, "dt must be numbers, got 'a'"),
+        ({"maximum": "large"}, "maximum must be numbers, got 'large'"),
+        ({"written_by": "brian"}, "written_by must be one of definition, .*, got 'brian'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            from_nir(path, **told)
+
+
+def test_padding_has_one_number_a_side_pair(tmp_path):
+    """Four numbers, as some tools write them elsewhere, are no NIR."""
+    node = {"type": "SumPool2d", "kernel_size": 2, "stride": 2, "padding": np.zeros(4, int)}
+    with pytest.raises(ValueError, match=r"padding is \[0, 0, 0, 0\]; a whole number or 2"):
+        through(tmp_path, node, (1, 4, 4), (1, 2, 2), np.zeros((1, 1, 4, 4)))

@@ -8,6 +8,7 @@ import pytest
 from ann2brian.studies.exchange.comparison import COLUMNS, compared, difference
 from ann2brian.studies.exchange.conventions import DEFINITION, MEANT
 from ann2brian.studies.exchange.files import unpacked, written_files
+from ann2brian.studies.exchange.writers import WRITERS
 
 from tests.support.nir_files import FIXTURES, fixture
 
@@ -89,10 +90,12 @@ def test_a_file_that_cannot_be_read_is_a_row(tmp_path):
     assert str(tmp_path) not in rows.refused.iloc[0]
 
 
-def test_every_file_of_the_tests_is_found():
-    """The hand-made files beside them are none of a writer."""
+def test_only_files_of_writers_are_found():
+    """Those named after a tool and a kind of weights, not the hand-made ones beside them."""
     found = {path.stem for path in written_files(FIXTURES)}
-    assert found == {path.stem for path in FIXTURES.glob("*.npz")} - {"definitions"}
+    assert "definitions" not in found
+    assert {name.partition("_")[0] for name in found} == {own.tool for own in WRITERS.values()}
+    assert {name.rpartition("_")[2] for name in found} == {"grid", "free"}
 
 
 @pytest.mark.parametrize("content", [b"", b"no archive", None])

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from ann2brian.models.networks.dynamics import WRITERS
 from ann2brian.models.schemes.nir.dialects import DIALECTS
 from ann2brian.studies.exchange.comparison import Reading, counted
 from ann2brian.studies.exchange.conventions import told
@@ -93,3 +94,4 @@ def test_every_writer_is_here():
     """No dialect without a file of its program."""
     tools = {name.partition("_")[0] for name in READ}
     assert tools == {*DIALECTS, "nirtorch"} - {"definition"}
+    assert tuple(DIALECTS) == WRITERS
