@@ -18,6 +18,7 @@ N_STEPS = 200
 LOST = ("rockpool_lif_bias_free", "rockpool_lif_recurrent_grid", "sinabs_lif_synapse_free")
 READ = [name for name in names() if name not in LOST]
 # Of each kind: recurrent, several spikes a step, late, maps, potentials.
+ONE = "snntorch_rleaky_zero_grid"  # that is compiled in every test run
 SIMULATED = [
     "nirtorch_loop_grid",
     "norse_cuba_grid",
@@ -72,8 +73,9 @@ def test_brian2_spikes_as_the_writer_ran_it(name, tmp_path):
     assert np.array_equal(run.scores, ab.reference(conversion, frames).scores)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != ONE)) for name in READ]
+)
 def test_compiled_code_spikes_as_the_writer_ran_it(name, tmp_path):
     """All of them as generated C++."""
     conversion, frames, wanted, _ = case(name, tmp_path)
