@@ -38,9 +38,10 @@ class Frames:
         frames = self._frames[which]
         n, n_steps = frames.shape[:2]
         values = np.zeros((n, *self.shape[1:]))
-        by_step = self._stimulus.values(frames.reshape(n * n_steps, *frames.shape[2:]))
-        by_step = by_step.reshape(n, n_steps, self.shape[2])
-        values[:, : self._every * n_steps] = np.repeat(by_step, self._every, axis=1)
+        if n:
+            by_step = self._stimulus.values(frames.reshape(n * n_steps, *frames.shape[2:]))
+            by_step = by_step.reshape(n, n_steps, -1)
+            values[:, : self._every * n_steps] = np.repeat(by_step, self._every, axis=1)
         return values
 
 
