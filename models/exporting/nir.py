@@ -290,9 +290,8 @@ def to_nir(
     if isinstance(what, Network):
         part = path.with_name(f".{path.name}.part")
         graph, writer = graph_of(what, written_for), writer_of(what)
-        leave_out = READERS[writer].leave_out if writer in READERS else ()
         try:
-            write(graph, part, leave_out)
+            write(graph, part)  # with the fields that the file had
             require_same(what, part)
             part.replace(path)
         finally:
