@@ -144,8 +144,8 @@ def _check_constants(kind: NeuronType, group: NeuronGroup) -> None:
     for name, value in kind.constants.items():
         if name in group.variables:
             raise _Fault(
-                f"constant {name!r}: the neuron has a variable of that name, which counts; where it "
-                "is a parameter, change the arrays of the populations"
+                f"constant {name!r}: the neuron has a variable of that name, which counts; where "
+                "it is a parameter, change the arrays of the populations"
             )
         if callable(value):
             continue

@@ -27,7 +27,7 @@ def test_events_are_counted_into_steps(events):
 
 def test_events_need_the_length_of_a_step(events):
     """A step that nobody named would count them into other steps than those of the run."""
-    with pytest.raises(DatasetError, match="events.npz: its events .* say it with --dt-ms"):
+    with pytest.raises(DatasetError, match=r"events.npz: its events .* say it with --dt-ms"):
         read_spikes(events, n_steps=20)
 
 
