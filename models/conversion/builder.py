@@ -182,6 +182,11 @@ def require_spiking(
                     f"network {network.name!r}: {layer.label} pools {source!r}, which does not "
                     "spike; put the activation before the pooling, which computes the same"
                 )
+    if any(isinstance(layer, Neurons) for layer in network.layers):
+        raise ValueError(
+            f"network {network.name!r} has neurons of its own; convert it with NirOptions "
+            "(studies/run_nir.py)"
+        )
     if not any(isinstance(layer, meant) for layer in network.layers):
         raise ValueError(
             f"network {network.name!r} has no activation, so there is nothing to make neurons of"

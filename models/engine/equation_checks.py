@@ -143,7 +143,10 @@ def _check_constants(kind: NeuronType, group: NeuronGroup) -> None:
     """Refuse constants that Brian2 would pass over, or that are no number."""
     for name, value in kind.constants.items():
         if name in group.variables:
-            raise _Fault(f"constant {name!r}: the neuron has a variable of that name, which counts")
+            raise _Fault(
+                f"constant {name!r}: the neuron has a variable of that name, which counts; where "
+                "it is a parameter, change the arrays of the populations"
+            )
         if callable(value):
             continue
         numbers = np.asarray(value)

@@ -85,20 +85,31 @@ def graph_of(network: Network, written_for: str | None) -> Graph:
         If a layer has no node, or the neurons have the fields of another program; the message
         names the layer.
     """
+    written_by = writer_of(network)
+    if written_for is not None and written_for != written_by:
+        means = "the definition" if written_by == "definition" else written_by
+        raise ValueError(
+            f"network {network.name!r}: its neurons have the fields that {means} means; they are "
+            "written back as they are. Leave written_for out"
+        )
+    return _Writer(network, None if written_by == "definition" else written_by).graph()
+
+
+def writer_of(network: Network) -> str:
+    """The program whose fields the neurons of a network have.
+
+    Raises
+    ------
+    ValueError
+        If it has no neurons.
+    """
     neurons = [layer for layer in network.layers if isinstance(layer, Neurons)]
     if not neurons:
         raise ValueError(
             f"network {network.name!r} has no neurons; convert it first: to_nir(convert(network, "
             "NoiseOptions()), path)"
         )
-    written_by = neurons[0].written_by
-    if written_for is not None and written_for != (written_by or "definition"):
-        raise ValueError(
-            f"network {network.name!r}: its neurons have the fields that "
-            f"{written_by or 'the definition'} means; they are written back as they are. Leave "
-            "written_for out"
-        )
-    return _Writer(network, written_by).graph()
+    return neurons[0].written_by or "definition"
 
 
 class _Writer:

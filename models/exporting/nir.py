@@ -22,8 +22,8 @@ from ..networks.nir_files import write
 from ..schemes import SCHEMES, convert, reference
 from ..spiking.network import READOUT, SpikingNetwork
 from .conversions import INPUTS, Drawn, Place, drawn
-from .neuron_networks import graph_of, require_same
-from .readers import reader_of
+from .neuron_networks import graph_of, require_same, writer_of
+from .readers import READERS, reader_of
 
 ON_LOSS = ("refuse", "nearest")
 DT = 1e-3  # seconds of a step of the definition, unless told
@@ -210,6 +210,8 @@ class NirExport:
     @property
     def call(self) -> str:
         """How the program reads the file."""
+        if self.written_for not in READERS:  # a network from a file of a program for which no
+            return f"ann2brian.from_nir(path, written_by={self.written_for!r})"  # other is written
         reader = reader_of(self.written_for)
         return f"{reader.call}  # {reader.note}" if reader.note else reader.call
 
@@ -287,13 +289,14 @@ def to_nir(
         raise ValueError(f"dt must be above 0 s, got {dt!r}")
     if isinstance(what, Network):
         part = path.with_name(f".{path.name}.part")
+        graph, writer = graph_of(what, written_for), writer_of(what)
         try:
-            write(graph_of(what, written_for), part, reader.leave_out)
+            write(graph, part)  # with the fields that the file had
             require_same(what, part)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-        return NirExport(path=path, written_for=reader.name, input_as="standardised")
+        return NirExport(path=path, written_for=writer, input_as="standardised")
     if not isinstance(what, Conversion):
         raise TypeError(
             f"to_nir takes a conversion, or a network from from_nir, got a {type(what).__name__}"

@@ -343,7 +343,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
                 reads=("Affine", "Conv2d", "Flatten", "LIF"),
                 told={"norm_input": "no"},
                 call="sinabs.nir.from_nir(graph, batch_size=n)",
-                note="with nir 1.0.4",
+                note="with nir 1.0.4 and nirtorch 1.0; later ones refuse the file",
                 file_version="1.0.4",
                 leave_out=("v_reset",),
                 has_single_fields=True,

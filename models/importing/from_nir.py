@@ -148,6 +148,20 @@ def _shape(graph: FlatGraph, order: Order) -> tuple[int, ...]:
     return shape
 
 
+def _layout(graph: FlatGraph, order: Order, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """Rows, columns and channels of the input.
+
+    Two axes are channels and places, of a Conv1d. Where Flatten comes first nothing says so, and
+    they are rows and columns of an image: else one as long as wide would be taken transposed.
+    """
+    first = [graph.nodes[to].kind for source, to in graph.edges if source == order.input]
+    if len(shape) == 2 and set(first) == {"Flatten"}:
+        return (*shape, 1)
+    channels, *space = shape
+    rows, columns = (1, *space)[-2:] if space else (1, 1)
+    return rows, columns, channels
+
+
 def _require_shape(graph: FlatGraph, order: Order, output: Value) -> None:
     """Refuse an output that the file says is of another size."""
     stated = np.asarray(graph.nodes[order.output].fields["shape"])
@@ -164,9 +178,7 @@ class _Reader:
     def __init__(
         self, graph: FlatGraph, order: Order, shape: tuple[int, ...], told: dict[str, Any]
     ) -> None:
-        channels, *space = shape
-        rows, columns = (1, *space)[-2:] if space else (1, 1)
-        self.assembler = Assembler((rows, columns, channels))
+        self.assembler = Assembler(_layout(graph, order, shape))
         self._graph = graph
         self._order = order
         self._input = self.assembler.input(False, len(shape))

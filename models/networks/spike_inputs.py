@@ -51,11 +51,13 @@ def read_spikes(
     Raises
     ------
     DatasetError
-        If the file is missing, damaged, of another form, or has events outside of map or steps; the
-        message names the file and says what to do.
+        If the file is missing, damaged, of another form, or has events outside of map or steps, or
+        events and no `dt` is given; the message names the file and says what to do.
     """
     path = checked_path(path, "read_spikes")
-    if not path.is_file() or path.suffix.lower() != ".npz":
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such file")
+    if path.suffix.lower() != ".npz":
         raise DatasetError(f"{path}: no .npz file; spikes are read from one with an array 'spikes'")
     try:
         arrays = npz_arrays(path, ("spikes",))

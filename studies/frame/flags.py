@@ -113,7 +113,7 @@ def add_subject_flags(
         nargs="+" if takes_several else None,
         help="a shipped network, "
         + (
-            "a .safetensors file, or an .onnx, .keras or .h5 file, which is imported"
+            "a .safetensors file, or an .onnx, .keras, .h5 or .nir file, which is imported"
             if imports
             else "or a .safetensors file"
         )

@@ -320,7 +320,8 @@ def _found_dt(network: Network, layers: Sequence[Neurons], dialect: Dialect) -> 
     if dialect.dt is None:
         raise ValueError(
             f"network {network.name!r}: no step is known; NIR files hold none. Say how long one "
-            "is: from_nir(..., dt=1e-3) or NirOptions(dt_ms=1)"
+            "is, NirOptions(dt_ms=1) or --dt-ms 1, or which program wrote the file, written_by= or "
+            "--written-by"
         )
     return dialect.dt
 

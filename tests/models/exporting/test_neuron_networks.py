@@ -195,10 +195,28 @@ def test_fields_of_one_program_are_not_another_s(tmp_path):
     export = ab.to_nir(network, tmp_path / "back.nir", "sinabs")
     assert export.losses == () and export.loss is None
     assert read(export.path).version == "1.0.4"
+    untold = ab.to_nir(network, tmp_path / "untold.nir")  # is for sinabs again
+    assert untold.written_for == "sinabs" and untold.call == export.call
+    assert untold.path.read_bytes() == export.path.read_bytes()
     with pytest.raises(ValueError, match="fields that sinabs means"):
         ab.to_nir(network, tmp_path / "other.nir", "norse")
     with pytest.raises(ValueError, match="written of a network from a file"):
         export.inputs(np.zeros((1, 1, 1, 1)))
+
+
+def test_fields_of_a_newer_sinabs_are_kept(tmp_path):
+    """With nir 1.0.8 it writes v_reset, with nir 1.0.4 none."""
+    network = from_nir(fixture("sinabs_new_iaf_grid", tmp_path).path, written_by="sinabs")
+    path = ab.to_nir(network, tmp_path / "back.nir", "sinabs").path
+    assert_same_layers(network, from_nir(path, written_by="sinabs"))
+
+
+def test_a_file_of_a_program_for_which_none_is_written(tmp_path):
+    """It is read here again, by the name of its writer."""
+    network = from_nir(fixture("rockpool_lif_grid", tmp_path).path, written_by="rockpool")
+    export = ab.to_nir(network, tmp_path / "back.nir")
+    assert export.written_for == "rockpool"
+    assert export.call == "ann2brian.from_nir(path, written_by='rockpool')"
 
 
 def test_a_file_that_is_read_as_another_network_is_not_left(tmp_path, monkeypatch):

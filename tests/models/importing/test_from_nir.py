@@ -110,6 +110,27 @@ def test_conv1d_takes_single_numbers(tmp_path):
     assert np.allclose(through(*nodes).reshape(wanted.shape), wanted)
 
 
+@pytest.mark.parametrize(("start", "end"), [(0, -1), (1, -1)])
+def test_two_axes_that_are_flattened_are_rows_and_columns(start, end, tmp_path):
+    """Of an image of one channel: a square one is not taken transposed."""
+    x, weight = RNG.normal(size=(2, 4, 4)), RNG.normal(size=(5, 16))
+    nodes = {
+        "input": {"type": "Input", "shape": np.array([4, 4])},
+        "flat": {"type": "Flatten", "start_dim": start, "end_dim": end},
+        "dense": dense(weight=weight),
+        "neurons": spikes_of(5),
+        "output": {"type": "Output", "shape": np.array([5])},
+    }
+    network = from_nir(write_nir(tmp_path / "net.nir", nodes, [*pairwise(nodes)]))
+    assert network.input.shape == (4, 4, 1)
+    values = x[..., None]
+    for layer in network.layers:
+        if isinstance(layer, Neurons):
+            break
+        values = layer.apply(values)
+    assert np.allclose(values.reshape(2, 5), x.reshape(2, 16) @ weight.T)
+
+
 @pytest.mark.parametrize("kind", ["SumPool2d", "AvgPool2d"])
 def test_pools_count_their_padding(kind, tmp_path):
     """Overlapping windows with a border of zeros: sums, and means of all places."""

@@ -62,3 +62,20 @@ def test_events_want_the_step_to_be_told(tmp_path):
     found = events([(0, 0)], [("t", "i8"), ("x", "i2")])
     with pytest.raises(DatasetError, match=r"events have times; say how long a step .*--dt-ms"):
         read_spikes(saved(tmp_path, events=found, shape=np.array([1])))
+
+
+def test_a_raster_needs_none(tmp_path):
+    """Its axis is the step."""
+    raster = np.random.default_rng(0).integers(0, 2, (2, 5, 1, 1, 3))
+    np.savez(tmp_path / "raster.npz", spikes=raster)
+    assert np.array_equal(read_spikes(tmp_path / "raster.npz").images, raster)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("none.npz", "no such file"), ("events.txt", "no .npz file")]
+)
+def test_other_files_are_refused(name, words, tmp_path):
+    """One that is missing, and one of another format."""
+    (tmp_path / "events.txt").write_text("0 1 2")
+    with pytest.raises(DatasetError, match=words):
+        read_spikes(tmp_path / name)
