@@ -29,17 +29,15 @@ MICROSECOND = 1e-6
 MOST_STEPS = 4096
 
 
-def read_spikes(
-    path: str | Path, *, dt: float | None = None, n_steps: int | None = None
-) -> ImageSet:
+def read_spikes(path: str | Path, *, dt: float = 1e-3, n_steps: int | None = None) -> ImageSet:
     """Read input that changes from step to step.
 
     Parameters
     ----------
     path : str or Path
         An ``.npz`` file, see the head of this module.
-    dt : float, optional
-        Length in seconds of a step, into which events are counted; a raster needs none.
+    dt : float
+        Length in seconds of a step, into which events are counted.
     n_steps : int, optional
         Steps into which events are counted, by default as many as hold all of them.
 
@@ -51,13 +49,11 @@ def read_spikes(
     Raises
     ------
     DatasetError
-        If the file is missing, damaged, of another form, or has events outside of map or steps, or
-        events and no `dt` is given; the message names the file and says what to do.
+        If the file is missing, damaged, of another form, or has events outside of map or steps; the
+        message names the file and says what to do.
     """
     path = checked_path(path, "read_spikes")
-    if not path.is_file():
-        raise DatasetError(f"{path}: no such file")
-    if path.suffix.lower() != ".npz":
+    if not path.is_file() or path.suffix.lower() != ".npz":
         raise DatasetError(f"{path}: no .npz file; spikes are read from one with an array 'spikes'")
     try:
         arrays = npz_arrays(path, ("spikes",))
@@ -67,11 +63,6 @@ def read_spikes(
         arrays = npz_arrays(path, ("events", "shape"))
     images = arrays.get("spikes")
     if images is None:
-        if dt is None:
-            raise DatasetError(
-                f"{path}: its events are counted into steps, and no file says how long these are: "
-                "say it with --dt-ms (in Python dt=)"
-            )
         images = _counted(path, arrays, dt, n_steps)
     elif images.ndim < 3:
         raise DatasetError(f"{path}: spikes have the shape {images.shape}; (n, n_steps, ...) is it")

@@ -108,7 +108,7 @@ def load(
     own_spikes : Path or None
         Own input that changes from step to step, instead of images.
     dt_ms : float or None
-        Length of a step, into which events are counted; they need it.
+        Length of a step, into which events are counted; 1 ms for None.
     n_steps : int or None
         Steps into which they are counted.
     n_images : int or None
@@ -129,7 +129,7 @@ def load(
         If a file is missing or damaged, or there are too few images; the message names it.
     """
     if own_spikes is not None:
-        dt = None if dt_ms is None else 1e-3 * dt_ms
+        dt = 1e-3 * (1.0 if dt_ms is None else dt_ms)
         test = spike_inputs.read_spikes(own_spikes, dt=dt, n_steps=n_steps)
         own = own_spikes
     elif own is None:
