@@ -173,7 +173,7 @@ def require_spiking(
         if isinstance(layer, Neurons):
             raise ValueError(
                 f"network {network.name!r}: {layer.label} has a state of its own, as in NIR files; "
-                "convert the network with NirOptions, which runs it as it is"
+                "convert the network with NirOptions (studies/run_nir.py), which runs it as it is"
             )
         if isinstance(layer, MaxPool2D):
             source = layer.inputs[0]
@@ -182,11 +182,6 @@ def require_spiking(
                     f"network {network.name!r}: {layer.label} pools {source!r}, which does not "
                     "spike; put the activation before the pooling, which computes the same"
                 )
-    if any(isinstance(layer, Neurons) for layer in network.layers):
-        raise ValueError(
-            f"network {network.name!r} has neurons of its own; convert it with NirOptions "
-            "(studies/run_nir.py)"
-        )
     if not any(isinstance(layer, meant) for layer in network.layers):
         raise ValueError(
             f"network {network.name!r} has no activation, so there is nothing to make neurons of"

@@ -282,7 +282,7 @@ def test_what_a_file_leaves_open_is_said_once(tmp_path):
     path = write_nir(tmp_path / "net.nir")
     with pytest.raises(ValueError, match=r"'net': no step is known; NIR files hold none.*--dt-ms"):
         ab.convert(ab.from_nir(path), ab.NirOptions())
-    with pytest.raises(ValueError, match=r"'net' has neurons of its own; .* NirOptions"):
+    with pytest.raises(ValueError, match=r"'net': .* has a state of its own, .* NirOptions"):
         ab.convert(ab.from_nir(path), ab.NoiseOptions())
     with pytest.warns(ConversionWarning, match=r"does not say dt nor how long a spike lasts"):
         ab.convert(ab.from_nir(path, dt=1e-3), ab.NirOptions())
