@@ -67,7 +67,7 @@ def test_a_file_is_written_back(tmp_path, capsys):
     ("line", "words"),
     [
         ("--network digits-noise", "say by which scheme: burst, noise, albsnn"),
-        ("--network net.nir --scheme noise", "has a state of its own"),
+        ("--network net.nir --scheme noise", "has neurons of its own"),
         ("--network nowhere.onnx --scheme burst", "nowhere.onnx: no such file"),
         ("--network digits-noise --scheme noise --as-graph --for norse", "reads no such graphs"),
         ("--network digits-noise --scheme noise --dt 0", "dt must be above 0 s"),
