@@ -135,6 +135,7 @@ def _back(arguments: argparse.Namespace) -> NirExport:
         raise ValueError(
             f"--scheme {arguments.scheme}: {arguments.network} has neurons of its own; leave it out"
         )
+    _refuse_unused(arguments)
     path = Path(arguments.network)
     network, said = importing.noted(
         lambda: from_nir(path, written_by=arguments.written_by, dt=None)
@@ -150,7 +151,20 @@ def _as_it_is(arguments: argparse.Namespace, path: Path) -> NirExport:
     network = load_network(path) if is_trained else None
     if network is None or not any(isinstance(layer, Neurons) for layer in network.layers):
         raise ValueError(f"--scheme: say by which scheme: {', '.join(EXPORTED)}")
+    _refuse_unused(arguments)
     return to_nir(network, _free(arguments, network.name), _program(arguments))
+
+
+def _refuse_unused(arguments: argparse.Namespace) -> None:
+    """Flags that say how a conversion is written; neurons of a file are written as they are."""
+    usual = parser(None).parse_args(["--network", arguments.network])
+    for name in ("on_loss", "as_graph", "input", "dt", "images", "own_images"):
+        if getattr(arguments, name) != getattr(usual, name):
+            flag = name.removeprefix("own_").replace("_", "-")
+            raise ValueError(
+                f"--{flag}: {arguments.network} has neurons of its own, which are written as they "
+                "are; leave it out"
+            )
 
 
 def _program(arguments: argparse.Namespace) -> str | None:

@@ -149,7 +149,11 @@ class _Writer:
         shape = np.array(last.nir_shape, dtype=np.int64)
         builder.add("Output", OUTPUT, shape=shape)
         self._lead([network.layers[-1].name], OUTPUT)
-        return builder.graph(self._reader.file_version)
+        # v_reset came with nir 1.0.6, also for those who write for an older one.
+        neurons = (own for own in self._network.layers if isinstance(own, Neurons))
+        is_new = any(own.v_reset is not None for own in neurons)
+        newest = READERS["definition"].file_version
+        return builder.graph(newest if is_new else self._reader.file_version)
 
     def _layer(self, layer: Layer, skipped: set[str]) -> Tensor:
         shape = self._network.shapes[layer.name]

@@ -40,7 +40,7 @@ def peak_memory_mb(status: Path = Path("/proc/self/status")) -> float:
     """Largest resident memory of a process, from what the system says about it."""
     if not status.exists():  # macOS
         return float("nan")
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    lines = dict(line.partition(":")[::2] for line in status.read_text().splitlines())
     return float(lines["VmHWM"].split()[0]) / 1024
 
 

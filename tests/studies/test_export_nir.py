@@ -67,6 +67,9 @@ def test_a_file_is_written_back(tmp_path, capsys):
     ("line", "words"),
     [
         ("--network digits-noise", "say by which scheme: burst, noise, albsnn"),
+        ("--network net.nir --as-graph", "--as-graph: net.nir has neurons of its own"),
+        ("--network net.nir --dt 0.002", "--dt: net.nir has neurons of its own"),
+        ("--network net.nir --images 3", "--images: net.nir has neurons of its own"),
         ("--network net.nir --scheme noise", "has neurons of its own"),
         ("--network nowhere.onnx --scheme burst", "nowhere.onnx: no such file"),
         ("--network digits-noise --scheme noise --as-graph --for norse", "reads no such graphs"),

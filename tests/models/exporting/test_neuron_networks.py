@@ -209,6 +209,9 @@ def test_fields_of_a_newer_sinabs_are_kept(tmp_path):
     network = from_nir(fixture("sinabs_new_iaf_grid", tmp_path).path, written_by="sinabs")
     path = ab.to_nir(network, tmp_path / "back.nir", "sinabs").path
     assert_same_layers(network, from_nir(path, written_by="sinabs"))
+    assert read(path).version == "1.0.8"
+    old = from_nir(fixture("sinabs_iaf_grid", tmp_path).path, written_by="sinabs")
+    assert read(ab.to_nir(old, tmp_path / "old.nir", "sinabs").path).version == "1.0.4"
 
 
 def test_a_file_of_a_program_for_which_none_is_written(tmp_path):
