@@ -89,7 +89,7 @@ class Place:
             found = counts.reshape(*lead, rows, columns, self.copies, channels).sum(axis=-2)
         else:
             found = counts.reshape(*lead, self.copies, -1).sum(axis=-2)
-        return found.reshape(*lead, -1)
+        return found.reshape(*lead, -1).astype(np.int16)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ...arrays import Array, Integers
 from ..spikes import COLUMNS, RecordedLayer, Spikes, SpikeTrains
@@ -128,6 +129,6 @@ def _variations(interval: Array, train: Integers) -> Array:
     return np.asarray(np.sqrt(variance[is_long]) / mean[is_long])
 
 
-def _mean(values: Array) -> float:
+def _mean(values: NDArray[np.floating]) -> float:
     """Mean, or NaN of nothing."""
     return float(values.mean()) if values.size else math.nan
