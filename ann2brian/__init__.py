@@ -25,6 +25,7 @@ if (_CHECKOUT / "pyproject.toml").exists():
 _NAMES = {
     "accuracy": "models.networks.network",
     "ACTIVATIONS": "models.networks.layers",
+    "biology": "models.biology:",  # the module itself
     "burst_neuron": "models.schemes.burst.neurons",
     "convert": "models.schemes",
     "delay_table": "models.spiking.exports.delays",
@@ -42,6 +43,7 @@ _NAMES = {
     "Network": "models.networks.network",
     "network_format": "models.importing.formats",
     "NeuronType": "models.spiking.neuron_type",
+    "perturbed": "models.biology",
     "pool": "models.conversion.reference",
     "pooling_neuron": "models.conversion.pooling",
     "read_images": "models.networks.own_images:read",
@@ -66,6 +68,8 @@ _NAMES = {
 }
 
 if TYPE_CHECKING:
+    from .models import biology as biology
+    from .models.biology import perturbed as perturbed
     from .models.conversion.pooling import pooling_neuron as pooling_neuron
     from .models.conversion.reference import pool as pool
     from .models.engine.simulate import simulate as simulate
@@ -123,8 +127,9 @@ def __getattr__(name: str) -> Any:
     if name == "__all__":
         return [*_NAMES, *_options()]
     if name in _NAMES:
-        module, _, inside = _NAMES[name].partition(":")
-        value = getattr(import_module(f"{__name__}.{module}"), inside or name)
+        place, is_renamed, inside = _NAMES[name].partition(":")
+        module = import_module(f"{__name__}.{place}")
+        value = module if is_renamed and not inside else getattr(module, inside or name)
     elif name.endswith("Options") and name in _options():
         value = _options()[name]
     else:

@@ -7,7 +7,8 @@ import pytest
 from ann2brian.models.places import ROOT
 
 GROUND = tuple(
-    f"models.{x}" for x in ("arrays", "checks", "dyadic", "installs", "messages", "places")
+    f"models.{x}"
+    for x in ("arrays", "checks", "dyadic", "installs", "messages", "philox", "places")
 )
 SCHEMES = tuple(sorted(path.parent.name for path in ROOT.glob("models/schemes/*/__init__.py")))
 OF_SCHEMES = tuple(f"models.schemes.{x}" for x in SCHEMES)
@@ -22,6 +23,7 @@ MAY_IMPORT = {
     "models.spiking": (*GROUND, "models.networks"),
     "models.conversion": DATA,
     "models.engine": DATA,
+    "models.biology": (*DATA, "models.conversion"),
     "models.schemes": (*DATA, "models.conversion", *OF_SCHEMES),
     "models.exporting": (*DATA, "models.conversion", "models.importing", "models.schemes"),
     **{f"models.schemes.{x}": (*DATA, "models.conversion") for x in SCHEMES},
@@ -39,7 +41,7 @@ MAY_IMPORT = {
     "analysis.figures": (*DATA, "analysis.statistics"),
     "ann2brian": ("models",),
 }
-BRIAN2 = ("models.engine", "models.conversion", "models.schemes", "studies")
+BRIAN2 = ("models.biology", "models.engine", "models.conversion", "models.schemes", "studies")
 TORCH = (
     "models.pytorch",
     *(f"models.schemes.{x}.training" for x in SCHEMES),

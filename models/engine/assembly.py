@@ -6,7 +6,7 @@ the caller's variables. :mod:`models.engine.simulate` decides what runs, this mo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,19 +17,23 @@ from brian2 import (
     SpikeMonitor,
     StateMonitor,
     TimedArray,
+    get_device,
     second,
     volt,
 )
 from brian2 import Network as BrianNetwork
 from numpy.typing import NDArray
 
+from ..arrays import Integers
 from ..dyadic import SINGLE_BITS
+from ..philox import key_of
 from ..spiking.inputs import Injection, Stimulus
+from ..spiking.network import Population
 from .deliveries import data_of, deliveries
 from .delivery import brian2_functions
 from .job import Job, Part
 from .layout import Layout
-from .neurons import can_be_shared, neuron_group, single_variables
+from .neurons import can_be_shared, is_told, neuron_group, single_variables
 from .numpy_delivery import State
 from .objects import Objects
 
@@ -61,8 +65,14 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
         phases=Clock(network.phase_steps * dt, name="phases"),
         shown=Clock(job.period_steps * dt, name="shown"),
     )
-    groups = _groups(job, clocks)
-    copies = _copies(job, len(part.images), clocks)
+    groups, shared = _groups(job, clocks)
+    copies = _copies(job, part, clocks)
+    if target == "cpp_standalone":
+        get_device().apply_run_args()  # before `change`, which has the last word
+    else:
+        for name, values in shared.items():
+            group, variable = name.split(".")
+            groups[group].variables[variable].set_value(values)
     readout = _readout(job, clocks)
     tally = _tally(job, clocks)
     lateral = _lateral(job, clocks)
@@ -88,6 +98,7 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
     parts += [*spikes.values(), *traces.values(), *ends.values()]
     objects = Objects(
         neurons=groups,
+        shared=shared,
         readout=readout,
         copies=copies,
         tally=tally,
@@ -108,10 +119,14 @@ def assemble(job: Job, part: Part, target: str) -> Objects:
     return objects
 
 
-def _groups(job: Job, clocks: _Clocks) -> dict[str, NeuronGroup]:
-    """Neurons of each type with their parameters."""
+def _groups(job: Job, clocks: _Clocks) -> tuple[dict[str, NeuronGroup], dict[str, NDArray[Any]]]:
+    """Neurons of each type with their parameters; and what is one number for a whole type.
+
+    The latter, by type and name, is data of a run: networks that differ in it share a program.
+    """
     network, n_copies = job.network, job.layout.n_copies
-    groups = {}
+    groups, shared_values = {}, {}
+    numbers = _numbers(network.populations)
     for kind, group in zip(network.neurons, job.layout.groups, strict=True):
         mine = [p for p in network.populations if p.neurons == kind.name]
         values = {
@@ -127,14 +142,29 @@ def _groups(job: Job, clocks: _Clocks) -> dict[str, NeuronGroup]:
         single = single_variables(kind) if is_exact else ()
         neurons = neuron_group(kind, group.size, clocks.steps, clocks.phases, single, shared)
         for name, own in values.items():
-            value = own[0] if name in shared else own
-            dimension = neurons.variables[name].dim
-            if dimension is volt.dim:
-                value = value * network.unit_volt
-            setattr(neurons, name, Quantity(value, dim=dimension))  # all others in SI units
+            variable = neurons.variables[name]
+            value = own * network.unit_volt if variable.dim is volt.dim else own  # or in SI units
+            if name in shared:
+                shared_values[f"{kind.name}.{name}"] = value[:1].astype(variable.dtype)
+            else:
+                setattr(neurons, name, Quantity(value, dim=variable.dim))
+        if is_told(kind, "seed"):
+            key = np.array([key_of(job.seed)], dtype=neurons.variables["seed"].dtype)
+            shared_values[f"{kind.name}.seed"] = key
+        if is_told(kind, "neuron"):
+            neurons.neuron = np.concatenate([_per_copy(numbers[p.name], n_copies) for p in mine])
         neurons.age = -1
         groups[kind.name] = neurons
-    return groups
+    return groups, shared_values
+
+
+def _numbers(populations: Sequence[Population]) -> dict[str, Integers]:
+    """Number of each neuron in the network, by population, shape (n_positions, n_units)."""
+    found, first = {}, 0
+    for p in populations:
+        found[p.name] = first + np.arange(p.n_neurons).reshape(p.n_positions, p.n_units)
+        first += p.n_neurons
+    return found
 
 
 def _per_copy(values: NDArray[Any], n_copies: int) -> NDArray[Any]:
@@ -143,7 +173,7 @@ def _per_copy(values: NDArray[Any], n_copies: int) -> NDArray[Any]:
     return np.broadcast_to(flat, (len(values), n_copies, flat.shape[2])).ravel()
 
 
-def _copies(job: Job, n_images: int, clocks: _Clocks) -> NeuronGroup:
+def _copies(job: Job, part: Part, clocks: _Clocks) -> NeuronGroup:
     """One entry for each image side by side."""
     copies = NeuronGroup(
         job.layout.n_copies,
@@ -152,12 +182,14 @@ def _copies(job: Job, n_images: int, clocks: _Clocks) -> NeuronGroup:
         most_spikes : integer  # of a neuron for one image
         travelled : integer
         noise_seed : integer
+        first_image : integer
         """,
         namespace={},
         clock=clocks.phases,
         name="copies",
     )
-    copies.n_images = job.images_of_copies(n_images)
+    copies.n_images = job.images_of_copies(len(part.images))
+    copies.first_image = part.start + np.arange(job.layout.n_copies)
     return copies
 
 
@@ -258,6 +290,7 @@ def _state(
         targets=of_type(np.float64),
         singles=of_type(np.float32),
         ages=[(group, "age") for group in groups.values()],
+        images=[(groups[kind.name], "image") if is_told(kind, "image") else None for kind in kinds],
         n_spikes=[(group, "n_spikes") for group in groups.values()],
         n_before=[(group, "n_before") for group in groups.values()],
         spikes=[(group, "_spikespace") for group in groups.values()],
@@ -268,6 +301,7 @@ def _state(
         arrivals=[(tally, "arrived")],
         events=[(tally, "reached")],
         n_images=[(copies, "n_images")],
+        first_image=[(copies, "first_image")],
     )
 
 

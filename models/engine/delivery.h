@@ -69,13 +69,14 @@ struct State {
     double *const *targets;                             // what spikes add to, one array a variable:
     float *const *singles;                              // in double or in single precision
     int32_t *const *ages;                               // one array a group of neurons
+    int32_t *const *images;                             // the same; nullptr: neurons are not told
     int32_t *const *n_spikes, *const *n_before;         // the same: counts, now and at its onset
     int32_t *const *spikes;                             // the same: indices, and last their number
     char *const *fires;                                 // the same: one flag a neuron
     int32_t *remembered;                                // a row a step: one bit a neuron
     double *inhibition, *pending;                       // of the group of chains, if there is one
     double *arrivals, *events;                          // counts, one row a route, one entry a step
-    const int32_t *n_images;                            // of each copy
+    const int32_t *n_images, *first_image;              // of each copy: how many, and the first
     void target(int32_t i, double *&found) const { found = targets[i]; }
     void target(int32_t i, float *&found) const { found = singles[i]; }
     const int16_t *gathered() const { return reinterpret_cast<const int16_t *>(packed); }
@@ -863,6 +864,10 @@ inline int32_t set_ages(const State<Weight> &s, int32_t copy, int64_t phase, int
                     for (int32_t i = 0; i < layer.units; i++)
                         most = std::max(most, n_spikes[i] - n_before[i]);
                 std::copy(n_spikes, n_spikes + layer.units, n_before);
+                if (int32_t *images = s.images[layer.group]) {
+                    const int32_t image = s.first_image[copy] + int32_t(since / size.period) * size.copies;
+                    std::fill(images + start, images + start + layer.units, image);
+                }
             }
             if (*first != age) std::fill(first, first + layer.units, age);
         }

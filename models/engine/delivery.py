@@ -59,7 +59,7 @@ SIGNATURES = {
     "set_ages": Signature(
         arguments=("copy", "phase", "most"),
         tables=("sizes", "layers"),
-        state=("ages", "n_spikes", "n_before", "n_images"),
+        state=("ages", "images", "n_spikes", "n_before", "n_images", "first_image"),
     ),
     "travel": Signature(
         arguments=("copy", "step"),
@@ -71,6 +71,7 @@ C_TYPES = State(  # as in struct State
     targets="double",
     singles="float",
     ages="int32_t",
+    images="int32_t",
     n_spikes="int32_t",
     n_before="int32_t",
     spikes="int32_t",
@@ -81,8 +82,9 @@ C_TYPES = State(  # as in struct State
     arrivals="double",
     events="double",
     n_images="int32_t",
+    first_image="int32_t",
 )
-LISTS = ("targets", "singles", "ages", "n_spikes", "n_before", "spikes", "fires")
+LISTS = ("targets", "singles", "ages", "images", "n_spikes", "n_before", "spikes", "fires")
 
 
 def brian2_functions(

@@ -147,7 +147,7 @@ class Layout:
         there are units, then the target unit of each weight.
     has_axon : tuple of ndarray of bool, shape (n_units,), or None
         Of each route, the source units whose spikes it carries; None for all.
-    delays : tuple of ndarray of int, shape (n_positions,)
+    delays : tuple of ndarray of int, shape (n_positions,) or (n_positions, n_units)
         Of each route in steps; -1 where a position has no axon.
     unit_volt : float
         One network unit in volts.
@@ -219,7 +219,7 @@ def lay_out(network: SpikingNetwork, n_copies: int, period: int) -> Layout:
             delays.append(np.where(np.any(population.inhibition != 0, axis=0), 0, -1))
             connections.append(f"{population.name} inhibition")
             has_axon.append(None)
-    starts = np.cumsum([0, *(own.size for own in delays)])
+    starts = np.cumsum([0, *(len(own) for own in delays)])
     # Behind the last entry of a table there is a zero, so that none is empty.
     none = np.zeros(1, dtype=np.int32)
     return Layout(

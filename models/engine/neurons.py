@@ -95,6 +95,11 @@ def can_be_shared(kind: NeuronType, name: str) -> bool:
     return "constant" in Equations(kind.equations)[name].flags
 
 
+def is_told(kind: NeuronType, name: str) -> bool:
+    """Whether the neurons of a type have a variable of that name, which the engine then sets."""
+    return name in Equations(kind.equations).parameter_names
+
+
 def single_variables(kind: NeuronType) -> tuple[str, ...]:
     """Variables of a type for which single precision is enough where their sums are exact.
 

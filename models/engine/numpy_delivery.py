@@ -16,14 +16,16 @@ from .layout import LATERAL, SPARSE, WINDOW, Layout, Route
 class State(NamedTuple):
     """State variables that the functions read and write: those of struct State, in its order.
 
-    One entry for most, an array or its name; one a group for `ages` to `fires`, one a variable that
-    spikes add to for `targets` in double and `singles` in single precision, None in the other of
-    the two; none for what the network lacks.
+    One entry for most, an array or its name; one a group for `ages` to `fires`, None for the
+    `images` of neurons that are not told; one a variable that spikes add to for `targets` in double
+    and `singles` in single precision, None in the other of the two; none for what the network
+    lacks.
     """
 
     targets: Sequence[Any]
     singles: Sequence[Any]
     ages: Sequence[Any]
+    images: Sequence[Any]
     n_spikes: Sequence[Any]
     n_before: Sequence[Any]
     spikes: Sequence[Any]
@@ -34,6 +36,7 @@ class State(NamedTuple):
     arrivals: Sequence[Any]
     events: Sequence[Any]
     n_images: Sequence[Any]
+    first_image: Sequence[Any]
 
 
 class NumpyDelivery:
@@ -69,7 +72,8 @@ class NumpyDelivery:
         pairs = zip(state.targets, state.singles, strict=True)
         self.targets = [double if single is None else single for double, single in pairs]
         self.ages, self.n_spikes, self.n_before = state.ages, state.n_spikes, state.n_before
-        self.n_images = state.n_images[0]
+        self.images = state.images
+        self.n_images, self.first_image = state.n_images[0], state.first_image[0]
         counts = (len(layout.routes), layout.sizes.steps)
         if layout.routes:
             self.arrivals = state.arrivals[0].reshape(counts)
@@ -250,6 +254,11 @@ class NumpyDelivery:
             counts = counts.reshape(layer.positions, sizes.copies, layer.units)
             most = np.maximum(most, counts.max(axis=(0, 2)))
             n_before[new == 0] = n_spikes[new == 0]
+            images = self.images[layer.group]
+            if images is not None:
+                number = self.first_image + sizes.copies * turn
+                number = np.repeat(number, layer.units, axis=1).ravel()
+                images[own][new == 0] = number[new == 0]
             old[:] = new
         return most
 

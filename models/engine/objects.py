@@ -34,6 +34,8 @@ class Objects:
     ----------
     neurons : dict of str to brian2.NeuronGroup
         Neurons of each type; order: layer, position, copy, unit.
+    shared : dict of str to ndarray, shape (1,)
+        By type and name, ``"burst.limit"``: what is one number for all neurons of a type.
     readout : brian2.NeuronGroup
         Class scores; it has no threshold.
     copies : brian2.NeuronGroup
@@ -61,6 +63,7 @@ class Objects:
     """
 
     neurons: dict[str, NeuronGroup]
+    shared: dict[str, NDArray]
     readout: NeuronGroup
     copies: NeuronGroup
     tally: NeuronGroup

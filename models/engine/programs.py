@@ -64,7 +64,6 @@ def _generate(job: Job, part: Part, device: CPPStandaloneDevice, folder: str) ->
     """Write the sources of a program for any images of the same number."""
     objects = assemble(job, part, "cpp_standalone")
     seed = device.get_array_name(objects.copies.variables["noise_seed"])
-    device.apply_run_args()
     device.insert_code(
         "main", f"for (auto &generator : brian::_random_generators) generator.seed({seed}[0]);"
     )
@@ -138,9 +137,12 @@ def _write_arguments(job: Job, objects: Objects, folder: Path, part: Part) -> li
     for view, values in (
         (copies.n_images, job.images_of_copies(n_images)),
         (copies.noise_seed, np.full(job.layout.n_copies, job.part_seed(part.start))),
+        (copies.first_image, part.start + np.arange(job.layout.n_copies)),
     ):
         given = values.astype(view.dtype)
         write(f"{view.group_name}.{view.name}", [given], given.nbytes)
+    for name, one in objects.shared.items():
+        write(name, [one], one.nbytes)
     for array, stimulus in zip(objects.stimuli, job.network.stimuli, strict=True):
         blocks = (block * unit_volt for block in stimulus.blocks(part.images))
         write(f"{array.name}.values", blocks, array.values.nbytes)

@@ -4,7 +4,7 @@ One NeuronGroup holds all neurons of a type, one Synapses object their axons, wh
 so that the time to compile does not grow with it. Images are presented side by side (copies that
 share every kernel) and one after another; several processes can each take a part of them. The
 result is the same, spike for spike, for any number of copies and processes and for every target,
-unless the neurons draw random numbers of their own.
+unless the neurons draw numbers by Brian2's own ``randn()``.
 """
 
 from __future__ import annotations
@@ -91,8 +91,9 @@ def simulate(
         Called with the Brian2 :class:`~models.engine.objects.Objects` before they run, to alter a
         delay, say: ``lambda objects: objects.set_delay("act1->act2", 3 * ms)``.
     seed : int
-        Seed of Brian2's random numbers, for neuron types that draw any. With such neurons the
-        result holds for one target, batch and number of processes.
+        Seed of random numbers, for neuron types that draw any. Counted ones
+        (:mod:`models.conversion.draws`) are the same for any target, batch and number of
+        processes; those of Brian2's ``randn()`` for one of each.
     progress : callable, optional
         Called with (images done, images in all).
 

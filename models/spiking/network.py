@@ -59,6 +59,9 @@ class Population:
         Bound of what a neuron gets in a phase besides spikes, in network units.
     input_step : float
         Grid on which that lies, and the initial potential; ``inf`` for none.
+    threshold : float
+        Scale of voltages, in network units: the threshold of its neurons before biases, the largest
+        where those of a unit differ.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Population:
     inhibition: Array = field(default_factory=lambda: np.zeros((1, 1)))
     largest_input: float = 0.0
     input_step: float = np.inf
+    threshold: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse parameters of another shape."""
@@ -276,6 +280,8 @@ class SpikingNetwork:
         for what in ("gains", "delays"):
             if len(getattr(p, what)) != source.n_positions:
                 return f"{len(getattr(p, what))} {what} for {source.n_positions} neurons a unit"
+        if p.delays.ndim > 1 and p.delays.shape[1:] != (source.n_units,):
+            return f"delays of shape {p.delays.shape} for {source.n_units} units"
         return "negative delay" if (p.delays < 0).any() else None
 
     def _problem_at_target(self, p: WeightedProjection | WindowProjection) -> str | None:

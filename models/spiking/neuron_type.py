@@ -47,7 +47,10 @@ class NeuronType:
     -----
     The engine needs the variables of `afferents` (volt), ``v`` (volt), ``age`` (integer: phases
     since the present image reached the neuron, -1 for none), ``inhibition`` (volt) for chains,
-    and one variable for each entry of :attr:`Population.parameters`; the rest is free. Neurons
+    and one variable for each entry of :attr:`Population.parameters`; the rest is free. It sets,
+    where a type has them, ``image`` (integer: number of the image that the neuron works on),
+    ``neuron`` (integer, constant: its number among those of the network) and ``seed`` (integer,
+    shared: from the seed of the run), of which random numbers can be made. Neurons
     that multiply what spikes bring call the factor ``gain`` (dimensionless parameter;
     ``gain2``, ... of further afferent variables), so that the exactness of their sums can be
     judged. To change the biology, put an edited type in the place of the old one:

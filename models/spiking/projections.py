@@ -37,8 +37,8 @@ class Projection:
         Weights in network units for a spike of gain 1.
     gains : ndarray, shape (n_positions of the source,)
         Factor of each position, dimensionless.
-    delays : ndarray of int, shape (n_positions of the source,)
-        Axonal delay of each position in steps.
+    delays : ndarray of int, shape (n_positions of the source,) or (n_positions, n_source_units)
+        Axonal delay of each position in steps, or of each neuron.
     source_shape, target_shape : (int, int, int)
         The maps as this kernel sees them.
     pool, pool_stride : (int, int)
@@ -222,8 +222,8 @@ class SparseProjection:
         Weights in network units for a spike of gain 1; every stored entry is a synapse.
     gains : ndarray, shape (n_positions of the source,)
         Factor of each position, dimensionless.
-    delays : ndarray of int, shape (n_positions of the source,)
-        Axonal delay of each position in steps.
+    delays : ndarray of int, shape (n_positions of the source,) or (n_positions, n_source_units)
+        Axonal delay of each position in steps, or of each neuron.
     source_shape, target_shape : (int, int, int)
         Maps at both ends.
     afferent : int
@@ -303,7 +303,7 @@ class WindowProjection:
     ----------
     source, target : str
         Population names; the target has one unit for each window and channel.
-    delays : ndarray of int, shape (1,)
+    delays : ndarray of int, shape (1,) or (1, n_source_units)
         Axonal delay in steps.
     source_shape, target_shape : (int, int, int)
         Maps at both ends.

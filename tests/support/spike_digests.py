@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from ann2brian.models.engine.simulate import TARGETS
 
 from ann2brian import (
     AlbsnnOptions,
@@ -40,9 +39,6 @@ CASES = {
     ),
     "noise, residual": ("digits-noise", NoiseOptions(n_steps=4, leak=0.5)),
     "albsnn": ("digits-albsnn", AlbsnnOptions(n_steps=2)),
-}
-# Neurons that draw random numbers of their own: the same spikes on one target only.
-RANDOM = {
     "noise, memoryless": ("digits-noise", NoiseOptions(n_steps=3, rule="memoryless")),
     "noise, diffusive": ("digits-noise", NoiseOptions(n_steps=3, rule="diffusive")),
 }
@@ -50,7 +46,7 @@ RANDOM = {
 
 def digest(case, target):
     """SHA-256 of a case's spikes, sorted, and of its scores, as little-endian 8-byte numbers."""
-    name, options = (CASES | RANDOM)[case]
+    name, options = CASES[case]
     images = load_images("digits", "test")[0][:IMAGES]
     calibration = load_images("digits", "train")[0][:CALIBRATION]
     spiking = convert(load_network(trained(name)), options, calibration)
@@ -63,15 +59,9 @@ def digest(case, target):
     return found.hexdigest()
 
 
-def key(case, target):
-    """Name under which a digest is stored."""
-    return f"{case}, {target}" if case in RANDOM else case
-
-
 def main():
     """Write all digests."""
     found = {case: digest(case, "numpy") for case in CASES}
-    found |= {key(case, target): digest(case, target) for case in RANDOM for target in TARGETS}
     STORED.write_text(json.dumps(found, indent=2) + "\n")
 
 

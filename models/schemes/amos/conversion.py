@@ -302,4 +302,5 @@ def _population(
         onset=onset,
         parameters={"theta": np.broadcast_to(thresholds, (gate.n_neurons, *shape)).copy()},
         inhibition=gate.inhibition,
+        threshold=float(np.abs(gate.thresholds).max()),
     )

@@ -36,6 +36,7 @@ from ...dyadic import round_to
 from ...networks.grids import NOISE_STEP
 from ...networks.layers import Activation, Layer, MaxPool2D, QuantisedReLU, Spike
 from ...networks.network import Network
+from ...philox import NORMAL_STEP
 from ...spiking.network import SpikingNetwork
 from .options import NoiseOptions
 
@@ -89,13 +90,10 @@ class NoiseConversion(Conversion):
         Raises
         ------
         ValueError
-            If its neurons have no noise, or noise that is not a number for each step.
+            If its neurons have no noise.
         """
-        if not self.options.has_noise or self.options.rule == "diffusive":
-            raise ValueError(
-                f"neurons of the rule {self.options.rule!r} do not draw a number for each step, "
-                "so none can be given"
-            )
+        if not self.options.has_noise:
+            raise ValueError("neurons of the rule 'residual' draw no noise, so none can be given")
         spiking = self.spiking
         for name, options in self.by_layer.items():
             kind = spiking.population(name).neurons
@@ -174,7 +172,7 @@ def convert(
         timing=timing,
         n_steps=options.n_steps,
         dt_ms=options.dt_ms,
-        start_step=NOISE_STEP,
+        start_step=NOISE_STEP * (NORMAL_STEP if options.has_noise else 1.0),
     )
     return NoiseConversion(
         spiking=spiking,

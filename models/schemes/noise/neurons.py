@@ -12,13 +12,17 @@ residual
     No noise. The potential starts so that its leaked value is `mean`, and what is left of it
     after a step takes the place of the noise (soft reset). The start may be drawn at random.
 memoryless
-    Escape noise: ``eps`` is drawn afresh in every step and enters the comparison only. Nothing is
+    Escape noise: ``eps`` is fresh in every step and enters the comparison only. Nothing is
     carried, so N steps are N independent copies of the network that was trained. P(spike) =
     Phi((mean + X - v_th) / sigma).
 both
     Escape noise, and the potential carried.
 diffusive
-    White noise ``xi`` in the membrane equation, for comparison: it is carried with the potential.
+    White noise in the membrane equation, for comparison: it is carried with the potential. It is
+    held for a step, which by Euler's method is what white noise ``xi`` adds.
+
+Fresh noise is counted, not drawn in turn (:mod:`models.conversion.draws`): the same for any batch,
+number of processes and target.
 
 Theory of these neurons is in :mod:`analysis.statistics.noise_theory`.
 
@@ -31,9 +35,11 @@ from __future__ import annotations
 
 from brian2 import ms
 
+from ...conversion.draws import ADDRESS, NORMAL
 from ...conversion.membrane import RESETS, V_TH
 from ...spiking.neuron_type import NeuronType
 
+EPSILON = 2.0**-40 * V_TH  # Euler's steps round: a sum at the threshold may fall short
 RULES = ("residual", "memoryless", "both", "diffusive")
 
 
@@ -85,25 +91,32 @@ def noisy_neuron(
         "v_start : volt (constant)  # mean of the noise; / leak where v is carried",
         "age : integer              # step of the present image, -1 between images; not biological",
     ]
-    if has_escape or is_start_drawn:
-        lines.append("eps : volt                 # noise of this step, redrawn; not biological")
+    first = ""
     if rule != "residual" or is_start_drawn:
+        lines.append("eps : volt                 # noise of this step, redrawn; not biological")
         lines.append("sigma : volt (constant)    # s.d. of the noise in a step")
-    first = "" if is_noise_given or not (has_escape or is_start_drawn) else "eps = sigma*randn()"
+        if not is_noise_given:
+            lines.append(ADDRESS)
+            first = "eps = sigma*normal(seed, image, neuron, age, 0)"
     constants: dict[str, object] = {"v_th": V_TH, "leak": leak, "most": 2.0**20 * V_TH}
+    threshold = f"v {'+ eps ' if has_escape else ''}>= v_th and age >= 0"
+    if first:
+        constants["normal"] = NORMAL
     if rule == "diffusive":
         lines = [
-            "dv/dt = active*((current - (1 - leak)*v)/length + sigma*xi/length**0.5) : volt",
+            "dv/dt = active*(current + eps - (1 - leak)*v)/length : volt",
             *lines,
             "current : volt             # R I of this step: synapses, bias and image",
             "active = int(age >= 0) : 1 # rests between images",
         ]
         statements = f"""
+            {first}
             v = int(age < 0)*v + {carried}
             current = drive + int(age >= 0)*bias
             drive = 0*volt
         """
-        constants["length"] = dt_ms * ms
+        constants |= {"length": dt_ms * ms, "epsilon": EPSILON}
+        threshold = "v >= v_th - epsilon and age >= 0"
     else:
         lines.insert(0, "v : volt                   # membrane potential above rest")
         decayed = "v_start" if rule == "memoryless" else f"leak*({carried})"
@@ -116,7 +129,7 @@ def noisy_neuron(
         name=rule,
         equations="\n".join(lines),
         every_phase=statements,
-        threshold=f"v {'+ eps ' if has_escape else ''}>= v_th and age >= 0",
+        threshold=threshold,
         reset="" if rule == "memoryless" else RESETS[reset],
         constants=constants,
         method="euler" if rule == "diffusive" else "exact",

@@ -1,7 +1,7 @@
 """Noise-trained networks step by step in plain NumPy, independent of Brian2 and of the engine.
 
-Handed the same noise, the spikes of every neuron in every step must equal
-those of a simulation; when Brian2 draws the noise, the two agree in law.
+Handed the noise of a seed, the spikes of every neuron in every step must equal those of a
+simulation with this seed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...conversion.reference import ReferenceRun, step_by_step
-from ...networks.grids import NOISE_STEP
+from ...philox import key_of, normal
 from ...spiking.network import Population
 from .conversion import NoiseConversion
 from .options import NoiseOptions
@@ -60,7 +60,7 @@ def step(
 
 
 def draw(conversion: NoiseConversion, n_images: int, seed: int) -> dict[str, Array]:
-    """Noise for every image, step and neuron, on a grid so that sums are exact.
+    """Noise for every image, step and neuron: that of a simulation with the same seed.
 
     Parameters
     ----------
@@ -69,19 +69,22 @@ def draw(conversion: NoiseConversion, n_images: int, seed: int) -> dict[str, Arr
     n_images : int
         Images.
     seed : int
-        Of NumPy's generator.
+        Of the run.
 
     Returns
     -------
     dict of str to ndarray, shape (n_images, n_steps, n_units)
         By population, in thresholds.
     """
-    rng = np.random.default_rng(seed)
-    found = {}
-    for name, sigma in conversion.sigmas.items():
-        population = conversion.spiking.population(name)
-        shape = (n_images, conversion.spiking.readout.n_steps, population.n_units)
-        found[name] = np.round(sigma * rng.standard_normal(shape) / NOISE_STEP) * NOISE_STEP
+    key, first, found = key_of(seed), 0, {}
+    image = np.arange(n_images)[:, None, None]
+    step = np.arange(conversion.spiking.readout.n_steps)[:, None]
+    for population in conversion.spiking.populations:
+        if population.name in conversion.sigmas:
+            neuron = first + np.arange(population.n_units)
+            drawn = normal(key, image, neuron, step, 0)
+            found[population.name] = conversion.sigmas[population.name] * drawn
+        first += population.n_neurons
     return found
 
 

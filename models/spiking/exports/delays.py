@@ -36,22 +36,24 @@ def delay_table(network: SpikingNetwork) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row for each connection and position of a neuron in its unit: connection, source,
-        target, position, steps, brian2_ms, and nest_ms, which is also the time from a spike of the
+        One row for each connection and position of a neuron in its unit, and where the axons of
+        units differ, for each unit: connection, source, target, position, unit (-1 for all), steps,
+        brian2_ms, and nest_ms, which is also the time from a spike of the
         source to the first that it can cause.
     """
-    parts = [
-        pd.DataFrame(
-            {
-                "connection": projection.name,
-                "source": projection.source,
-                "target": projection.target,
-                "position": np.arange(len(projection.delays)),
-                "steps": projection.delays,
-            }
-        )
-        for projection in network.projections
-    ]
+    parts = []
+    for projection in network.projections:
+        steps = projection.delays.reshape(len(projection.delays), -1)
+        position, unit = np.indices(steps.shape)
+        own = {
+            "connection": projection.name,
+            "source": projection.source,
+            "target": projection.target,
+            "position": position.ravel(),
+            "unit": unit.ravel() if projection.delays.ndim > 1 else -1,
+            "steps": steps.ravel(),
+        }
+        parts.append(pd.DataFrame(own))
     table = pd.concat(parts, ignore_index=True)
     return table.assign(
         brian2_ms=table["steps"] * network.dt_ms, nest_ms=(table["steps"] + 1) * network.dt_ms

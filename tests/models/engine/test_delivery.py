@@ -256,6 +256,7 @@ class Arrays:
             targets=none if is_single else own,
             singles=own if is_single else none,
             ages=counts(),
+            images=counts(),
             n_spikes=counts(),
             n_before=counts(),
             spikes=[np.zeros(g.size + 1, dtype=np.int32) for g in layout.groups],
@@ -266,6 +267,7 @@ class Arrays:
             arrivals=[np.zeros(steps)],
             events=[np.zeros(steps)],
             n_images=[np.zeros(layout.n_copies, dtype=np.int32)],
+            first_image=[np.zeros(layout.n_copies, dtype=np.int32)],
         )
 
 

@@ -47,15 +47,19 @@ def test_files_hold_what_the_images_set(scheme, tmp_path):
     (stimulus,) = spiking.stimuli
     objects = SimpleNamespace(
         copies=SimpleNamespace(
-            n_images=view("n_images", n_copies), noise_seed=view("noise_seed", n_copies)
+            n_images=view("n_images", n_copies),
+            noise_seed=view("noise_seed", n_copies),
+            first_image=view("first_image", n_copies),
         ),
+        shared={"burst.limit": np.array([7], dtype=np.int32)},
         stimuli=[array("stimulus_0", depth, spiking.population(stimulus.target).n_units)],
         injections=[array("injection_0", depth * n_phases, population.n_units)],
     )
     arguments = programs._write_arguments(job, objects, tmp_path, Part(3, images[3:]))
     found = dict(argument.split("=") for argument in arguments)
     assert set(found) == {
-        *("copies.n_images", "copies.noise_seed", "stimulus_0.values", "injection_0.values"),
+        *("copies.n_images", "copies.noise_seed", "copies.first_image", "burst.limit"),
+        *("stimulus_0.values", "injection_0.values"),
     }
 
     def read(name, dtype=np.float64):
@@ -64,6 +68,8 @@ def test_files_hold_what_the_images_set(scheme, tmp_path):
     unit = spiking.unit_volt
     assert read("copies.n_images", np.int32).tolist() == [6, 6, 5]
     assert (read("copies.noise_seed", np.int32) == job.part_seed(3)).all()
+    assert read("copies.first_image", np.int32).tolist() == [3, 4, 5]
+    assert read("burst.limit", np.int32).tolist() == [7]
     wanted = job.stimulus_values(stimulus, images[3:]) * unit
     assert np.array_equal(read("stimulus_0.values"), wanted.ravel())
     assert wanted.any() and not wanted.reshape(depth * n_copies, -1)[17:].any()

@@ -169,30 +169,48 @@ def repeated(network, n, seed=1):
     return np.repeat(images_for(network, 1, seed), n, axis=0)
 
 
-@pytest.mark.parametrize("options", [*RULES[1:], {"rule": "both", "leak": 0.5}], ids=str)
-def test_noise_of_brian2_agrees_in_law(options):
-    """Scores of 600 trials, reference against Brian2: Kolmogorov-Smirnov, 1e-4 for each class."""
-    network = noisy(everything())
-    images = repeated(network, 600)
-    conversion = convert(network, n_steps=3, **options)
-    drawn = noise_reference.draw(conversion, len(images), seed=11)
-    reference = noise_reference.run(conversion, images, drawn).scores[:, -1]
-    found = simulate(conversion.spiking, images, target="numpy", batch=60, seed=5).scores[:, -1]
-    for one, other in zip(reference.T, found.T, strict=True):
-        assert len(np.unique(other)) > 20
-        assert stats.ks_2samp(one, other).pvalue > 1e-4
+DRAWN = [*RULES[1:], {"rule": "diffusive"}, {"rule": "diffusive", "leak": 0.75}]
+DRAWN += [{"start": "drawn"}, {"rule": "both", "leak": 0.5}]
+HOW = [
+    {"batch": 1},
+    {"batch": 3, "jobs": 2},
+    {"batch": 64, "pipelined": True},
+]
 
 
-def test_diffusive_noise_agrees_in_law():
-    """The same for `xi`, against Euler steps of the reference."""
+@pytest.mark.parametrize("options", DRAWN, ids=str)
+def test_drawn_noise_equals_reference(options):
+    """Every rule that draws: the same spikes for any batch and number of processes."""
     network = noisy(everything())
-    images = repeated(network, 600)
-    conversion = convert(network, n_steps=3, rule="diffusive", leak=0.75)
+    images = images_for(network, 8)
+    conversion = convert(network, n_steps=4, **options)
     drawn = noise_reference.draw(conversion, len(images), seed=11)
-    reference = noise_reference.run(conversion, images, drawn).scores[:, -1]
-    found = simulate(conversion.spiking, images, target="numpy", batch=60, seed=5).scores[:, -1]
-    for one, other in zip(reference.T, found.T, strict=True):
-        assert stats.ks_2samp(one, other).pvalue > 1e-4
+    reference = noise_reference.run(conversion, images, drawn)
+    other = noise_reference.run(conversion, images, noise_reference.draw(conversion, 8, seed=12))
+    assert not np.array_equal(reference.scores, other.scores)
+    for how in HOW:
+        run = simulate(conversion.spiking, images, target="numpy", record=True, seed=11, **how)
+        assert_same(run, reference)
+
+
+@pytest.mark.parametrize(
+    ("target", "options"),
+    slow_unless(
+        lambda target, options: target == "cpp_standalone" and options == DRAWN[1],
+        itertools.product(COMPILED, DRAWN),
+    ),
+    ids=str,
+)
+def test_drawn_noise_equals_reference_on_compiled_targets(target, options):
+    """The same spikes in C++ and in Cython."""
+    network = noisy(everything())
+    images = images_for(network, 8)
+    conversion = convert(network, n_steps=4, **options)
+    drawn = noise_reference.draw(conversion, len(images), seed=11)
+    reference = noise_reference.run(conversion, images, drawn)
+    for how in HOW:
+        run = simulate(conversion.spiking, images, target=target, record=True, seed=11, **how)
+        assert_same(run, reference)
 
 
 def test_many_steps_without_memory_are_many_single_steps():
