@@ -50,7 +50,7 @@ def runner(job: Job, target: str) -> Iterator[Callable[[Part], Outcome]]:
         yield partial(_run_at_runtime, job, target)
         return
     device = get_device()
-    empty = Part(0, np.zeros((0, *job.network.image_shape)))
+    empty = Part(0, np.zeros((0, *job.network.image_shape)), 0)
     with tempfile.TemporaryDirectory(prefix="ann2brian_") as generated:
         objects = _generate(job, empty, device, generated)
         with builds.build_folder(builds.description(Path(generated), HEADER)) as folder:
@@ -145,7 +145,7 @@ def _write_arguments(job: Job, objects: Objects, folder: Path, part: Part) -> li
         blocks = (block * unit_volt for block in stimulus.blocks(part.images))
         write(f"{array.name}.values", blocks, array.values.nbytes)
     for array, injection in zip(objects.injections, job.injected, strict=True):
-        values = job.injected_values(injection, part.start, n_images) * unit_volt
+        values = job.injected_values(injection, part.place, n_images) * unit_volt
         write(f"{array.name}.values", [values], array.values.nbytes)
     return found
 
