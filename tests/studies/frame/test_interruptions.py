@@ -350,7 +350,7 @@ def test_folders_of_dead_runs_are_removed(tmp_path, monkeypatch):
 
 
 def test_one_process_compiles_and_all_run(tmp_path):
-    """Two processes with one program, and another: one build each, waited for, then used at once."""
+    """Two processes with one program, and another: one build each, waited for, and then shared."""
     code = (
         "import sys, time; from ann2brian.models.engine.builds import build_folder\n"
         "def make(folder): print(time.monotonic()); time.sleep(1); print(time.monotonic())\n"
