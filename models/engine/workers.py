@@ -17,6 +17,7 @@ Item = TypeVar("Item")
 Found = TypeVar("Found")
 
 _forked: Callable[[Any], Any] | None = None  # inherited by workers; Brian2 cannot pickle
+_is_worker = False
 
 
 def require_jobs(jobs: int) -> None:
@@ -31,14 +32,15 @@ def require_jobs(jobs: int) -> None:
 def in_processes(run: Callable[[Item], Found], parts: Sequence[Item], jobs: int) -> Iterator[Found]:
     """What all parts give, in this process or in forked ones that inherit `run`.
 
-    In order in this process, as they are finished from others.
+    In order in this process, as they are finished from others. A process that was forked here
+    starts no others: the cores are taken.
 
     Raises
     ------
     RuntimeError
         If a worker process was ended from outside.
     """
-    if jobs == 1 or len(parts) == 1:
+    if jobs == 1 or len(parts) == 1 or _is_worker:
         yield from map(run, parts)
         return
     global _forked
@@ -79,6 +81,8 @@ def _await_orders() -> None:
 
 
 def _run_forked(part: Any) -> Any:
+    global _is_worker
+    _is_worker = True
     assert _forked is not None
     try:
         # Until here a worker may just end; from here on it has to take its program with it.

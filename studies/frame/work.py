@@ -15,11 +15,13 @@ from functools import partial
 from pathlib import Path
 
 from ann2brian.models.engine.workers import in_processes, require_jobs
+from ann2brian.models.installs import needed
 from ann2brian.models.spiking.merging import merged
 from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.frame import console
 from ann2brian.studies.frame.result_folder import ResultFolder
 
+Report = Callable[[int, int], None]
 IMAGES_PER_SHARD = 1000  # at most, of a task that several processes share
 
 
@@ -40,15 +42,22 @@ class Task:
         Its images.
     write : callable
         ``write(folder, recording)``: writes the tables (CSV) of all its images into that folder.
+    whole : callable, optional
+        ``whole(jobs, report)``: recording of all its images by so many processes, which tells
+        ``report`` (images done, images in all); by default processes call `simulate`.
     title : str
         What the progress bar calls it; by default its name.
+    about : str
+        Line that is printed when it begins.
     """
 
     name: str
     simulate: Callable[[int, int], Recording]
     n_images: int
     write: Callable[[Path, Recording], None]
+    whole: Callable[[int, Report], Recording] | None = None
     title: str = ""
+    about: str = ""
 
 
 def computed(
@@ -80,19 +89,28 @@ def computed(
     ------
     ValueError
         If two tasks have one name.
+    ImportError
+        If there is a scheduler, and distributed is not installed.
     RuntimeError
-        If a process was ended from outside.
+        If a process was ended from outside, or the cluster cannot do the work.
     """
     _require_distinct(tasks)
     require_jobs(jobs)
     missing = [task for task in tasks if not folder.has(task.name)]
-    if scheduler is not None:
-        raise NotImplementedError("--scheduler")
-    if jobs > 1 and len(missing) >= jobs:
+    if scheduler is not None and jobs > 1:
+        raise ValueError(f"--jobs {jobs}: the workers of --scheduler do the work; leave one out")
+    if scheduler is not None and missing:
+        needed("distributed", "spread a study over machines (--scheduler)")
+        from ann2brian.studies.frame import cluster
+
+        for task in missing:
+            _tell(task)
+        cluster.compute(folder, missing, scheduler)
+    elif jobs > 1 and len(missing) >= jobs:
         _in_whole_tasks(folder, missing, jobs)
     else:
         for task in missing:
-            folder.condition(task.name, partial(_in_shards, task, jobs))
+            folder.condition(task.name, partial(_alone, task, jobs))
     return [folder.path_of(task.name) for task in tasks]
 
 
@@ -120,6 +138,11 @@ def _require_distinct(tasks: Sequence[Task]) -> None:
             raise ValueError(f"{count} tasks are called {name!r}; each needs a folder of its own")
 
 
+def _tell(task: Task) -> None:
+    if task.about:
+        print(task.about, flush=True)
+
+
 def _in_whole_tasks(folder: ResultFolder, tasks: Sequence[Task], jobs: int) -> None:
     """Let each process simulate and write one task after the other."""
 
@@ -127,7 +150,8 @@ def _in_whole_tasks(folder: ResultFolder, tasks: Sequence[Task], jobs: int) -> N
         task = tasks[number]
 
         def compute(path: Path) -> None:
-            task.write(path, task.simulate(0, task.n_images))
+            _tell(task)
+            task.write(path, _recording(task, 1, lambda *_: None))
 
         folder.condition(task.name, compute)
         return task.n_images
@@ -139,30 +163,31 @@ def _in_whole_tasks(folder: ResultFolder, tasks: Sequence[Task], jobs: int) -> N
             report(done, n_images)
 
 
-def _in_shards(task: Task, jobs: int, path: Path) -> None:
+def _alone(task: Task, jobs: int, path: Path) -> None:
     """Simulate a task, its images shared by the processes, and write its tables."""
+    _tell(task)
+    with console.progress(task.title or task.name, task.n_images) as report:
+        recording = _recording(task, jobs, report)
+    task.write(path, recording)
+
+
+def _recording(task: Task, jobs: int, report: Report) -> Recording:
+    """Recording of all images of a task."""
+    if task.whole is not None:
+        return task.whole(jobs, report)
     if jobs == 1:
-        with console.progress(task.title or task.name, task.n_images):
-            recording = task.simulate(0, task.n_images)
-        task.write(path, recording)
-        return
+        return task.simulate(0, task.n_images)
 
     def simulate(shard: tuple[int, int]) -> tuple[int, Recording]:
         return shard[0], task.simulate(*shard)
 
     started = time.perf_counter()
     parts: dict[int, Recording] = {}
-    with console.progress(task.title or task.name, task.n_images) as report:
-        for start, part in in_processes(
-            simulate, shards(task.n_images, IMAGES_PER_SHARD, at_least=jobs), jobs
-        ):
-            parts[start] = part
-            report(sum(part.n_images for part in parts.values()), task.n_images)
+    cut = shards(task.n_images, IMAGES_PER_SHARD, at_least=jobs)
+    for start, part in in_processes(simulate, cut, jobs):
+        parts[start] = part
+        report(sum(part.n_images for part in parts.values()), task.n_images)
     elapsed = time.perf_counter() - started
     build_s = max(part.build_s for part in parts.values())  # side by side
-    recording = replace(
-        merged([parts[start] for start in sorted(parts)]),
-        build_s=build_s,
-        run_s=elapsed - build_s,
-    )
-    task.write(path, recording)
+    recording = merged([parts[start] for start in sorted(parts)])
+    return replace(recording, build_s=build_s, run_s=elapsed - build_s)
