@@ -68,8 +68,8 @@ def compute(folder: ResultFolder, tasks: Sequence[Task], scheduler: str) -> None
             "`dask scheduler`, see docs/many-machines.md"
         ) from None
     with client:
-        client.register_plugin(remote.MainThread())
         _require_sound_workers(client)
+        client.register_plugin(remote.MainThread())
         done = {task.name: 0 for task in tasks}
         with console.progress(_title(tasks), sum(task.n_images for task in tasks)) as report:
             for name, n_images, files in _finished(client, tasks, scheduler):
@@ -181,7 +181,7 @@ def _require_sound_workers(client: distributed.Client) -> None:
     for address, about in workers.items():
         if not isinstance(about, About):
             raise RuntimeError(
-                f"worker {address} cannot load this project ({type(about).__name__}: {about}); "
+                f"worker {address} cannot load this project ({about}); "
                 "start it in a checkout of the same commit, see docs/many-machines.md"
             )
         remote.require_same(about.name, about.environment, remote.environment())
