@@ -388,7 +388,7 @@ def _inject(
 ) -> TimedArray:
     """Set what is injected in every phase."""
     network = job.network
-    injected = job.injected_values(injection, part.start, len(part.images))
+    injected = job.injected_values(injection, part.place, len(part.images))
     values = TimedArray(
         injected * network.unit_volt * volt,
         dt=network.phase_steps * network.dt_s * second,

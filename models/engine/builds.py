@@ -1,9 +1,9 @@
 """Folders of compiled C++ programs, reused as long as the program stays the same.
 
 A build is what its generated sources say, nothing less: a folder is named after their text.
-Weights and images are not in it but data that the program reads. A marker is written when a build
-is complete, and a lock keeps two processes out of one folder, so that a run stopped half way, even
-by ``kill -9``, confuses nobody.
+Weights and images are not in it but data that the program reads, in a folder of each run. A marker
+is written when a build is complete, and locks let one process compile it and any number run it, so
+that a run stopped half way, even by ``kill -9``, confuses nobody.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import IO
 
 from ..places import cache_folder
 
@@ -25,6 +28,9 @@ PRECOMPILED = "standard.h"
 MOST_BUILDS = 32  # kept; the ones unused for longest go first
 RULES = "precompiled.mk"
 DATA = "static_arrays"  # of a program, beside its sources
+PROGRAM = "main"
+RUN = "run_"  # first part of the names of folders in which a program runs
+LOCK = "lock"  # in each, held as long as the run lives
 
 
 def usable_cores() -> int:
@@ -46,42 +52,111 @@ def require_compiler(target: str) -> None:
 
 
 @contextmanager
-def build_folder(description: str) -> Iterator[Path]:
-    """Locked folder for the build that `description` identifies.
+def program(project: Path, description: str) -> Iterator[Path]:
+    """Folder in which the program of a generated project can run, compiled if it is not yet.
+
+    Any number of processes may run one program at once, each in a folder of its own with its own
+    data; one compiles it while the others wait.
 
     Parameters
     ----------
+    project : Path
+        Folder that Brian2 generated. Its data are moved.
     description : str
         Everything the program depends on.
 
     Yields
     ------
     Path
-        An empty folder, or the complete build of an earlier run.
+        A folder with the program and the project's data, removed afterwards.
+
+    Raises
+    ------
+    RuntimeError
+        If the compiler fails.
 
     Notes
     -----
-    If another process holds the folder this waits, and says so.
+    If another process compiles the program this waits, and says so.
+    """
+    with build_folder(description, partial(_compile, project)) as folder, _run(folder) as own:
+        shutil.move(project / DATA, own / DATA)
+        (own / PROGRAM).symlink_to((folder / PROGRAM).absolute())
+        yield own
+
+
+@contextmanager
+def build_folder(description: str, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Folder with the complete build that `description` identifies, kept as long as it is used.
+
+    Parameters
+    ----------
+    description : str
+        Everything the build depends on.
+    make : callable
+        Builds it in the empty folder that it is given; called by one process, if none has done it.
+
+    Yields
+    ------
+    Path
+        The folder, which others may use at the same time.
     """
     key = hashlib.sha256(description.encode()).hexdigest()[:16]
     folder = cache_folder() / "builds" / key
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{key}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print(f"waiting for another run that uses {folder}", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.exists() and not (folder / COMPLETE).exists():
-            # Renamed first: a compiler that outlived its killed run may still write to it.
-            folder.rename(folder.with_name(f"{key}.{os.getpid()}.discarded"))
-        for discarded in folder.parent.glob(f"{key}.*.discarded"):
-            shutil.rmtree(discarded, ignore_errors=True)
-        folder.mkdir(exist_ok=True)
-        _remove_data(folder)
+    with (folder.parent / f"{key}.lock").open("a+") as lock:
+        while True:  # between the two locks another process may have removed it
+            _wait_for(lock, fcntl.LOCK_SH, folder)
+            if (folder / COMPLETE).exists():
+                break
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            _wait_for(lock, fcntl.LOCK_EX, folder)
+            if not (folder / COMPLETE).exists():
+                _make(folder, make)
+        os.utime(folder)
         _remove_old_builds(folder)
         yield folder
-        _remove_data(folder)
+
+
+def _wait_for(lock: IO[str], kind: int, folder: Path) -> None:
+    """Take a lock; say so if that takes time."""
+    try:
+        fcntl.flock(lock, kind | fcntl.LOCK_NB)
+    except OSError:
+        print(f"waiting for another run that compiles {folder}", file=sys.stderr)
+        fcntl.flock(lock, kind)
+
+
+def _make(folder: Path, make: Callable[[Path], None]) -> None:
+    """Make a build that is not there, or whose making was stopped."""
+    if folder.exists():
+        # Renamed first: a compiler that outlived its killed run may still write to it.
+        folder.rename(folder.with_name(f"{folder.name}.{os.getpid()}.discarded"))
+    for discarded in folder.parent.glob(f"{folder.name}.*.discarded"):
+        shutil.rmtree(discarded, ignore_errors=True)
+    folder.mkdir()
+    make(folder)
+    (folder / COMPLETE).touch()
+
+
+@contextmanager
+def _run(build: Path) -> Iterator[Path]:
+    """Folder of one run in its build, removed afterwards; by the next run, if this one is killed.
+
+    Runs are told from dead ones by their locks. A folder gets its name when it has one.
+    """
+    for path in build.glob(f"{RUN}*"):
+        with suppress(OSError), (path / LOCK).open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+    unnamed = Path(tempfile.mkdtemp(prefix=".", dir=build))
+    with (unnamed / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        own = unnamed.rename(build / f"{RUN}{unnamed.name[1:]}")
+        try:
+            yield own
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
 
 
 def description(project: Path, header: Path) -> str:
@@ -108,20 +183,16 @@ def _sources(project: Path) -> list[Path]:
     return sorted(path for path in files if path.parts[0] != DATA)
 
 
-def install(project: Path, folder: Path) -> None:
-    """Move a generated project into its build folder: the data, and in an empty one the sources."""
-    names = [path.relative_to(project) for path in (project / DATA).iterdir()]
-    if not (folder / COMPLETE).exists():
-        names += _sources(project)
-    for name in names:
+def _compile(project: Path, folder: Path) -> None:
+    """Copy the sources of a project into its build folder, and compile them."""
+    for name in _sources(project):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(project / name, folder / name)
+        shutil.copy2(project / name, folder / name)
+    compile_program(folder)
 
 
 def compile_program(folder: Path) -> None:
-    """Compile Brian2's project in `folder` on all cores, and mark the folder complete.
-
-    Does nothing in a complete one.
+    """Compile Brian2's project in `folder` on all cores.
 
     Reading the standard headers is most of the compile time of a small source file, so they are
     precompiled, once for all programs. `make` is started here and not by Brian2, whose way of
@@ -132,8 +203,6 @@ def compile_program(folder: Path) -> None:
     RuntimeError
         If the compiler fails; the message holds the end of its output.
     """
-    if (folder / COMPLETE).exists():
-        return
     header = _header(folder) / PRECOMPILED
     (folder / RULES).write_text(
         "include makefile\n\n"
@@ -155,7 +224,6 @@ def compile_program(folder: Path) -> None:
     )
     if done.returncode != 0:
         raise RuntimeError(f"{folder}: make failed:\n{done.stdout[-2000:]}")
-    (folder / COMPLETE).touch()
 
 
 _STANDARD_HEADERS = (
@@ -189,23 +257,14 @@ def _header(folder: Path) -> Path:
     return place
 
 
-def _remove_data(folder: Path) -> None:
-    """Remove what single runs leave in a build: their arguments, arrays and results."""
-    for path in folder.glob(f"{DATA}/*"):
-        path.unlink(missing_ok=True)
-    for path in folder.glob("results*"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def _remove_old_builds(current: Path) -> None:
     """Remove the builds that were not used for longest, except those in use."""
-    os.utime(current)
     folders = sorted(
         (p for p in current.parent.iterdir() if p.is_dir() and "." not in p.name),
         key=lambda path: path.stat().st_mtime,
         reverse=True,
     )
     for folder in folders[MOST_BUILDS:]:
-        with folder.with_name(f"{folder.name}.lock").open("w") as lock, suppress(OSError):
+        with folder.with_name(f"{folder.name}.lock").open("a") as lock, suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)

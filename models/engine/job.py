@@ -18,8 +18,9 @@ from .objects import Objects
 class Part(NamedTuple):
     """Images of one program start."""
 
-    start: int  # number of the first of them
+    start: int  # number of the first of them in the data set
     images: Array
+    place: int  # of the first of them among the images of the run
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -102,18 +103,18 @@ class Job:
             values[: len(images)] = stimulus.values(images)
         return values.reshape(self.depth, -1)
 
-    def injected_values(self, injection: Injection, start: int, n_images: int) -> Array:
+    def injected_values(self, injection: Injection, place: int, n_images: int) -> Array:
         """What is injected for some images, network units, shape (depth * period, copies * units).
 
         Parameters
         ----------
         injection : Injection
             For all images.
-        start, n_images : int
-            The first of them, and how many.
+        place, n_images : int
+            Of the first of those that are presented among all, and how many.
         """
         n_copies = self.layout.n_copies
-        given = injection.values[start : start + n_images]
+        given = injection.values[place : place + n_images]
         values = np.zeros((self.depth * n_copies, self.period, injection.values.shape[2]))
         values[:n_images, : self.network.n_phases] = given
         by_turn = values.reshape(self.depth, n_copies, self.period, -1).swapaxes(1, 2)

@@ -27,7 +27,7 @@ class Outcome:
     Parameters
     ----------
     start : int
-        Number of the first image.
+        Number of the first image in the data set.
     loop_s : float
         Wall time of the simulation loop.
     with_own_axons : tuple of str
@@ -93,7 +93,7 @@ def outcome_of(job: Job, objects: Objects, part: Part, loop_s: float) -> Outcome
         ),
         arrivals=np.asarray(objects.tally.n_arrived[:]).reshape(tally)[:n_routes].astype(np.int64),
         events=np.asarray(objects.tally.n_reached[:]).reshape(tally)[:n_routes].astype(np.int64),
-        spikes=_spikes(job, objects, part.start),
+        spikes=_spikes(job, objects, part.place),
         traces={
             name: np.asarray(trace.v / volt, dtype=np.float64) / float(mV)
             for name, trace in objects.traces.items()
@@ -180,12 +180,12 @@ def _left(variable: ArrayVariable) -> NDArray[Any]:
     return np.memmap(path, variable.dtype, "r").reshape(-1, variable.size[1])
 
 
-def _spikes(job: Job, objects: Objects, start: int) -> Spikes | None:
+def _spikes(job: Job, objects: Objects, place: int) -> Spikes | None:
     """Spike trains, if any were recorded."""
     if not objects.spikes:
         return None
     recorded = {name: _recorded(monitor) for name, monitor in objects.spikes.items()}
-    return spike_trains(job, recorded, start)
+    return spike_trains(job, recorded, place)
 
 
 def _recorded(monitor: SpikeMonitor) -> Iterator[Recorded]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -50,12 +49,11 @@ def runner(job: Job, target: str) -> Iterator[Callable[[Part], Outcome]]:
         yield partial(_run_at_runtime, job, target)
         return
     device = get_device()
-    empty = Part(0, np.zeros((0, *job.network.image_shape)))
+    empty = Part(0, np.zeros((0, *job.network.image_shape)), 0)
     with tempfile.TemporaryDirectory(prefix="ann2brian_") as generated:
         objects = _generate(job, empty, device, generated)
-        with builds.build_folder(builds.description(Path(generated), HEADER)) as folder:
-            builds.install(Path(generated), folder)
-            builds.compile_program(folder)
+        project = Path(generated)
+        with builds.program(project, builds.description(project, HEADER)) as folder:
             device.project_dir = str(folder)
             yield partial(_run_program, job, objects, device, folder)
 
@@ -105,7 +103,7 @@ def _run_program(
     job: Job, objects: Objects, device: CPPStandaloneDevice, folder: Path, part: Part
 ) -> Outcome:
     """Run the compiled program on one part of the images."""
-    results = f"results_{part.start}_{os.getpid()}"  # not where the program of a killed run writes
+    results = f"results_{part.start}"
     (folder / results).mkdir()
     arguments = _write_arguments(job, objects, folder / results, part)
     device.run(results_directory=results, with_output=False, run_args=arguments)
@@ -147,7 +145,7 @@ def _write_arguments(job: Job, objects: Objects, folder: Path, part: Part) -> li
         blocks = (block * unit_volt for block in stimulus.blocks(part.images))
         write(f"{array.name}.values", blocks, array.values.nbytes)
     for array, injection in zip(objects.injections, job.injected, strict=True):
-        values = job.injected_values(injection, part.start, n_images) * unit_volt
+        values = job.injected_values(injection, part.place, n_images) * unit_volt
         write(f"{array.name}.values", [values], array.values.nbytes)
     return found
 

@@ -55,6 +55,7 @@ def simulate(
     inject: Sequence[Injection] = (),
     change: Callable[[Objects], None] | None = None,
     seed: int = 0,
+    first_image: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Recording:
     """Present images to a spiking network.
@@ -94,6 +95,9 @@ def simulate(
         Seed of random numbers, for neuron types that draw any. Counted ones
         (:mod:`models.conversion.draws`) are the same for any target, batch and number of
         processes; those of Brian2's ``randn()`` for one of each.
+    first_image : int
+        Number of the first image in the data set that `images` are a part of, which tells the
+        neurons' random numbers for it from those for others.
     progress : callable, optional
         Called with (images done, images in all).
 
@@ -126,6 +130,7 @@ def simulate(
         period = network.n_phases if pipelined else latency
     require_whole_number("period", period, network.n_phases, "phases")
     require_whole_number("seed", seed, 0)
+    require_whole_number("first_image", first_image, 0)
     require_whole_number("jobs", jobs, 1)
     require_jobs(jobs)
     traced = traced_neurons(network, traces or {})
@@ -136,7 +141,7 @@ def simulate(
     batch = min(batch, len(images))
     n_runs = max(jobs, -(-len(images) // max(most_images, batch)))
     depth = -(-len(images) // (batch * n_runs))
-    parts = _parts(images, batch * depth)
+    parts = _parts(images, batch * depth, first_image)
     if traces and (batch > 1 or len(parts) > 1):
         raise ValueError(
             f"traces show one image at a time in one program run: batch=1, jobs=1 and at most "
@@ -172,6 +177,9 @@ def simulate(
     return recording_of(job, outcomes, built - started, time.perf_counter() - built)
 
 
-def _parts(images: NDArray[Any], size: int) -> list[Part]:
+def _parts(images: NDArray[Any], size: int, first_image: int) -> list[Part]:
     """Images of each program start."""
-    return [Part(start, images[start : start + size]) for start in range(0, len(images), size)]
+    return [
+        Part(first_image + place, images[place : place + size], place)
+        for place in range(0, len(images), size)
+    ]

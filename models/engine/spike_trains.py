@@ -43,7 +43,7 @@ class _Pieces(NamedTuple):
     step: Column
 
 
-def spike_trains(job: Job, recorded: Mapping[str, Iterable[Recorded]], start: int) -> Spikes:
+def spike_trains(job: Job, recorded: Mapping[str, Iterable[Recorded]], place: int) -> Spikes:
     """Spikes as image, layer, neuron in the layer, and step since the image's onset.
 
     Parameters
@@ -53,8 +53,8 @@ def spike_trains(job: Job, recorded: Mapping[str, Iterable[Recorded]], start: in
     recorded : mapping of str to iterable of (ndarray of int32, ndarray)
         By type of neurons: indices in the group and times in seconds, in any number of pieces, in
         the order in which Brian2 lists them.
-    start : int
-        Number of the first image.
+    place : int
+        Of the first image among those of the run.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def spike_trains(job: Job, recorded: Mapping[str, Iterable[Recorded]], start: in
     return Spikes(
         neuron=_taken(neurons, order),
         step=_taken(steps, order),
-        image=np.repeat((start + image).astype(np.int32), size),
+        image=np.repeat((place + image).astype(np.int32), size),
         layer=np.repeat(layer.astype(np.int32), size),
     )
 

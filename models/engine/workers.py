@@ -1,4 +1,4 @@
-"""Processes that share the images of a run."""
+"""Processes that share the parts of a piece of work: the images of a run, say."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
 
-from .job import Part
-from .outcome import Outcome
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
-_forked: Callable[[Part], Outcome] | None = None  # inherited by workers; Brian2 cannot pickle
+_forked: Callable[[Any], Any] | None = None  # inherited by workers; Brian2 cannot pickle
+_is_worker = False
 
 
 def require_jobs(jobs: int) -> None:
@@ -27,17 +29,18 @@ def require_jobs(jobs: int) -> None:
         )
 
 
-def in_processes(
-    run: Callable[[Part], Outcome], parts: Sequence[Part], jobs: int
-) -> Iterator[Outcome]:
-    """Outcomes of all parts, in this process or in forked ones that inherit the build.
+def in_processes(run: Callable[[Item], Found], parts: Sequence[Item], jobs: int) -> Iterator[Found]:
+    """What all parts give, in this process or in forked ones that inherit `run`.
+
+    In order in this process, as they are finished from others. A process that was forked here
+    starts no others: the cores are taken.
 
     Raises
     ------
     RuntimeError
         If a worker process was ended from outside.
     """
-    if jobs == 1 or len(parts) == 1:
+    if jobs == 1 or len(parts) == 1 or _is_worker:
         yield from map(run, parts)
         return
     global _forked
@@ -77,7 +80,9 @@ def _await_orders() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _run_forked(part: Part) -> Outcome:
+def _run_forked(part: Any) -> Any:
+    global _is_worker
+    _is_worker = True
     assert _forked is not None
     try:
         # Until here a worker may just end; from here on it has to take its program with it.

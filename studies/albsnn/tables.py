@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from ann2brian.analysis.statistics.weight_storage import layer_storage, network_storage
-from ann2brian.models.networks import weight_files
 from ann2brian.studies.albsnn import conditions as albsnn_conditions
 from ann2brian.studies.frame.measures import Run
 from ann2brian.studies.frame.network_under_test import Subject
@@ -57,7 +56,7 @@ def _positions(subject: Subject) -> dict[str, int]:
 def _file_bytes(subject: Subject) -> dict[str, int]:
     """Bytes of the weights of each layer in the weight file."""
     found: dict[str, int] = {}
-    for name, size in weight_files.tensor_bytes(subject.weights).items():
+    for name, size in subject.tensor_bytes.items():
         layer, field = name.rsplit(".", 1)
         if field in ("kernel", "signs", "scale"):
             found[layer] = found.get(layer, 0) + size
@@ -66,7 +65,7 @@ def _file_bytes(subject: Subject) -> dict[str, int]:
 
 def history(subject: Subject) -> pd.DataFrame:
     """How the layers of a network were chosen, from its weight file."""
-    return albsnn_conditions.history(weight_files.load_info(subject.weights))
+    return albsnn_conditions.history(subject.info)
 
 
 def printed(row: Any, tables: dict[str, pd.DataFrame]) -> dict[str, str]:

@@ -163,6 +163,12 @@ def add_run_flags(
         "--jobs", type=positive, default=1, help="processes that share the images (default: 1)"
     )
     run.add_argument(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="Dask scheduler whose workers do the work, on this machine or others "
+        "(docs/many-machines.md)",
+    )
+    run.add_argument(
         "--target",
         choices=("cpp_standalone", "cython", "numpy"),
         default="cpp_standalone",

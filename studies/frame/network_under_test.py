@@ -32,6 +32,10 @@ class Subject:
         Its weight file.
     weights_sha256 : str
         Of this file.
+    info : dict
+        What this file says of the training, or of the import.
+    tensor_bytes : dict of str to int
+        Bytes of each tensor in this file.
     training_seed : int
         Seed that it was trained with; `UNKNOWN_SEED` if its file says none.
     origin : str
@@ -47,6 +51,8 @@ class Subject:
     network: Network
     weights: Path
     weights_sha256: str
+    info: dict[str, Any]
+    tensor_bytes: dict[str, int]
     training_seed: int
     origin: str
     images: NDArray
@@ -115,6 +121,8 @@ def load(
         network=network,
         weights=path,
         weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        info=info,
+        tensor_bytes=weight_files.tensor_bytes(path),
         training_seed=info.get("seed", UNKNOWN_SEED),
         origin=_origin(info),
         images=images,

@@ -64,9 +64,17 @@ class ResultFolder:
                 "choose another folder with --out"
             ) from error
 
+    def path_of(self, name: str) -> Path:
+        """Folder of one condition, which exists once it is finished."""
+        return self.part / name
+
+    def has(self, name: str) -> bool:
+        """Whether a condition is finished."""
+        return self.path_of(name).exists()
+
     def condition(self, name: str, compute: Callable[[Path], None]) -> Path:
         """Folder of one condition; computed unless an earlier run finished it."""
-        done, working = self.part / name, self.part / f".{name}"
+        done, working = self.path_of(name), self.part / f".{name}"
         if not done.exists():
             shutil.rmtree(working, ignore_errors=True)
             working.mkdir()

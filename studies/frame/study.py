@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 from ann2brian.models.conversion.options import options_of
 from ann2brian.models.conversion.scheme import Scheme
+from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.frame import console, flags, importing, measures, study_images
 from ann2brian.studies.frame.conditions import Case, require_distinct
 from ann2brian.studies.frame.figures import Draw, make_figures
@@ -26,6 +28,7 @@ from ann2brian.studies.frame.provenance import provenance
 from ann2brian.studies.frame.publishing import Published
 from ann2brian.studies.frame.result_folder import ResultFolder
 from ann2brian.studies.frame.spike_files import SPIKES, save_spikes
+from ann2brian.studies.frame.work import Report, Task, computed
 
 Arguments = argparse.Namespace
 Tables = dict[str, pd.DataFrame]
@@ -225,18 +228,16 @@ def _run(study: Study, arguments: Arguments) -> Path:
     conditions = f"{len(cases)} condition{'s' if len(cases) > 1 else ''}"
     print(f"{len(subjects[0].images)} test images, {conditions}")
 
-    def compute(path: Path, case: Case) -> None:
-        _condition(path, study, case, arguments, is_shown=case is cases[-1])
-
     def summarise(path: Path, done: Sequence[Path]) -> None:
         _summarise(path, study, cases, done, arguments)
 
     parent = arguments.out / study.name
     with ResultFolder(parent, _label(study, arguments, cases), config) as folder:
-        done = [
-            folder.condition(f"{number:03d}", lambda path, case=case: compute(path, case))
+        tasks = [
+            _task(f"{number:03d}", study, case, arguments, is_shown=case is cases[-1])
             for number, case in enumerate(cases)
         ]
+        done = computed(folder, tasks, scheduler=arguments.scheduler, jobs=arguments.jobs)
         summary = folder.condition("all", lambda path: summarise(path, done))
         result = folder.finish([summary, *done], provenance(arguments.seed, arguments.target))
     figures = make_figures(result, study.figures)
@@ -303,6 +304,7 @@ def _networks(study: Study, arguments: Arguments) -> list[str]:
 
 NOT_IN_CONFIGURATION = (  # by content
     *("out", "data", "network", "own_images", "own_spikes", "calibration_images"),
+    "scheduler",  # which must not change a number
 )
 
 
@@ -336,23 +338,44 @@ def _label(study: Study, arguments: Arguments, cases: Sequence[Case]) -> str:
     return "-".join([*parts, *study.label(cases)])
 
 
-def _condition(
-    working: Path, study: Study, case: Case, arguments: Arguments, *, is_shown: bool
-) -> None:
-    """Run one case and write its tables, and its spike trains if it is the one that is shown."""
+def _task(name: str, study: Study, case: Case, arguments: Arguments, *, is_shown: bool) -> Task:
+    """What is simulated and written of one case."""
     spiking, images = case.conversion.spiking, case.subject.images
     is_small = spiking.n_neurons * len(images) <= study.records_all
     is_kept = is_small or (len(images) <= arguments.spikes and not arguments.pipelined)
-    print(f"{case.title}: {spiking.n_neurons} neurons, {spiking.n_synapses} synapses")
-    with console.progress(case.title, len(images)) as report:
-        recording = measures.simulated(
-            spiking,
-            images,
-            arguments,
-            pipelined=arguments.pipelined,
-            record=is_kept,
-            progress=report,
-        )
+    simulate = partial(
+        measures.simulated, arguments=arguments, pipelined=arguments.pipelined, record=is_kept
+    )
+    return Task(
+        name=name,
+        simulate=partial(_shard, partial(simulate, spiking), images),
+        n_images=len(images),
+        write=partial(_write, study, case, arguments, is_shown),
+        whole=partial(_whole, partial(simulate, spiking, images)),
+        title=case.title,
+        about=f"{case.title}: {spiking.n_neurons} neurons, {spiking.n_synapses} synapses",
+    )
+
+
+def _shard(
+    simulate: Callable[..., Recording], images: np.ndarray, start: int, stop: int
+) -> Recording:
+    return simulate(images[start:stop], jobs=1, first_image=start)
+
+
+def _whole(simulate: Callable[..., Recording], jobs: int, report: Report) -> Recording:
+    return simulate(jobs=jobs, progress=report)
+
+
+def _write(
+    study: Study,
+    case: Case,
+    arguments: Arguments,
+    is_shown: bool,
+    working: Path,
+    recording: Recording,
+) -> None:
+    """Write the tables of one case, and its spike trains if it is the one that is shown."""
     done = Run(
         case=case,
         recording=recording,

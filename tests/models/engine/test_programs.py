@@ -55,7 +55,7 @@ def test_files_hold_what_the_images_set(scheme, tmp_path):
         stimuli=[array("stimulus_0", depth, spiking.population(stimulus.target).n_units)],
         injections=[array("injection_0", depth * n_phases, population.n_units)],
     )
-    arguments = programs._write_arguments(job, objects, tmp_path, Part(3, images[3:]))
+    arguments = programs._write_arguments(job, objects, tmp_path, Part(3, images[3:], 3))
     found = dict(argument.split("=") for argument in arguments)
     assert set(found) == {
         *("copies.n_images", "copies.noise_seed", "copies.first_image", "burst.limit"),

@@ -149,7 +149,7 @@ def test_killed_and_interrupted_while_compiling(cache, tmp_path):
     (result, alone), (other, waited) = first.finish(), second.finish()
     (folder,) = builds_folder.glob("*/")
     assert (folder / builds.COMPLETE).exists()
-    assert f"waiting for another run that uses {folder}" in waited
+    assert f"waiting for another run that compiles {folder}" in waited
     assert "waiting" not in alone
     assert json.loads((result / "provenance.json").read_text())["command"] == [
         "run_amos.py",
@@ -159,7 +159,7 @@ def test_killed_and_interrupted_while_compiling(cache, tmp_path):
         pd.testing.assert_frame_equal(*(pd.read_csv(f / f"{name}.csv") for f in (result, other)))
     ours, theirs = (load_spikes(f / "spikes.npz")[0] for f in (result, other))
     assert np.array_equal(ours.neuron, theirs.neuron) and len(ours) > 0
-    assert not list(folder.glob("results_*")) and not list(builds_folder.glob("*.discarded"))
+    assert not list(folder.glob("run_*")) and not list(builds_folder.glob("*.discarded"))
 
 
 @pytest.mark.parametrize("stop", [Study.kill, Study.interrupt, Study.interrupt_alone])
@@ -170,7 +170,7 @@ def test_stopped_while_the_program_runs(cache, tmp_path, stop):
     programs = {path: path.stat().st_mtime_ns for path in cache.glob("builds/*/main")}
     assert len(programs) == 1
     study = Study(cache, tmp_path, *BUILD)
-    study.wait_for(cache, "builds/*/results_*/stdout.txt")
+    study.wait_for(cache, "builds/*/run_*/results_*/stdout.txt")
     assert len(study.left()) >= 3  # the study and its two processes
     stop(study)
     deadline = time.monotonic() + 10
@@ -187,7 +187,7 @@ def test_stopped_while_the_program_runs(cache, tmp_path, stop):
 def test_process_ended_from_outside(cache, tmp_path):
     """A worker that is killed, as for want of memory, against the message that says so."""
     study = Study(cache, tmp_path, *BUILD)
-    study.wait_for(cache, "builds/*/results_*/stdout.txt")
+    study.wait_for(cache, "builds/*/run_*/results_*/stdout.txt")
     children = Path(f"/proc/{study.process.pid}/task/{study.process.pid}/children").read_text()
     os.kill(int(children.split()[0]), signal.SIGKILL)
     _, said = study.process.communicate(timeout=60)
@@ -299,28 +299,62 @@ def test_killed_while_the_result_is_put_together(tmp_path, monkeypatch, n_remova
 
 
 def test_build_without_its_marker_is_made_again(tmp_path, monkeypatch):
-    """Build folders with and without the marker against what is handed out: kept, or empty."""
+    """Builds stopped half way and whole ones against what is made: only what is not whole."""
     monkeypatch.setenv("ANN2BRIAN_CACHE", str(tmp_path))
-    with pytest.raises(KeyboardInterrupt), builds.build_folder("program") as folder:
+    made = []
+
+    def stopped(folder):
         (folder / "main").write_text("half")
         raise KeyboardInterrupt
-    with builds.build_folder("program") as again:
-        assert again == folder
+
+    def whole(folder):
         assert list(folder.iterdir()) == []
         (folder / "main").write_text("whole")
-        (folder / builds.COMPLETE).touch()
-        (folder / "results_0_1").mkdir()
-    with builds.build_folder("program") as again:
-        assert sorted(path.name for path in again.iterdir()) == [builds.COMPLETE, "main"]
-    with builds.build_folder("another program") as other:
-        assert other != folder and list(other.iterdir()) == []
+        made.append(folder)
+
+    with pytest.raises(KeyboardInterrupt), builds.build_folder("program", stopped):
+        pass
+    for description in ("program", "program", "another program", "program"):
+        with builds.build_folder(description, whole) as folder:
+            assert sorted(path.name for path in folder.iterdir()) == [builds.COMPLETE, "main"]
+            assert (folder / "main").read_text() == "whole"
+    assert len(made) == len(set(made)) == 2
 
 
-def test_two_processes_take_turns_in_one_build(tmp_path):
-    """Two processes in one build folder against times that do not overlap; a third elsewhere."""
+def test_folders_of_dead_runs_are_removed(tmp_path, monkeypatch):
+    """A run that is killed and one that lives against what the next run of the program leaves."""
+    monkeypatch.setenv("ANN2BRIAN_CACHE", str(tmp_path))
+
+    def project(name):
+        (tmp_path / name / builds.DATA).mkdir(parents=True)
+        (tmp_path / name / builds.DATA / "weights").write_text(name)
+        return tmp_path / name
+
+    monkeypatch.setattr(builds, "compile_program", lambda folder: (folder / "main").touch())
+    code = (
+        "import os, signal, sys; from pathlib import Path\n"
+        "from ann2brian.models.engine import builds\n"
+        "with builds.program(Path(sys.argv[1]), 'same'): os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    with builds.program(project("one"), "same") as one:
+        subprocess.run([sys.executable, "-c", code, str(project("killed"))], cwd=ROOT, check=False)
+        assert len(list(one.parent.glob("run_*"))) == 2
+        with builds.program(project("two"), "same") as two:
+            assert set(one.parent.glob("run_*")) == {one, two}
+            for folder in (one, two):
+                assert (folder / "main").exists()
+            texts = [(folder / builds.DATA / "weights").read_text() for folder in (one, two)]
+            assert texts == ["one", "two"]
+        assert list(one.parent.glob("run_*")) == [one]
+    assert list(one.parent.iterdir()) == [one.parent / builds.COMPLETE, one.parent / "main"]
+
+
+def test_one_process_compiles_and_all_run(tmp_path):
+    """Two processes with one program, and another: one build each, waited for, and then shared."""
     code = (
         "import sys, time; from ann2brian.models.engine.builds import build_folder\n"
-        "with build_folder(sys.argv[1]):\n"
+        "def make(folder): print(time.monotonic()); time.sleep(1); print(time.monotonic())\n"
+        "with build_folder(sys.argv[1], make):\n"
         "    start = time.monotonic(); time.sleep(1); print(start, time.monotonic())"
     )
 
@@ -335,9 +369,10 @@ def test_two_processes_take_turns_in_one_build(tmp_path):
         )
 
     runs = [process("same"), process("same"), process("other")]
-    outputs = [run.communicate(timeout=60) for run in runs]
-    spans = [tuple(map(float, out.split())) for out, _ in outputs]
-    waited = ["waiting for another run" in said for _, said in outputs]
-    (_, end), (start, _) = sorted(spans[:2])
-    assert end <= start
-    assert sorted(waited) == [False, False, True] and not waited[2]
+    found, said = zip(*(run.communicate(timeout=60) for run in runs), strict=True)
+    times = [[float(time) for time in lines.split()] for lines in found]
+    assert [len(line) for line in times] in ([4, 2, 4], [2, 4, 4])
+    makers, (user,) = [line for line in times if len(line) == 4], [x for x in times if len(x) == 2]
+    made = makers[0][1]
+    assert made <= user[0] and user[0] < makers[0][3] and makers[0][2] < user[1]
+    assert ["waiting for another run" in text for text in said] == [len(x) == 2 for x in times]
