@@ -84,12 +84,14 @@ def naming_columns(time: pd.DataFrame) -> list[str]:
 
 
 def name_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """Name of a row by some of its columns; numbers are told with the name of their column."""
+    """Name of a row by some of its columns; what is no word has the name of its column before."""
     texts = []
     for column in columns:
         value = str(row[column])
-        is_number = not pd.isna(pd.to_numeric(value, errors="coerce"))
-        texts.append(f"{column} {value}" if is_number else value)
+        is_bare = value in ("", "True", "False") or not np.isnan(
+            pd.to_numeric(value, errors="coerce")
+        )
+        texts.append(f"{column} {value or 'none'}" if is_bare else value)
     return ", ".join(texts)
 
 
