@@ -169,6 +169,7 @@ def raster(file: Path) -> Plot:
     n_steps = max(stored["latency_steps"], int(spikes.step.max(initial=0)) + 1)
     plot = _figure("time from the onset of the image (ms)", "")
     plot.output_backend = "webgl"
+    plot.lod_threshold = None  # else most spikes would be left out while the plot is moved
     end_ms = n_steps * dt_ms
     plot.x_range = Range1d(start=-0.01 * end_ms, end=end_ms, bounds=(-0.01 * end_ms, end_ms))
     plot.y_range = Range1d(start=n_layers, end=0, bounds=(0, n_layers))
