@@ -86,7 +86,7 @@ def drawn_spikes(data):
 
 def cells_of(page, name):
     """Cells of a table of the page as they stand in the file, by row, its columns first."""
-    table = page.only("div", aria_label=f"{name}.csv").only("table")
+    table = page.only("section", aria_label=f"{name}.csv").only("table")
 
     def exact(cell):
         inner = cell.all("data")
