@@ -41,6 +41,7 @@ from ann2brian.studies.frame import console
 from ann2brian.studies.frame.figures import make_figures
 from ann2brian.studies.frame.flags import add_result_flags, positive
 from ann2brian.studies.frame.provenance import provenance
+from ann2brian.studies.frame.report import try_report
 from ann2brian.studies.frame.result_folder import ResultFolder
 from tqdm import tqdm
 
@@ -144,10 +145,12 @@ def main(argv: Sequence[str] | None = None) -> Path:
             room = Room(folder=Path(place), data=arguments.data, previous=arguments.against)
             result = _measure(folder, arguments.only, setting, room)
         figures = make_figures(result, BENCHMARK.figures)
+        page = try_report(result, BENCHMARK.figures)
     _print(pd.read_csv(result / "metrics.csv"))
     print(f"results: {result}")
     if figures:
         print(f"figures: {figures[0].parent}")
+    print(f"report: {page or 'none'}")
     return result
 
 

@@ -37,6 +37,7 @@ from ann2brian.studies.exchange.files import unpacked, written_files
 from ann2brian.studies.exchange.writers import WRITERS
 from ann2brian.studies.frame import console
 from ann2brian.studies.frame.provenance import provenance
+from ann2brian.studies.frame.report import try_report
 from ann2brian.studies.frame.result_folder import ResultFolder
 
 METRICS = "metrics.csv"
@@ -112,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
                 done.append(folder.condition(path.stem, partial(_compare, path, target)))
             result = folder.finish(done, provenance(0, target), ("tool", "spikes"))
     _print(pd.read_csv(result / METRICS), target)
-    print(f"results: {result}")
+    print(f"results: {result}\nreport: {try_report(result) or 'none'}")
     return result
 
 

@@ -40,6 +40,7 @@ from ann2brian.studies.catalogue import recipes
 from ann2brian.studies.frame import console
 from ann2brian.studies.frame.figures import make_figures
 from ann2brian.studies.frame.provenance import provenance
+from ann2brian.studies.frame.report import try_report
 from ann2brian.studies.frame.result_folder import ResultFolder
 from ann2brian.studies.training import fitting
 from ann2brian.studies.training.recipe import Recipe
@@ -200,9 +201,11 @@ def main(argv: Sequence[str] | None = None) -> Path:
             done = folder.condition("run", run)
             result = folder.finish([done], origin, required=("method", "ratio"))
         figures = make_figures(result, TRAINING.figures)
+        page = try_report(result, TRAINING.figures)
     table = pd.read_csv(result / "metrics.csv")
     print(table.to_string(index=False, float_format=lambda x: f"{x:.3g}"))
     print(f"results: {result}\nfigures: {figures[0].parent if figures else 'none'}")
+    print(f"report: {page or 'none'}")
     return result
 
 

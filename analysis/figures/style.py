@@ -1,8 +1,8 @@
 """Figures of spiking networks: each function draws one table on given axes.
 
 Nothing here uses pyplot, opens a window or saves a file. A colour always has the same meaning,
-see `COLOURS` and `SEQUENCES`. The style comes from ``figures.mplstyle`` in the folder of this
-file; it has to be in force while a figure is made, drawn on and saved::
+see `COLOURS`, `SCHEME_COLOURS` and `SEQUENCES`. The style comes from ``style.mplstyle`` in the
+folder of this file; it has to be in force while a figure is made, drawn on and saved::
 
     with style():
         figure = Figure()
@@ -33,6 +33,19 @@ STYLE = Path(__file__).with_name("style.mplstyle")
 # From the palette of Okabe and Ito, which stays apart in the common kinds of colour blindness.
 COLOURS: Mapping[str, str] = MappingProxyType(
     {"trained": "#000000", "spiking": "#0072B2", "agreement": "#D55E00", "exact": "#BBBBBB"}
+)
+
+# Of each scheme, wherever schemes stand side by side: from the same palette, and grey for plain
+# rate conversion, with which the others are compared. None is that of the trained network.
+SCHEME_COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "amos": "#0072B2",
+        "burst": "#D55E00",
+        "noise": "#009E73",
+        "albsnn": "#CC79A7",
+        "nir": "#E69F00",
+        "rate": "#595959",
+    }
 )
 
 # Colour map, and the part of it that is dark enough for thin lines on white.

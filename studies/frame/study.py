@@ -26,6 +26,7 @@ from ann2brian.studies.frame.measures import Run
 from ann2brian.studies.frame.network_under_test import Subject, load
 from ann2brian.studies.frame.provenance import provenance
 from ann2brian.studies.frame.publishing import Published
+from ann2brian.studies.frame.report import try_report
 from ann2brian.studies.frame.result_folder import ResultFolder
 from ann2brian.studies.frame.spike_files import SPIKES, save_spikes
 from ann2brian.studies.frame.work import Report, Task, computed
@@ -241,8 +242,10 @@ def _run(study: Study, arguments: Arguments) -> Path:
         summary = folder.condition("all", lambda path: summarise(path, done))
         result = folder.finish([summary, *done], provenance(arguments.seed, arguments.target))
     figures = make_figures(result, study.figures)
+    page = try_report(result, study.figures)
     _print(study, result, cases)
     print(f"results: {result}\nfigures: {figures[0].parent if figures else 'none'}")
+    print(f"report: {page or 'none'}")
     return result
 
 

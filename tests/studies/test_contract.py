@@ -111,7 +111,9 @@ def test_promised_files(study, result):
     drawn = {draw.__name__ for draw in study.figures} - NOT_DRAWN.get(study.name, set())
     files = {str(path.relative_to(result)) for path in result.rglob("*") if path.is_file()}
     fixed = {"config.json", "provenance.json", "spikes.npz", "metrics.csv", "time.csv"}
-    fixed |= {"layers.csv"} | {f"figures/{x}.{kind}" for x in drawn for kind in ("png", "pdf")}
+    fixed |= {"layers.csv", "report.html"} | {
+        f"figures/{x}.{kind}" for x in drawn for kind in ("png", "pdf")
+    }
     assert fixed <= files
     assert all(file.endswith(".csv") for file in files - fixed)
     for path in result.glob("figures/*"):

@@ -20,6 +20,7 @@ def quick_run(study, out, *flags, has_figures=False):
     with pytest.MonkeyPatch.context() as patch:
         if not has_figures:
             patch.setattr(frame, "make_figures", lambda *_: [])
+            patch.setattr(frame, "try_report", lambda *_: None)
         few = FEW_STEPS.get(study.name, ())
         fixed = ("--quick", "--target", "numpy", *SMALL, *few, "--out", str(out))
         return frame.run(study, [*fixed, *map(str, flags)])

@@ -415,7 +415,8 @@ def test_main_finds_complete_results(tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     files = command.main(["--results", str(tmp_path / "results"), "--out", str(out)])
     assert {file.parent for file in files} == {out / "amos" / "one"}
-    assert {file.name for file in files} == {f"amos_firing_by_position.{s}" for s in ("png", "pdf")}
+    drawn = {f"amos_firing_by_position.{s}" for s in ("png", "pdf")}
+    assert {file.name for file in files} == drawn | {"report.html"}
     assert "one" in capsys.readouterr().out
 
 

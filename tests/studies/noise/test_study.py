@@ -42,6 +42,7 @@ def study(out, *flags, figures=False):
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
             patch.setattr(frame, "make_figures", lambda *_: [])
+            patch.setattr(frame, "try_report", lambda *_: None)
         return run_noise.main(
             ["--quick", "--target", "numpy", *SMALL, "--out", str(out), *map(str, flags)]
         )

@@ -874,6 +874,7 @@ def test_cifar_from_training_to_spikes(tmp_path, monkeypatch):
     """Both commands on a small folder of CIFAR-10: logits, and the tables' data set."""
     small_cifar.shrink(monkeypatch, 20)
     monkeypatch.setattr(frame, "make_figures", lambda *_: [])
+    monkeypatch.setattr(frame, "try_report", lambda *_: None)
     written = small_cifar.write(tmp_path / "data", 20)
     data = ["--data", str(tmp_path / "data")]
     options = ["--scheme", "albsnn", "--network", "cifar-gap-fixed", "--threads", "1"]
