@@ -26,6 +26,7 @@ _NAMES = {
     "accuracy": "models.networks.network",
     "ACTIVATIONS": "models.networks.layers",
     "burst_neuron": "models.schemes.burst.neurons",
+    "compare_conditions": "analysis.statistics.conditions",
     "convert": "models.schemes",
     "delay_table": "models.spiking.exports.delays",
     "fitted_gate": "models.schemes.amos.gate_fits",
@@ -52,6 +53,7 @@ _NAMES = {
     "SCHEMES": "models.schemes",
     "simulate": "models.engine.simulate",
     "single_neuron": "models.schemes.noise.single_neuron",
+    "spike_statistics": "analysis.statistics.layers",
     "spikes_from_events": "models.spiking.exports.rasters",
     "spikes_from_neo": "models.spiking.exports.neo_trains",
     "spikes_from_nir": "models.spiking.exports.nir_events",
@@ -66,6 +68,8 @@ _NAMES = {
 }
 
 if TYPE_CHECKING:
+    from .analysis.statistics.conditions import compare_conditions as compare_conditions
+    from .analysis.statistics.layers import spike_statistics as spike_statistics
     from .models.conversion.pooling import pooling_neuron as pooling_neuron
     from .models.conversion.reference import pool as pool
     from .models.engine.simulate import simulate as simulate

@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "analysis": (),
     "analysis.statistics": DATA,
     "analysis.figures": (*DATA, "analysis.statistics"),
-    "ann2brian": ("models",),
+    "ann2brian": ("models", "analysis.statistics"),
 }
 BRIAN2 = ("models.engine", "models.conversion", "models.schemes", "studies")
 TORCH = (

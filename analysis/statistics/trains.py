@@ -169,3 +169,9 @@ def _check_above_0(name: str, value: float) -> None:
 def _mean(values: NDArray) -> float:
     """Mean, or NaN of nothing."""
     return float(values.mean()) if values.size else math.nan
+
+
+def _mean_of_defined(values: ArrayLike) -> float:
+    """Mean of what is not NaN, or NaN of nothing."""
+    every = np.asarray(values, dtype=np.float64)
+    return _mean(every[~np.isnan(every)])
