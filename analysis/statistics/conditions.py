@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import binomtest, rankdata, ttest_1samp, wilcoxon
 
 NETWORK = "(network)"  # stands for a layer in rows of the whole network
+ROUNDING = 1e-9  # of the largest value; smaller differences are none
 TESTS = ("wilcoxon", "t")
 STATISTICS = (
     "rate_hz",
@@ -90,7 +91,8 @@ def compare_conditions(
 
     Effect sizes: of Wilcoxon's test the matched-pairs rank-biserial correlation, from -1 (all
     images decrease) to 1; of the t test Cohen's d_z, the mean difference by its standard deviation.
-    Differences of 0 are left out of the ranks; without any other, p is 1 and the effect 0.
+    Differences of 0 are left out of the ranks; without any other, p is 1 and the effect 0. So are
+    differences below 1e-9 of the largest value, which are rounding.
     Accuracies are compared by McNemar's exact test, the binomial test of the images on which only
     one condition is right, whose rank-biserial correlation is (gained - lost) / (gained + lost).
 
@@ -218,7 +220,10 @@ def _compared(one: Array, other: Array, test: str) -> dict[str, object]:
     """Means, test and effect of the images that have a value in both conditions."""
     both = ~(np.isnan(one) | np.isnan(other))
     one, other = one[both], other[both]
-    effect, p = (_wilcoxon if test == "wilcoxon" else _paired_t)(other - one)
+    # Means of equal values differ by their rounding, which must neither be a change nor part ties.
+    unit = ROUNDING * max(np.abs(one).max(initial=0.0), np.abs(other).max(initial=0.0)) or 1.0
+    differences = np.rint((other - one) / unit) * unit
+    effect, p = (_wilcoxon if test == "wilcoxon" else _paired_t)(differences)
     return {
         "n_images": one.size,
         "one": _mean(one),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ from ann2brian.models.arrays import Array, Integers
 from ann2brian.models.checks import require_whole
 from ann2brian.models.spiking.recording import Recording
 
-LONGEST_INTRA_MS = 100.0  # within a burst, where no phase says how long one is
+LONGEST_INTRA_STEPS = 10  # of the commonest interval in bursts, where no phase says how long one is
 BLOCK = 2**22  # counts held at once
 DISTANCES = ("van_rossum", "victor_purpura", "isi_distance", "spike_distance")
 
@@ -228,7 +229,7 @@ def require_alike(one: Recording, other: Recording, name: str) -> None:
             raise ValueError(f"{name}: {what} is {b!r}, of the first recording {a!r}")
     a, b = ([(x.name, x.shape, x.n_positions) for x in r.layers] for r in (one, other))
     if a != b:
-        wrong = next((y or x for x, y in zip(a, b, strict=False) if x != y), (a + b)[-1])
+        wrong = next(y or x for x, y in zip_longest(a, b) if x != y)
         raise ValueError(
             f"{name}: its layers are not those of the first recording, see layer {wrong[0]!r}"
         )
@@ -291,7 +292,7 @@ def layer_bursts(
         return "phase", math.nan, found[found["n_spikes"] >= bursts.FEWEST_SPIKES]
     if interval_ms is None:
         interval_ms = bursts.log_interval_threshold(
-            trains.intervals_ms, trains.dt_ms, LONGEST_INTRA_MS
+            trains.intervals_ms, trains.dt_ms, LONGEST_INTRA_STEPS * trains.dt_ms
         ).threshold_ms
     rule = "none" if math.isnan(interval_ms) else "interval"
     return rule, interval_ms, bursts.bursts(trains, interval_ms)

@@ -43,8 +43,9 @@ def synchrony(
     DataFrame
         One row per image, in order: correlation (mean over pairs of Pearson's coefficient of the
         spike counts in bins; a train with the same count in every bin has none) and
-        spike_synchronization (mean over pairs, see :func:`.distances.spike_synchronization`); NaN
-        where no pair fires.
+        spike_synchronization (mean over pairs, see :func:`.distances.spike_synchronization`; pairs
+        of single spikes have no interval that says what is together, and are left out); NaN where
+        there is no such pair.
 
     Raises
     ------
@@ -70,7 +71,8 @@ def synchrony(
         for pair in _pairs(n_active, pairs_per_image, rng):
             a, b = (trains.step[starts[k] : ends[k]] for k in block[image] + pair)
             correlations.append(_correlation(a, b, n_steps, bin_steps))
-            coincidences.append(spike_synchronization([a, b], n_steps)[0, 1])
+            if a.size + b.size > 2:
+                coincidences.append(spike_synchronization([a, b], n_steps)[0, 1])
         rows.append((_mean_of_defined(correlations), _mean_of_defined(coincidences)))
     return pd.DataFrame(rows, columns=["correlation", "spike_synchronization"], dtype=np.float64)
 
