@@ -87,7 +87,7 @@ def compare_conditions(
     image has equal weight. So means differ from those of ``spike_statistics`` where some images
     have more trains than others. An image enters a statistic only where both conditions have it: of
     a first spike only images in which both fire, which n_images tells. Both rates are those of
-    the longer of the two windows.
+    the longer of the two windows. Fano factors take several images and have no value of one.
 
     Effect sizes: of Wilcoxon's test the matched-pairs rank-biserial correlation, from -1 (all
     images decrease) to 1; of the t test Cohen's d_z, the mean difference by its standard deviation.

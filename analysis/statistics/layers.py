@@ -37,6 +37,23 @@ from ann2brian.models.spiking.recording import Recording
 LONGEST_INTRA_STEPS = 10  # of the commonest interval in bursts, where no phase says how long one is
 BLOCK = 2**22  # counts held at once
 DISTANCES = ("van_rossum", "victor_purpura", "isi_distance", "spike_distance")
+COLUMNS = (  # beside those of the summary
+    "recorded",
+    "first_spike_sd_ms",
+    "isi_cv2",
+    "isi_lv",
+    "fano_images",
+    "fano_repeats",
+    "burst_rule",
+    "burst_interval_ms",
+    "bursts_per_image",
+    "spikes_per_burst",
+    "burst_fraction",
+    "correlation",
+    "spike_synchronization",
+    *DISTANCES,
+)
+MEASURED = tuple(name for name in COLUMNS if name not in ("recorded", "burst_rule"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,34 +195,17 @@ def spike_statistics(
     measure = Measure.of(every, time_scale_ms, burst_interval_ms, pairs_per_image, seed)
     require_whole("n_distances", n_distances, 1, 1_000_000)
     rows = []
-    for index, layer in enumerate(recording.layers):
+    for index in range(len(recording.layers)):
         trains = [layer_trains(one, index) for one in every]
-        row: dict[str, object] = {"layer": layer.name, "recorded": trains[0] is not None}
+        row: dict[str, object] = {"recorded": trains[0] is not None}
         if trains[0] is not None:
             row |= _of_layer(trains[0], recording, measure)
         kept = [own for own in trains if own is not None]
         if len(every) > 1 and len(kept) == len(every):
             row |= _of_repeats(kept, measure, n_distances)
         rows.append(row)
-    columns = [
-        "layer",
-        "recorded",
-        "first_spike_sd_ms",
-        "isi_cv2",
-        "isi_lv",
-        "fano_images",
-        "fano_repeats",
-        "burst_rule",
-        "burst_interval_ms",
-        "bursts_per_image",
-        "spikes_per_burst",
-        "burst_fraction",
-        "correlation",
-        "spike_synchronization",
-        *DISTANCES,
-    ]
-    more = pd.DataFrame(rows, columns=columns).drop(columns="layer")
-    more["burst_rule"] = more["burst_rule"].fillna("none")
+    more = pd.DataFrame(rows, columns=list(COLUMNS))
+    more[list(MEASURED)] = more[list(MEASURED)].astype(np.float64)
     table = pd.concat([recording.summary(), more], axis=1)
     table.insert(1, "recorded", table.pop("recorded"))
     table["time_scale_ms"] = measure.bin_steps * recording.dt_ms
@@ -252,8 +252,7 @@ def train_table(trains: Trains) -> pd.DataFrame:
         One row per train with a spike: image, neuron, n_spikes, first_ms, last_ms; by image and
         neuron.
     """
-    starts = np.flatnonzero(np.diff(trains.train, prepend=-1))
-    ends = np.append(starts[1:], len(trains))[: starts.size]
+    starts, ends = trains.bounds
     return pd.DataFrame(
         {
             "image": trains.image[starts],

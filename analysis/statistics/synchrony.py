@@ -59,8 +59,7 @@ def synchrony(
         )
     require_whole("bin_steps", bin_steps, 1, n_steps)
     require_whole("pairs_per_image", pairs_per_image, 1, MOST_PAIRS)
-    starts = np.flatnonzero(np.diff(trains.train, prepend=-1))
-    ends = np.append(starts[1:], len(trains))
+    starts, ends = trains.bounds
     # Active trains of each image: from, to.
     block = trains.image[starts].searchsorted(np.arange(trains.n_images + 1))
     rows = []

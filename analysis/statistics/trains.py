@@ -107,6 +107,12 @@ class Trains:
         return self.train % self.n_neurons
 
     @property
+    def bounds(self) -> tuple[Integers, Integers]:
+        """First spike of each train that has one, and the one after its last; (n_trains,) each."""
+        starts = np.flatnonzero(np.diff(self.train, prepend=-1))
+        return starts, np.append(starts, len(self))[1:]
+
+    @property
     def is_successor(self) -> NDArray[np.bool_]:
         """Whether spike i + 1 belongs to the train of spike i, shape (n_spikes - 1,)."""
         return np.diff(self.train) == 0

@@ -300,7 +300,11 @@ def test_layers_that_were_not_recorded_are_told_apart():
     table = spike_statistics(made, [made]).set_index("layer")
     assert table["recorded"].tolist() == [True, False, True]
     assert table["spikes"].tolist() == [2, 1, 0]
-    assert table.loc["act2", [*TIMING, *OF_PAIRS, *OF_REPEATS]].isna().all()
+    assert (
+        table.loc["act2", ["burst_rule", *TIMING, *OF_BURSTS, *OF_PAIRS, *OF_REPEATS]].isna().all()
+    )
+    numbers = table.dtypes.drop(["recorded", "burst_rule"])
+    assert all(np.issubdtype(kind, np.number) for kind in numbers)
     assert table.loc["act1", "fano_repeats"] == 0 and table.loc["act3", "active_fraction"] == 0
     whole = recording_of(rows, layers)
     assert spike_statistics(whole, [made])["fano_repeats"].notna().tolist() == [True, False, False]
