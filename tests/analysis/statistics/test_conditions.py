@@ -153,6 +153,16 @@ def test_both_rates_are_those_of_one_window():
     assert row.statistic == "rate_hz" and row.difference == 0 and row.one > 0
 
 
+def test_an_image_without_a_spike():
+    """It has a rate, but neither a first spike nor bursts nor intervals."""
+    rows = [(image, 0, 0, step) for image in range(3) for step in (3, 4)]
+    table = compare_conditions(made_of(rows, 3), made_of(rows[:4], 3), **OPTIONS)
+    images = table.set_index(["layer", "statistic"])["n_images"]["act1"]
+    counted = ["rate_hz", "active_fraction", "bursts_per_image"]
+    timed = ["first_spike_ms", "isi_mean_ms", "spikes_per_burst", "burst_fraction"]
+    assert (images[counted] == 3).all() and (images[timed] == 2).all()
+
+
 def test_changes_without_spread():
     """One spike more for every image: the t test has nothing to divide by; few images decide
     nothing."""

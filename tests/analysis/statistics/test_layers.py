@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import quantities as pq
+from ann2brian.analysis.statistics import layers
 from ann2brian.analysis.statistics.distances import isi_distance, spike_distance
 from ann2brian.analysis.statistics.layers import spike_statistics
 from ann2brian.models.networks.datasets import load
@@ -289,14 +290,30 @@ def test_samples_are_bounded_and_the_same_again():
     assert (error.abs() < 4).all()
 
 
+@pytest.mark.parametrize("block", [1, 4, 7])
+def test_fano_factors_in_blocks(monkeypatch, block):
+    """Few counts held at once change nothing."""
+    made, again = of_array(fired(7)), of_array(fired(8))
+    whole = only_row(made, [again])
+    monkeypatch.setattr(layers, "BLOCK", block)
+    assert only_row(made, [again]) == pytest.approx(whole, nan_ok=True)
+
+
 # ---- what is missing ----
+
+
+def test_one_image_has_no_fano_factor():
+    """Its variance would be 0, whatever it is."""
+    row = only_row(of_array(fired(0)[:1]))
+    assert math.isnan(row["fano_images"]) and math.isnan(row["fano_repeats"])
+    assert not math.isnan(row["isi_lv"])
 
 
 def test_layers_that_were_not_recorded_are_told_apart():
     """One layer kept, one that was not, one that is silent."""
-    layers = (layer(), layer("act2"), layer("act3"))
+    three = (layer(), layer("act2"), layer("act3"))
     rows = [(0, 0, 1, 2), (0, 0, 1, 5), (1, 1, 1, 3)]
-    made = recording_of(rows, layers, kept=[0])
+    made = recording_of(rows, three, kept=[0])
     table = spike_statistics(made, [made]).set_index("layer")
     assert table["recorded"].tolist() == [True, False, True]
     assert table["spikes"].tolist() == [2, 1, 0]
@@ -306,7 +323,7 @@ def test_layers_that_were_not_recorded_are_told_apart():
     numbers = table.dtypes.drop(["recorded", "burst_rule"])
     assert all(np.issubdtype(kind, np.number) for kind in numbers)
     assert table.loc["act1", "fano_repeats"] == 0 and table.loc["act3", "active_fraction"] == 0
-    whole = recording_of(rows, layers)
+    whole = recording_of(rows, three)
     assert spike_statistics(whole, [made])["fano_repeats"].notna().tolist() == [True, False, False]
 
 
