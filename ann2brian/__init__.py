@@ -27,6 +27,7 @@ _NAMES = {
     "ACTIVATIONS": "models.networks.layers",
     "biology": "models.biology:",  # the module itself
     "burst_neuron": "models.schemes.burst.neurons",
+    "compare_conditions": "analysis.statistics.conditions",
     "convert": "models.schemes",
     "delay_table": "models.spiking.exports.delays",
     "fitted_gate": "models.schemes.amos.gate_fits",
@@ -54,6 +55,7 @@ _NAMES = {
     "SCHEMES": "models.schemes",
     "simulate": "models.engine.simulate",
     "single_neuron": "models.schemes.noise.single_neuron",
+    "spike_statistics": "analysis.statistics.layers",
     "spikes_from_events": "models.spiking.exports.rasters",
     "spikes_from_neo": "models.spiking.exports.neo_trains",
     "spikes_from_nir": "models.spiking.exports.nir_events",
@@ -68,6 +70,8 @@ _NAMES = {
 }
 
 if TYPE_CHECKING:
+    from .analysis.statistics.conditions import compare_conditions as compare_conditions
+    from .analysis.statistics.layers import spike_statistics as spike_statistics
     from .models import biology as biology
     from .models.biology import perturbed as perturbed
     from .models.conversion.pooling import pooling_neuron as pooling_neuron

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "analysis": (),
     "analysis.statistics": DATA,
     "analysis.figures": (*DATA, "analysis.statistics"),
-    "ann2brian": ("models",),
+    "ann2brian": ("models", "analysis.statistics"),
 }
 BRIAN2 = ("models.biology", "models.engine", "models.conversion", "models.schemes", "studies")
 TORCH = (

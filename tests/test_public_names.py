@@ -26,11 +26,13 @@ def in_new_process(code):
 
 
 def test_the_import_alone_loads_nothing():
-    """A fresh process imports the package, and then asks for one name that needs no Brian2."""
+    """A fresh process imports the package, and then asks for names that need no Brian2."""
     listed = f"print([m for m in {HEAVY} if m in sys.modules])"
     assert in_new_process(f"import sys, ann2brian; {listed}") == "[]"
     said = in_new_process(f"import sys, ann2brian; ann2brian.load_network; {listed}")
     assert "brian2" not in said and "numpy" in said
+    said = in_new_process(f"import sys, ann2brian; ann2brian.compare_conditions; {listed}")
+    assert "brian2" not in said and "torch" not in said
 
 
 def test_every_public_name_is_there():

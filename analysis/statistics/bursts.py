@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from ann2brian.analysis.statistics.trains import Trains
+from ann2brian.analysis.statistics.trains import Trains, _mean
 from ann2brian.models.arrays import Array, Integers
 from numpy.typing import ArrayLike, NDArray
 from scipy.signal import find_peaks
@@ -239,7 +239,9 @@ def bursts(trains: Trains, max_interval_ms: float) -> pd.DataFrame:
     return table[table["n_spikes"] >= FEWEST_SPIKES].reset_index(drop=True)
 
 
-def phase_bursts(trains: Trains, phase_steps: int, phases_per_step: int = 1) -> pd.DataFrame:
+def phase_bursts(
+    trains: Trains, phase_steps: int, phases_per_step: int = 1, *, spontaneous: bool = False
+) -> pd.DataFrame:
     """Exact bursts of a burst network: the spikes of a neuron in one step of the algorithm.
 
     Parameters
@@ -251,18 +253,22 @@ def phase_bursts(trains: Trains, phase_steps: int, phases_per_step: int = 1) -> 
     phases_per_step : int
         Phases from one step of the algorithm to the next: 2 where layers integrate and release
         in turn.
+    spontaneous : bool
+        Whether neurons may fire before the layer's onset, as those with background noise do; their
+        steps are below 0.
 
     Returns
     -------
     DataFrame
         One row per neuron, image and step with a spike, single spikes included: layer, image,
-        neuron, algorithm_step (from 0), start_ms, duration_ms (first to last spike), n_spikes; by
-        image, neuron and start.
+        neuron, algorithm_step (0 from the onset), start_ms, duration_ms (first to last spike),
+        n_spikes; by image, neuron and start.
 
     Raises
     ------
     ValueError
-        If `phase_steps` or `phases_per_step` is below 1 or a spike precedes the layer's onset.
+        If `phase_steps` or `phases_per_step` is below 1 or a spike precedes the layer's onset
+        without `spontaneous`.
     """
     if phase_steps < 1 or phases_per_step < 1:
         raise ValueError(
@@ -270,7 +276,7 @@ def phase_bursts(trains: Trains, phase_steps: int, phases_per_step: int = 1) -> 
             f"{phases_per_step!r}"
         )
     phase = trains.step // phase_steps - trains.layer.onset
-    if len(trains) and phase.min() < 0:
+    if not spontaneous and len(trains) and phase.min() < 0:
         raise ValueError(
             f"layer {trains.layer.name!r}: a spike in step {trains.step.min()}, before the onset "
             f"at phase {trains.layer.onset} of {phase_steps} steps"
@@ -368,9 +374,35 @@ def irregularity(trains: Trains, fewest_intervals: int = 2) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        cv (standard deviation by mean of a train's intervals), cv2 (mean over successive
-        intervals a, b of 2 |a - b| / (a + b)) and lv (mean of 3 ((a - b) / (a + b))^2), each
-        averaged over trains with equal weight, NaN without any; n_trains (how many entered).
+        cv, cv2 and lv, see `train_irregularity`, each averaged over trains with equal weight, NaN
+        without any; n_trains (how many entered).
+
+    Raises
+    ------
+    ValueError
+        If `fewest_intervals` is below 2.
+    """
+    of_trains = train_irregularity(trains, fewest_intervals)
+    means = {name: _mean(of_trains[name].to_numpy()) for name in ("cv", "cv2", "lv")}
+    return means | {"n_trains": len(of_trains)}
+
+
+def train_irregularity(trains: Trains, fewest_intervals: int = 2) -> pd.DataFrame:
+    """Coefficients of variation of the intervals of each train.
+
+    Parameters
+    ----------
+    trains : Trains
+        Of one layer.
+    fewest_intervals : int
+        Trains with fewer intervals are left out; at least 2.
+
+    Returns
+    -------
+    DataFrame
+        One row per train: image, neuron, cv (standard deviation by mean of the intervals), cv2
+        (mean over successive intervals a, b of 2 |a - b| / (a + b)) and lv (mean of
+        3 ((a - b) / (a + b))^2).
 
     Raises
     ------
@@ -390,25 +422,25 @@ def irregularity(trains: Trains, fewest_intervals: int = 2) -> dict[str, float]:
     if fewest_intervals < 2:
         raise ValueError(f"fewest_intervals must be at least 2, got {fewest_intervals!r}")
     interval = np.diff(trains.step)[trains.is_successor].astype(np.float64)
-    train = trains.train[1:][trains.is_successor]
-    n_each = np.unique(train, return_counts=True)[1]
+    train, n_each = np.unique(trains.train[1:][trains.is_successor], return_counts=True)
     is_long = n_each >= fewest_intervals
-    if not is_long.any():
-        return {"cv": math.nan, "cv2": math.nan, "lv": math.nan, "n_trains": 0}
-    enters = np.repeat(is_long, n_each)
-    interval, n_each = interval[enters], n_each[is_long]
+    interval = interval[np.repeat(is_long, n_each)]
+    train, n_each = train[is_long], n_each[is_long]
     which = np.repeat(np.arange(n_each.size), n_each)
     mean = np.bincount(which, interval) / n_each
     variance = np.bincount(which, (interval - mean[which]) ** 2) / n_each
     is_pair = np.diff(which) == 0
     contrast = (np.diff(interval) / (interval[1:] + interval[:-1]))[is_pair]
     pairs = which[1:][is_pair]
-    return {
-        "cv": float(np.mean(np.sqrt(variance) / mean)),
-        "cv2": float(np.mean(np.bincount(pairs, 2 * np.abs(contrast)) / (n_each - 1))),
-        "lv": float(np.mean(np.bincount(pairs, 3 * contrast**2) / (n_each - 1))),
-        "n_trains": int(n_each.size),
-    }
+    return pd.DataFrame(
+        {
+            "image": train // trains.n_neurons,
+            "neuron": train % trains.n_neurons,
+            "cv": np.sqrt(variance) / mean,
+            "cv2": np.bincount(pairs, 2 * np.abs(contrast)) / (n_each - 1),
+            "lv": np.bincount(pairs, 3 * contrast**2) / (n_each - 1),
+        }
+    )
 
 
 def summary(
@@ -488,8 +520,3 @@ def residual_potential(potentials: ArrayLike, threshold: float = 1.0) -> dict[st
         "residual_fraction": float(np.mean(values >= threshold)),
         "negative_fraction": float(np.mean(values < 0)),
     }
-
-
-def _mean(values: NDArray) -> float:
-    """Mean, or NaN of nothing."""
-    return float(values.mean()) if values.size else math.nan

@@ -107,6 +107,12 @@ class Trains:
         return self.train % self.n_neurons
 
     @property
+    def bounds(self) -> tuple[Integers, Integers]:
+        """First spike of each train that has one, and the one after its last; (n_trains,) each."""
+        starts = np.flatnonzero(np.diff(self.train, prepend=-1))
+        return starts, np.append(starts, len(self))[1:]
+
+    @property
     def is_successor(self) -> NDArray[np.bool_]:
         """Whether spike i + 1 belongs to the train of spike i, shape (n_spikes - 1,)."""
         return np.diff(self.train) == 0
@@ -169,3 +175,9 @@ def _check_above_0(name: str, value: float) -> None:
 def _mean(values: NDArray) -> float:
     """Mean, or NaN of nothing."""
     return float(values.mean()) if values.size else math.nan
+
+
+def _mean_of_defined(values: ArrayLike) -> float:
+    """Mean of what is not NaN, or NaN of nothing."""
+    every = np.asarray(values, dtype=np.float64)
+    return _mean(every[~np.isnan(every)])
