@@ -6,7 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from ann2brian.models.pytorch.binary_conv import BinaryConv2d
-from ann2brian.models.pytorch.units import MeanOverSteps, NoisySpike, RepeatSteps, set_steps
+from ann2brian.models.pytorch.units import (
+    MeanOverSteps,
+    NoisySpike,
+    RepeatSteps,
+    Residual,
+    set_steps,
+)
 from torch import nn
 
 LEAK = 0.5  # of locally binary networks; matters from the second step on
@@ -231,6 +237,50 @@ def gap_net(
     whole = nn.Sequential(OrderedDict(parts))
     set_steps(whole, n_steps)
     return whole
+
+
+def resnet20(activation: Callable[[], nn.Module], *, width: int = 16, n_in: int = 3) -> nn.Module:
+    """Return ResNet-20 for 32x32 images, with 188 416 hidden units.
+
+    After He et al. (2016), "Deep residual learning for image recognition", for CIFAR-10: three
+    stages of three blocks of two convolutions.
+
+    DIFFERS: where a stage halves the map, the shortcut is a 1x1 convolution with batch
+    normalisation (their option B); for CIFAR-10 they take every other place and fill up with zeros.
+
+    Parameters
+    ----------
+    activation : callable
+        Makes one of the hidden layers, e.g. nn.ReLU.
+    width : int
+        Channels of the first stage; the others have two and four times as many.
+    n_in : int
+        Channels of the image.
+
+    Returns
+    -------
+    nn.Module
+        Untrained; at the default width 270 896 kernel weights.
+    """
+
+    def normalised(n_in: int, n_out: int, size: int, stride: int = 1) -> list[nn.Module]:
+        conv = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
+        return [conv, nn.BatchNorm2d(n_out)]
+
+    def block(n_in: int, n_out: int, stride: int) -> list[nn.Module]:
+        first = normalised(n_in, n_out, 3, stride)
+        body = nn.Sequential(*first, activation(), *normalised(n_out, n_out, 3))
+        is_same = stride == 1 and n_in == n_out
+        shortcut = nn.Identity() if is_same else nn.Sequential(*normalised(n_in, n_out, 1, stride))
+        return [Residual(body, shortcut), activation()]
+
+    parts = [*normalised(n_in, width, 3), activation()]
+    n = width
+    for stage in range(3):
+        for number in range(3):
+            parts += block(n, width * 2**stage, stride=2 if stage and not number else 1)
+            n = width * 2**stage
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n, 10))
 
 
 def with_steps(module: nn.Module, n_steps: int = 1) -> nn.Module:
