@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ann2brian.studies.training.architectures import digits_net, fashion_net, lenet, resnet20
+from ann2brian.studies.training.architectures import digits_net, fashion_net, lenet, resnet
 from ann2brian.studies.training.recipe import Recipe
 from torch import nn
 
@@ -24,11 +24,11 @@ _FASHION = Recipe(
     is_flipped=True,
     max_shift=1,
 )
-# Not shipped yet. Burst conversion takes the same network.
+# Not shipped yet. Burst and rate conversion take the same networks.
 _CIFAR = Recipe(
     scheme="amos",
     dataset="cifar-10",
-    build=lambda: resnet20(nn.ReLU),
+    build=lambda: resnet(nn.ReLU),
     epochs=60,
     learning_rate=0.2,
     momentum=0.9,
@@ -46,4 +46,6 @@ RECIPES: dict[str, Recipe] = {
     "fashion-silu": replace(_FASHION, build=lambda: fashion_net(nn.SiLU), epochs=20),
     "fashion-lenet": replace(_FASHION, build=lenet, epochs=4, learning_rate=1.5e-3),
     "cifar-resnet20": _CIFAR,
+    "cifar-resnet14": replace(_CIFAR, build=lambda: resnet(nn.ReLU, 14)),
+    "cifar-resnet8": replace(_CIFAR, build=lambda: resnet(nn.ReLU, 8)),
 }
