@@ -9,7 +9,7 @@ import torch
 from ann2brian.analysis.statistics.noise_theory import residual_moments
 from ann2brian.models.pytorch.units import NoisySpike
 from ann2brian.models.schemes.noise.training import estimate_noise
-from ann2brian.studies.training.architectures import digits_net, spiking_net, with_steps
+from ann2brian.studies.training.architectures import digits_net, resnet, spiking_net, with_steps
 from ann2brian.studies.training.recipe import Companion, Recipe
 from torch import nn
 
@@ -51,6 +51,18 @@ _FASHION = Recipe(
     is_flipped=True,
     is_dyadic=True,
 )
+# Not shipped yet. With ReLU these are cifar-resnet20, 14 and 8 of AMOS.
+_CIFAR = Recipe(
+    scheme="noise",
+    dataset="cifar-10",
+    build=lambda: with_steps(resnet(NoisySpike)),
+    epochs=30,
+    is_flipped=True,
+    max_shift=4,
+    is_dyadic=True,
+    is_short=True,
+    is_channels_last=True,
+)
 
 
 def _recipes(name: str, base: Recipe, net: Callable[..., nn.Module]) -> dict[str, Recipe]:
@@ -75,4 +87,7 @@ def _recipes(name: str, base: Recipe, net: Callable[..., nn.Module]) -> dict[str
 RECIPES: dict[str, Recipe] = {
     **_recipes("digits", _DIGITS, digits_net),
     **_recipes("fashion", _FASHION, spiking_net),
+    "cifar-noise20": _CIFAR,
+    "cifar-noise14": replace(_CIFAR, build=lambda: with_steps(resnet(NoisySpike, 14))),
+    "cifar-noise8": replace(_CIFAR, build=lambda: with_steps(resnet(NoisySpike, 8))),
 }

@@ -6,7 +6,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from ann2brian.models.pytorch.binary_conv import BinaryConv2d
-from ann2brian.models.pytorch.units import MeanOverSteps, NoisySpike, RepeatSteps, set_steps
+from ann2brian.models.pytorch.units import (
+    MeanOverSteps,
+    NoisySpike,
+    RepeatSteps,
+    Residual,
+    set_steps,
+)
 from torch import nn
 
 LEAK = 0.5  # of locally binary networks; matters from the second step on
@@ -90,8 +96,7 @@ def pooled_fashion_net(activation: Callable[[], nn.Module]) -> nn.Module:
     """
 
     def block(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
-        conv = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
-        return [conv, nn.BatchNorm2d(n_out), activation()]
+        return [*_normalised(n_in, n_out, size, stride), activation()]
 
     return nn.Sequential(
         *block(1, 24, size=5, stride=2),
@@ -176,8 +181,7 @@ def spiking_net(
     """
 
     def block(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
-        conv = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
-        return [conv, nn.BatchNorm2d(n_out), activation()]
+        return [*_normalised(n_in, n_out, size, stride), activation()]
 
     return nn.Sequential(
         *block(1, 16, size=5, stride=2),
@@ -231,6 +235,101 @@ def gap_net(
     whole = nn.Sequential(OrderedDict(parts))
     set_steps(whole, n_steps)
     return whole
+
+
+def resnet(
+    activation: Callable[[], nn.Module], depth: int = 20, *, width: int = 16, n_in: int = 3
+) -> nn.Module:
+    """Return a residual network for 32x32 images; with 20 layers it has 188 416 hidden units.
+
+    After He et al. (2016), "Deep residual learning for image recognition", for CIFAR-10: three
+    stages of equally many blocks of two convolutions.
+
+    DIFFERS: where a stage halves the map, the shortcut is a 1x1 convolution with batch
+    normalisation (their option B); for CIFAR-10 they take every other place and fill up with zeros.
+
+    Parameters
+    ----------
+    activation : callable
+        Makes one of the hidden layers, e.g. nn.ReLU.
+    depth : int
+        Layers with weights, shortcuts aside: 2 more than a multiple of 6.
+    width : int
+        Channels of the first stage; the others have two and four times as many.
+    n_in : int
+        Channels of the image.
+
+    Returns
+    -------
+    nn.Module
+        Untrained; by default 270 896 weights.
+
+    Raises
+    ------
+    ValueError
+        For another depth.
+    """
+    n_blocks, rest = divmod(depth - 2, 6)
+    if rest or n_blocks < 1:
+        raise ValueError(f"a residual network has 8, 14, 20, ... layers, got depth {depth}")
+
+    def block(n_in: int, n_out: int, stride: int) -> list[nn.Module]:
+        first, second = _normalised(n_in, n_out, stride=stride), _normalised(n_out, n_out)
+        is_same = stride == 1 and n_in == n_out
+        shortcut = [nn.Identity()] if is_same else _normalised(n_in, n_out, 1, stride)
+        body = nn.Sequential(*first, activation(), *second)
+        return [Residual(body, shortcut[0] if is_same else nn.Sequential(*shortcut)), activation()]
+
+    parts = [*_normalised(n_in, width), activation()]
+    n = width
+    for stage in range(3):
+        for number in range(n_blocks):
+            parts += block(n, width * 2**stage, stride=2 if stage and not number else 1)
+            n = width * 2**stage
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(n, 10))
+
+
+def vgg(
+    activation: Callable[[], nn.Module],
+    *stages: tuple[int, ...],
+    n_in: int = 3,
+    pooling: Callable[[int], nn.Module] = nn.MaxPool2d,
+) -> nn.Module:
+    """Return a network of 3x3 convolutions with pooling after each stage, for 32x32 images.
+
+    After Simonyan and Zisserman (2015), "Very deep convolutional networks for large-scale image
+    recognition", with batch normalisation and one fully connected layer, that of the classes.
+
+    Parameters
+    ----------
+    activation : callable
+        Makes one of the hidden layers, e.g. nn.ReLU.
+    *stages : tuple of int
+        Channels of the convolutions of each stage.
+    n_in : int
+        Channels of the image.
+    pooling : callable
+        Makes a pooling layer for windows of the given size.
+
+    Returns
+    -------
+    nn.Module
+        Untrained.
+    """
+    parts: list[nn.Module] = []
+    for stage in stages:
+        for n_out in stage:
+            parts += [*_normalised(n_in, n_out), activation()]
+            n_in = n_out
+        parts.append(pooling(2))
+    n_places = (32 // 2 ** len(stages)) ** 2
+    return nn.Sequential(*parts, nn.Flatten(), nn.Linear(n_places * n_in, 10))
+
+
+def _normalised(n_in: int, n_out: int, size: int = 3, stride: int = 1) -> list[nn.Module]:
+    """A convolution that keeps the map, or halves it, and batch normalisation for its bias."""
+    conv = nn.Conv2d(n_in, n_out, size, stride=stride, padding=size // 2, bias=False)
+    return [conv, nn.BatchNorm2d(n_out)]
 
 
 def with_steps(module: nn.Module, n_steps: int = 1) -> nn.Module:

@@ -71,10 +71,9 @@ def fit(
     """
     torch.manual_seed(seed)
     module = recipe.build().to(device)
-    kernels = [p for p in module.parameters() if p.ndim > 1]
-    others = [p for p in module.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+    if recipe.is_channels_last:  # the first convolution takes the images along
+        module = module.to(memory_format=torch.channels_last)
+    optimiser = optimiser_of(module, recipe)
     loss_of = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     companion = recipe.companion(module, recipe)
     n_probe = min(companion.n_probe, len(images) // 4)
@@ -164,6 +163,30 @@ def fit(
     parts = range(0, min(len(images), RECALIBRATION_IMAGES), recipe.batch)
     companion.finish(to_tensor(images[i : i + recipe.batch], coding).to(device) for i in parts)
     return module.cpu().eval(), companion
+
+
+def optimiser_of(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the optimiser of a recipe, with weight decay on kernels only.
+
+    Parameters
+    ----------
+    module : nn.Module
+        To train.
+    recipe : Recipe
+        Says which optimiser; the learning rate is set step by step.
+
+    Returns
+    -------
+    torch.optim.Optimizer
+        Before the first step.
+    """
+    kernels = [p for p in module.parameters() if p.ndim > 1]
+    others = [p for p in module.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [{"params": kernels}, {"params": others, "weight_decay": 0.0}]
+    decay = recipe.weight_decay
+    if recipe.momentum:
+        return torch.optim.SGD(groups, momentum=recipe.momentum, weight_decay=decay, nesterov=True)
+    return torch.optim.AdamW(groups, weight_decay=decay)
 
 
 def augment(images: np.ndarray, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:

@@ -80,9 +80,12 @@ class Recipe:
     epochs, batch : int
         Passes over the training images, and images per step.
     learning_rate : float
-        Peak of the one-cycle schedule (AdamW).
+        Peak of the one-cycle schedule.
+    momentum : float
+        Of stochastic gradient descent in Nesterov's form; 0 stands for AdamW.
     weight_decay : float
-        On kernels only, not on biases and batch normalisation.
+        On kernels only, not on biases and batch normalisation; decoupled with AdamW, a part of the
+        gradient otherwise.
     label_smoothing : float
         Fraction of the target spread over all classes.
     is_flipped : bool
@@ -110,6 +113,9 @@ class Recipe:
     is_short : bool
         Whether convolutions are computed in bfloat16 in training, faster where the processor has
         it; weights are kept in single precision.
+    is_channels_last : bool
+        Whether images and kernels lie in memory channel by channel, faster for small kernels;
+        changes the order of sums.
     """
 
     scheme: str
@@ -118,6 +124,7 @@ class Recipe:
     epochs: int
     batch: int = 128
     learning_rate: float = 4e-3
+    momentum: float = 0.0
     weight_decay: float = 0.02
     label_smoothing: float = 0.0
     is_flipped: bool = False
@@ -129,3 +136,4 @@ class Recipe:
     companion: Callable[..., Companion] = Companion
     as_network: Callable[[Network], Network] = lambda network: network
     is_short: bool = False
+    is_channels_last: bool = False
