@@ -139,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
         parent = arguments.out / ("benchmark" if is_whole else "benchmark-parts")
         label = "quick" if setting.quick else "-".join(["full"] if is_whole else config["parts"])
         with (
-            ResultFolder(parent, label, config) as folder,
+            ResultFolder(parent, label, config, rerun=arguments.rerun) as folder,
             tempfile.TemporaryDirectory(prefix="ann2brian_benchmark_") as place,
         ):
             room = Room(folder=Path(place), data=arguments.data, previous=arguments.against)

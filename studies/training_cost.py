@@ -43,16 +43,10 @@ from ann2brian.studies.frame.provenance import provenance
 from ann2brian.studies.frame.report import try_report
 from ann2brian.studies.frame.result_folder import ResultFolder
 from ann2brian.studies.training import fitting
+from ann2brian.studies.training.methods import DATASETS, METHODS
 from ann2brian.studies.training.recipe import Recipe
 from torch import nn
 
-DATASETS = {"digits": "digits", "fashion-mnist": "fashion"}
-METHODS = {  # part of the recipe's name, and what it is called
-    "noise": "noise, T = 1",
-    "direct2": "direct, T = 2",
-    "direct4": "direct, T = 4",
-    "rate": "analogue",
-}
 BASIS = "direct, T = 4"
 ROUNDS, QUICK_ROUNDS = 15, 4
 BATCHES = 6  # of each method in a round

@@ -77,7 +77,7 @@ class TakeImages(argparse.Action):
 
 
 def add_result_flags(flags: argparse._ActionsContainer) -> None:
-    """Where data are and results go, and whether the run is a small one."""
+    """Where data are and results go, whether they are made anew, and whether the run is small."""
     flags.add_argument(
         "--data", type=Path, help="folder with the data sets (default: ANN2BRIAN_DATA, or download)"
     )
@@ -89,6 +89,11 @@ def add_result_flags(flags: argparse._ActionsContainer) -> None:
     )
     flags.add_argument(
         "--quick", action="store_true", help="a small run that proves the installation works"
+    )
+    flags.add_argument(
+        "--rerun",
+        action="store_true",
+        help="begin from nothing: remove this result, and what a stopped run has finished of it",
     )
 
 
@@ -146,6 +151,34 @@ def add_run_flags(
 
     With `takes_sequences`, ``--spikes`` may also name a file whose spikes are presented.
     """
+    run = add_simulation_flags(flags)
+    run.add_argument(
+        "--pipelined",
+        action="store_true",
+        help="let a new image enter as soon as the first layer is free",
+    )
+    result = flags.add_argument_group("data and results")
+    add_result_flags(result)
+    about = f"images whose spike trains are analysed (default: {n_spikes}); of the last "
+    about += "condition they are kept"
+    flags.set_defaults(own_spikes=None)
+    if takes_sequences:
+        result.add_argument(
+            "--spikes",
+            type=images_asked,
+            nargs="+",
+            action=TakeSpikes,
+            default=n_spikes,
+            metavar="N|FILE",
+            help=f"a file with what enters in each step: an .npz with an array spikes, (n, "
+            f"n_steps, ...), or with events; or how many {about}; or both",
+        )
+    else:
+        result.add_argument("--spikes", type=positive, default=n_spikes, help=about)
+
+
+def add_simulation_flags(flags: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Flags of any simulation: what is presented, by whom and with which seed."""
     run = flags.add_argument_group("simulation")
     run.add_argument(
         "--images",
@@ -177,29 +210,7 @@ def add_run_flags(
     run.add_argument(
         "--seed", type=natural, default=1, help="seed of every random choice (default: 1)"
     )
-    run.add_argument(
-        "--pipelined",
-        action="store_true",
-        help="let a new image enter as soon as the first layer is free",
-    )
-    result = flags.add_argument_group("data and results")
-    add_result_flags(result)
-    about = f"images whose spike trains are analysed (default: {n_spikes}); of the last "
-    about += "condition they are kept"
-    flags.set_defaults(own_spikes=None)
-    if takes_sequences:
-        result.add_argument(
-            "--spikes",
-            type=images_asked,
-            nargs="+",
-            action=TakeSpikes,
-            default=n_spikes,
-            metavar="N|FILE",
-            help=f"a file with what enters in each step: an .npz with an array spikes, (n, "
-            f"n_steps, ...), or with events; or how many {about}; or both",
-        )
-    else:
-        result.add_argument("--spikes", type=positive, default=n_spikes, help=about)
+    return run
 
 
 def add_option_flags(

@@ -48,6 +48,9 @@ class Published:
     is_wanted : callable, optional
         By configuration, whether a result is in the tables; pictures are of the largest of them.
         By default any is, and pictures are of whole studies that were checked.
+    takes_parts : bool
+        Whether results of the first images of a test split are published, too; the tables say how
+        many there were.
     """
 
     collect: Callable[[list[Path]], Tables]
@@ -55,6 +58,7 @@ class Published:
     pictures: Sequence[str] = ()
     varies: Sequence[str] = ()
     is_wanted: Callable[[dict[str, Any]], bool] | None = None
+    takes_parts: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +109,8 @@ def configuration(folder: Path) -> dict[str, Any]:
 def is_reference(report: Reported, folder: Path) -> bool:
     """Whether a result is of the whole data set, with nothing varied but what the tables show."""
     plain: dict[str, Any] = dict(PLAIN)
+    if report.published.takes_parts:
+        del plain["is_whole_test_split"]
     for option in options_of(report.scheme.options) if report.scheme else ():
         if option.name not in report.published.varies:
             plain[place_of(option)] = (

@@ -46,9 +46,13 @@ class ResultFolder:
         Readable part of the name.
     config : dict
         Everything the result depends on but the code; written to ``config.json``.
+    rerun : bool
+        Whether a result of this name, finished or not, is removed first.
     """
 
-    def __init__(self, parent: Path, label: str, config: dict[str, Any]) -> None:
+    def __init__(
+        self, parent: Path, label: str, config: dict[str, Any], *, rerun: bool = False
+    ) -> None:
         text = json.dumps(config, indent=2, sort_keys=True)
         key = hashlib.sha256((text + source_digest()).encode()).hexdigest()[:8]
         self.path = parent / f"{label}-{key}"
@@ -56,6 +60,9 @@ class ResultFolder:
         try:
             parent.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(parent / f".{self.path.name}.lock")
+            for folder in (self.path, self.part) if rerun else ():
+                if folder.exists():
+                    _remove(folder, folder.with_name(f"{folder.name}.old.part"))
             self.part.mkdir(exist_ok=True)
             (self.part / "config.json").write_text(text + "\n")
         except OSError as error:

@@ -233,7 +233,8 @@ def _run(study: Study, arguments: Arguments) -> Path:
         _summarise(path, study, cases, done, arguments)
 
     parent = arguments.out / study.name
-    with ResultFolder(parent, _label(study, arguments, cases), config) as folder:
+    label = _label(study, arguments, cases)
+    with ResultFolder(parent, label, config, rerun=arguments.rerun) as folder:
         tasks = [
             _task(f"{number:03d}", study, case, arguments, is_shown=case is cases[-1])
             for number, case in enumerate(cases)
@@ -307,7 +308,7 @@ def _networks(study: Study, arguments: Arguments) -> list[str]:
 
 NOT_IN_CONFIGURATION = (  # by content
     *("out", "data", "network", "own_images", "own_spikes", "calibration_images"),
-    "scheduler",  # which must not change a number
+    *("scheduler", "rerun"),  # which must not change a number
 )
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from ann2brian.models.networks.layers import Spike
 from ann2brian.models.networks.network import Network
-from ann2brian.models.schemes import SCHEMES
 from ann2brian.models.schemes.noise.options import NoiseOptions
+from ann2brian.studies.frame import rate_conversion
 
 DEFAULT = "noise"
 CONTROL = "noise-control"
@@ -27,7 +27,6 @@ METHODS = {
     "direct4": "direct, T = 4",
     RATE: "rate conversion",
 }
-RATE_STEPS = 64
 # What must hold on Fashion-MNIST: name, what, least value.
 CHECKS = (
     ("T1", "accuracy (%) of one step", 90.0),
@@ -82,15 +81,13 @@ def is_spiking(network: Network) -> bool:
 
 def rate_conditions(n_steps: int) -> list[Condition]:
     """Rate conversion of an analogue network, with and without today's improvements."""
-    rate = SCHEMES["burst"].options
-    plain: dict[str, Any] = {"n_steps": n_steps, "gamma": 1, "guard_ms": 0.0, "delay_ms": 0.0}
     return [
         Condition(
-            options=rate(**plain, normalisation="maximum", initial=0.0),
+            options=rate_conversion.at_rest(n_steps),
             label="rate, maximum, start at rest",
         ),
         Condition(
-            options=rate(**plain, normalisation="percentile", percentile=99.9),
+            options=rate_conversion.improved(n_steps),
             label="rate, percentile 99.9, start at half",
         ),
     ]

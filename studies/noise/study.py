@@ -10,6 +10,7 @@ from ann2brian.models.conversion.as_trained import as_trained
 from ann2brian.models.conversion.options import options_of
 from ann2brian.models.schemes.noise import SCHEME
 from ann2brian.models.schemes.noise.options import NoiseOptions
+from ann2brian.studies.frame import rate_conversion
 from ann2brian.studies.frame.conditions import Case
 from ann2brian.studies.frame.flags import place_of
 from ann2brian.studies.frame.network_under_test import Subject, shown_of
@@ -45,7 +46,7 @@ def conditions(
     for subject in [*(other for other in subjects if other is not shown), shown]:
         if subject not in spiking:
             found = noise_conditions.rate_conditions(
-                QUICK_STEPS if arguments.quick else noise_conditions.RATE_STEPS
+                QUICK_STEPS if arguments.quick else rate_conversion.N_STEPS
             )
         elif arguments.study:
             base = asked[0]

@@ -1,0 +1,121 @@
+"""Figures of schemes side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from ann2brian.analysis.figures.style import (
+    SCHEME_COLOURS,
+    check_rows,
+    check_unique,
+    log_axis,
+)
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+COSTS = (
+    ("time_ms", "biological time of an image (ms)"),
+    ("spikes_per_image", "spikes of an image"),
+    ("energy_nj", "energy of an image (nJ)"),
+)
+NAMES = {
+    "amos": "AMOS",
+    "burst": "burst",
+    "noise": "noise",
+    "albsnn": "ALBSNN",
+    "rate": "rate conversion",
+}
+LONG = 100  # largest of the numbers on an axis, in the smallest
+LINE = ["scheme", "network", "training_seed", "condition"]  # what names a line
+
+
+def frontier(axes: Sequence[Axes], time: pd.DataFrame, metrics: pd.DataFrame) -> None:
+    """Draw accuracy against time, spikes and energy, one line for each scheme and setting.
+
+    A line is one run read out ever later, with the 95 % interval over the images; its end, the
+    whole run, has a mark. Triangles at the right are the trained networks.
+
+    Parameters
+    ----------
+    axes : sequence of three Axes
+        One for each of `COSTS`; the legend stands right of the last.
+    time : DataFrame
+        One row for each step of a run: scheme, network, training_seed, condition, step, accuracy,
+        accuracy_low, accuracy_high (fractions), time_ms, spikes_per_image, energy_nj.
+    metrics : DataFrame
+        One row for each run: scheme, network, training_seed, condition, ann_accuracy (fraction).
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or a run has several for the same step.
+    """
+    check_rows(time)
+    check_unique(time, [*LINE, "step"])
+    schemes = [scheme for scheme in NAMES if (time.scheme == scheme).any()]
+    for ax, (cost, label) in zip(axes, COSTS, strict=True):
+        log_axis(ax, base=10, is_long=time[cost].max() > LONG * time[cost].min())
+        for (scheme, *_), rows in time.groupby(LINE, sort=False):
+            _line(ax, rows, cost, SCHEME_COLOURS[scheme])
+        for (scheme, _), own in metrics.groupby(["scheme", "network"], sort=False):
+            ax.plot(
+                1.0,
+                100 * own.ann_accuracy.iloc[0],
+                marker="<",
+                color=SCHEME_COLOURS[scheme],
+                transform=ax.get_yaxis_transform(),
+                clip_on=False,
+                linestyle="none",
+            )
+        ax.set_xlabel(label)
+    _magnify(axes, time, metrics)
+    _name_settings(axes[-1], time)
+    axes[0].set_ylabel("test accuracy (%)")
+    handles = [Line2D([], [], color=SCHEME_COLOURS[own], label=NAMES[own]) for own in schemes]
+    handles.append(Line2D([], [], color="0.3", marker="o", linestyle="none", label="end of a run"))
+    handles.append(Line2D([], [], color="0.3", marker="<", linestyle="none", label="as trained"))
+    axes[-1].legend(handles=handles, loc="center left", bbox_to_anchor=(1.08, 0.5))
+
+
+def _line(ax: Axes, rows: pd.DataFrame, cost: str, colour: str) -> None:
+    """One run, its interval, and a mark at its end."""
+    rows = rows.sort_values("step")
+    ax.plot(rows[cost], 100 * rows.accuracy, color=colour)
+    ax.fill_between(
+        rows[cost],
+        100 * rows.accuracy_low,
+        100 * rows.accuracy_high,
+        color=colour,
+        alpha=0.15,
+        linewidth=0,
+    )
+    ax.plot(rows[cost].iloc[-1], 100 * rows.accuracy.iloc[-1], "o", color=colour)
+
+
+def _name_settings(ax: Axes, time: pd.DataFrame) -> None:
+    """Say which setting a line is, of schemes that have several."""
+    for _, rows in time.groupby(LINE[:-1], sort=False):
+        if rows.condition.nunique() == 1:
+            continue
+        for condition, own in rows.groupby("condition", sort=False):
+            end = own.sort_values("step").iloc[-1]
+            ax.annotate(
+                str(condition),
+                (end[COSTS[-1][0]], 100 * end.accuracy),
+                xytext=(0, 5),
+                textcoords="offset points",
+                ha="left",
+                rotation=40,
+                fontsize="small",
+                color=SCHEME_COLOURS[end.scheme],
+            )
+
+
+def _magnify(axes: Sequence[Axes], time: pd.DataFrame, metrics: pd.DataFrame) -> None:
+    """Show where runs end: what is far below is left out."""
+    ends = time.groupby(LINE, sort=False)[["accuracy_low", "accuracy_high"]].last()
+    low, high = ends.accuracy_low.min(), max(ends.accuracy_high.max(), metrics.ann_accuracy.max())
+    room = max(high - low, 0.02)
+    for ax in axes:
+        ax.set_ylim(100 * max(low - 0.75 * room, 0), 100 * (high + 0.05 * room))

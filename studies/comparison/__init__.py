@@ -1,0 +1,1 @@
+"""All schemes side by side: the same images, costs and intervals."""
