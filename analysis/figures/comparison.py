@@ -34,7 +34,8 @@ def frontier(axes: Sequence[Axes], time: pd.DataFrame, metrics: pd.DataFrame) ->
     """Draw accuracy against time, spikes and energy, one line for each scheme and setting.
 
     A line is one run read out ever later, with the 95 % interval over the images; its end, the
-    whole run, has a mark. Triangles at the right are the trained networks.
+    whole run, has a mark, and in the last panel the number of its setting where a scheme has
+    several. Triangles at the right are the trained networks.
 
     Parameters
     ----------
@@ -70,9 +71,9 @@ def frontier(axes: Sequence[Axes], time: pd.DataFrame, metrics: pd.DataFrame) ->
             )
         ax.set_xlabel(label)
     _magnify(axes, time, metrics)
-    _name_settings(axes[-1], time)
+    _number_settings(axes[-1], time)
     axes[0].set_ylabel("test accuracy (%)")
-    handles = [Line2D([], [], color=SCHEME_COLOURS[own], label=NAMES[own]) for own in schemes]
+    handles = [Line2D([], [], color=SCHEME_COLOURS[own], label=_name(own, time)) for own in schemes]
     handles.append(Line2D([], [], color="0.3", marker="o", linestyle="none", label="end of a run"))
     handles.append(Line2D([], [], color="0.3", marker="<", linestyle="none", label="as trained"))
     axes[-1].legend(handles=handles, loc="center left", bbox_to_anchor=(1.08, 0.5))
@@ -93,23 +94,39 @@ def _line(ax: Axes, rows: pd.DataFrame, cost: str, colour: str) -> None:
     ax.plot(rows[cost].iloc[-1], 100 * rows.accuracy.iloc[-1], "o", color=colour)
 
 
-def _name_settings(ax: Axes, time: pd.DataFrame) -> None:
-    """Say which setting a line is, of schemes that have several."""
-    for _, rows in time.groupby(LINE[:-1], sort=False):
+def _name(scheme: str, time: pd.DataFrame) -> str:
+    """Of a scheme in the legend, with its settings if there are several."""
+    settings = list(dict.fromkeys(time.condition[time.scheme == scheme]))
+    if len(settings) == 1:
+        return NAMES[scheme]
+    values = ", ".join(_value(setting) for setting in settings)
+    return f"{NAMES[scheme]}, {settings[0].partition(' = ')[0]} = {values}"
+
+
+def _number_settings(ax: Axes, time: pd.DataFrame) -> None:
+    """Number the ends of the runs of a scheme with several settings, of its first network."""
+    for scheme, rows in time.groupby("scheme", sort=False):
         if rows.condition.nunique() == 1:
             continue
-        for condition, own in rows.groupby("condition", sort=False):
+        first = rows.drop_duplicates("condition").index  # each setting's first row
+        for index in first:
+            own = rows[(rows[LINE] == rows.loc[index, LINE]).all(axis=1)]
             end = own.sort_values("step").iloc[-1]
             ax.annotate(
-                str(condition),
+                _value(end.condition),
                 (end[COSTS[-1][0]], 100 * end.accuracy),
-                xytext=(0, 5),
+                xytext=(0, 3.5),
                 textcoords="offset points",
-                ha="left",
-                rotation=40,
+                ha="center",
+                va="bottom",
                 fontsize="small",
-                color=SCHEME_COLOURS[end.scheme],
+                color=SCHEME_COLOURS[str(scheme)],
             )
+
+
+def _value(setting: str) -> str:
+    """The number of a setting such as "K = 8"."""
+    return setting.rpartition(" = ")[2]
 
 
 def _magnify(axes: Sequence[Axes], time: pd.DataFrame, metrics: pd.DataFrame) -> None:

@@ -4,11 +4,19 @@ import math
 
 import numpy as np
 import pytest
-from ann2brian.analysis.statistics.energy import energy_nj, multiply_accumulates
-from ann2brian.models.networks.layers import Activation, Conv2D, Dense
+from ann2brian.analysis.statistics.energy import (
+    Operations,
+    energy_nj,
+    input_operations,
+    multiply_accumulates,
+    trained_operations,
+)
+from ann2brian.models.networks.layers import Activation, BinaryConv2D, Conv2D, Dense
 from ann2brian.models.networks.network import Network
 from ann2brian.models.networks.weight_files import load_network, trained
 
+import ann2brian as ab
+from tests.support.binary_networks import mixed
 from tests.support.networks import KINDS, coding, conv, everything, of_kind
 
 
@@ -73,3 +81,40 @@ def test_multiply_accumulates_of_caffe_lenet():
     table = multiply_accumulates(load_network(trained("fashion-lenet")).fold_batch_norm())
     expected = [24 * 24 * 20 * 25, 8 * 8 * 50 * 25 * 20, 800 * 500, 500 * 10]
     assert table["multiply_accumulates"].tolist() == expected
+
+
+@pytest.mark.parametrize("pattern", ["rbrbr", "bbbbb", "rrrrr"])
+def test_binary_layers_add(pattern):
+    """Real and binary layers of one network, each against the product of its sizes."""
+    network = mixed(pattern)
+    found = trained_operations(network)
+    counts = {BinaryConv2D: 0, Conv2D: 0}
+    for layer in network.layers:
+        if type(layer) in counts:
+            weights = layer.signs if isinstance(layer, BinaryConv2D) else layer.kernel
+            counts[type(layer)] += weights.size * np.prod(network.shapes[layer.name][:2])
+    assert found.multiply_accumulates == counts[Conv2D]
+    assert found.accumulates == counts[BinaryConv2D]
+    assert found.energy_nj == pytest.approx(4.6e-3 * counts[Conv2D] + 0.9e-3 * counts[BinaryConv2D])
+
+
+@pytest.mark.parametrize("pattern", ["rbrbr", "bbbbb"])
+def test_current_of_the_image(pattern):
+    """Pairs of pixel and neuron against those that a single pixel changes, over all pixels."""
+    network = mixed(pattern)
+    spiking = ab.convert(network, ab.AlbsnnOptions()).spiking
+    (stimulus,) = spiking.stimuli
+    n_pixels = int(np.prod(network.input.shape))
+    changed = stimulus.values(np.eye(n_pixels).reshape(-1, *network.input.shape) * 4.0)
+    reached = np.count_nonzero(changed - stimulus.values(np.zeros((1, *network.input.shape))))
+    found = input_operations(network, spiking)
+    is_binary = pattern.startswith("b")
+    assert found == Operations(**{"accumulates" if is_binary else "multiply_accumulates": reached})
+
+
+def test_an_image_of_spikes_costs_events_only():
+    """AMOS, whose input neurons spike."""
+    network = load_network(trained("digits-relu"))
+    images, _ = ab.load_images("digits", "train")
+    spiking = ab.convert(network, ab.AmosOptions(neurons_per_gate=2), images[:20]).spiking
+    assert input_operations(network, spiking) == Operations()

@@ -149,7 +149,7 @@ def first_taps(network):
     layer = network.layers[0]
     rows, columns, channels = network.shapes[layer.name]
     weights = layer.signs if hasattr(layer, "signs") else layer.kernel
-    height, width, n_in, _ = network.input.shape + (0,)
+    height, width, n_in = network.input.shape
     top, _, left, _ = layer.padding
     found = 0
     for y, x in np.ndindex(rows, columns):
@@ -357,7 +357,7 @@ def test_figure_has_what_the_table_says(result, time, metrics):
         }
         assert len(set(colours.values())) == len(SCHEMES)
     names = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
-    assert names[:5] == ["AMOS", "burst", "noise", "ALBSNN", "rate conversion"]
+    assert names[:5] == ["AMOS, K = 4, 8", "burst", "noise", "ALBSNN", "rate conversion"]
 
 
 def test_only_whole_results_are_published(result, tmp_path, monkeypatch):
