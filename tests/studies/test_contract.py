@@ -414,18 +414,18 @@ def test_what_is_printed(study, finished, tmp_path, capsys):
 
 def test_interrupted_study_goes_on_where_it_stopped(study, tmp_path, monkeypatch):
     """A study stopped in its second condition keeps the first; the tables are those of one run."""
-    whole, calls = frame._condition, []
+    whole, calls = frame._write, []
 
-    def failing(working, study, case, arguments, *, is_shown):
+    def failing(study, case, *rest):
         calls.append(case.label)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        whole(working, study, case, arguments, is_shown=is_shown)
+        whole(study, case, *rest)
 
     if study.name not in TWO:
         pytest.skip(f"{study.name}: no flags of two conditions are known here")
     once = quick_run(study, tmp_path / "once", *TWO[study.name])
-    monkeypatch.setattr(frame, "_condition", failing)
+    monkeypatch.setattr(frame, "_write", failing)
     with pytest.raises(SystemExit) as stop:
         quick_run(study, tmp_path, *TWO[study.name])
     assert stop.value.code == 130
