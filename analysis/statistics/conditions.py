@@ -119,8 +119,6 @@ def compare_conditions(
             ]
             continue
         rule, border, _ = layer_bursts(trains[0], one, measure.burst_interval_ms)
-        if rule == "none":
-            border = math.nan
         first, second = (
             _image_statistics(own, recording, measure, None if rule == "phase" else border)
             for own, recording in zip(trains, (one, other), strict=True)
