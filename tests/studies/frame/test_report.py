@@ -308,6 +308,7 @@ def test_names_are_text_wherever_they_stand(tmp_path):
     assert AWKWARD in page.only("select").all("option")[0].text
     for name in ("configuration", "provenance", "run"):
         assert "</script>" in page.only("section", id=name).text
+    assert not {"<", ">", "&"} & set(page.only("script", id="time-item").text)
     assert AWKWARD in json.dumps(stored(page, "time-item"), ensure_ascii=False).replace('\\"', '"')
 
 
