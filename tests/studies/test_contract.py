@@ -22,7 +22,7 @@ from ann2brian.models.places import ROOT
 from ann2brian.studies.catalogue import STUDIES
 from ann2brian.studies.frame import study as frame
 from ann2brian.studies.frame.flags import place_of
-from ann2brian.studies.frame.result_folder import REQUIRED_COLUMNS, ResultFolder, complete_results
+from ann2brian.studies.frame.result_folder import REQUIRED_COLUMNS, complete_results
 from ann2brian.studies.frame.spike_files import load_spikes
 
 import ann2brian as ab
@@ -290,10 +290,11 @@ def test_every_flag_names_another_result(study, tmp_path, monkeypatch):
     class Named(Exception):
         pass
 
-    def stop(folder, name, compute):
+    def stop(folder, *_, **__):
         raise Named(folder.path.name)
 
-    monkeypatch.setattr(ResultFolder, "condition", stop)
+    monkeypatch.setattr(frame, "_task", lambda *_, **__: None)
+    monkeypatch.setattr(frame, "computed", stop)
     monkeypatch.setattr(frame.Case, "conversion", True)
 
     def name(*flags):
@@ -311,6 +312,7 @@ def test_every_flag_names_another_result(study, tmp_path, monkeypatch):
     assert len({name(*flags) for flags in changes}) == len(changes)
     nowhere = ("--data", tmp_path / "nowhere")  # not read for the digits
     assert name(*nowhere, "--network", study.networks["digits"]) == name()
+    assert name("--scheduler", "tcp://127.0.0.1:8786") == name()  # changes no number
 
 
 def declared(study):
