@@ -196,8 +196,9 @@ def _only(table: pd.DataFrame, column: str) -> str:
 
 
 def _title(folder: Path, metrics: pd.DataFrame) -> str:
-    parts = [_only(metrics, column) for column in ("scheme", "dataset", "network")]
-    return ", ".join(filter(None, parts)) or f"{folder.parent.name}, {folder.name}"
+    scheme, dataset, network = (_only(metrics, x) for x in ("scheme", "dataset", "network"))
+    what = ", ".join(filter(None, (dataset, network)))
+    return f"{scheme or folder.parent.name}, {what or folder.name}"
 
 
 def _run(

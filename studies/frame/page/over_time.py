@@ -62,7 +62,7 @@ def accuracy_over_time(time: pd.DataFrame, metrics: pd.DataFrame) -> Plot | None
     most = max(2, MOST_POINTS // len(drawn))
     of_metrics = [_rows(metrics, keys, names) for names, _ in drawn]
     colours = _colours([_scheme(rows) for rows in of_metrics])
-    plot = empty_plot("time from the onset of an image (ms)", "accuracy (%)")
+    plot = empty_plot("accuracy_over_time", "time from the onset of an image (ms)", "accuracy (%)")
     parts = []
     for number, (names, rows) in enumerate(drawn):
         columns = _columns(rows.iloc[spread(len(rows), most)], of_metrics[number])
@@ -79,7 +79,7 @@ def accuracy_over_time(time: pd.DataFrame, metrics: pd.DataFrame) -> Plot | None
         parts.append(Part(label="trained network", colour=colour, dash="dashed", drawn=[line]))
     notes = []
     if has_bands:
-        notes.append("Bands are 95 % confidence intervals over the images.")
+        notes.append("Bands, or bars, are 95 % confidence intervals over the images.")
     if len(conditions) > len(drawn):
         notes.append(f"The first {len(drawn)} of {len(conditions)} conditions are drawn.")
     if any(len(rows) > most for _, rows in drawn):
@@ -93,12 +93,15 @@ def _line(
     """A line with its band, if it has one; its points come last and tell what they are."""
     source = ColumnDataSource(dict(columns))
     look = {"color": colour, "source": source, "name": label}
-    drawn = []
-    if "low" in columns:
+    drawn, n = [], len(columns["time_ms"])
+    if "low" in columns and n > 1:
         drawn.append(
             plot.varea("time_ms", "low", "high", source=source, fill_color=colour, fill_alpha=0.15)
         )
-    size = 5 if len(columns["time_ms"]) <= MOST_DOTS else 2
+    elif "low" in columns:  # a single step, at which a band has no width
+        ends = plot.segment("time_ms", "low", "time_ms", "high", source=source, line_color=colour)
+        drawn.append(ends)
+    size = 5 if n <= MOST_DOTS else 2
     drawn.append(plot.line("time_ms", "accuracy", line_width=2, line_dash=dash, **look))
     drawn.append(plot.scatter("time_ms", "accuracy", size=size, **look))
     return Part(label=label, colour=colour, dash=dash, drawn=drawn)

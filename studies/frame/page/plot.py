@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bokeh.embed import json_item
-from bokeh.models import WheelZoomTool
+from bokeh.models import SaveTool, WheelZoomTool
 from bokeh.plotting import figure
 
 
@@ -79,19 +79,19 @@ class Plot:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-def empty_plot(x_label: str, y_label: str) -> Any:
+def empty_plot(name: str, x_label: str, y_label: str) -> Any:
     """Axes that zoom by a box, or by the wheel with Ctrl held; without it the page scrolls."""
     plot = figure(
         sizing_mode="stretch_width",
         height=420,
-        tools="pan,box_zoom,reset,save",
+        tools="pan,box_zoom,reset",
         active_drag="box_zoom",
         x_axis_label=x_label,
         y_axis_label=y_label,
         lod_threshold=None,  # else most points would be left out while the plot is moved
     )
     wheel = WheelZoomTool(modifiers={"ctrl": True})
-    plot.add_tools(wheel)
+    plot.add_tools(wheel, SaveTool(filename=name))
     plot.toolbar.active_scroll = wheel
     plot.toolbar.logo = None
     return plot

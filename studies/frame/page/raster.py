@@ -63,7 +63,7 @@ def raster(file: Path) -> Plot:
 
 def _axes(layers: Sequence[RecordedLayer], end_ms: float) -> Any:
     """Axes with a name beside each layer and a line between layers."""
-    plot = empty_plot("time from the onset of the image (ms)", "")
+    plot = empty_plot("spikes", "time from the onset of the image (ms)", "")
     plot.output_backend = "webgl"
     n, start_ms = len(layers), -EDGE * end_ms
     plot.x_range = Range1d(start=start_ms, end=end_ms, bounds=(start_ms, end_ms))
