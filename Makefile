@@ -47,7 +47,7 @@ slow: .venv/.test
 	touch $@
 
 .venv/.test: requirements.txt requirements-train.txt requirements-exports.txt \
-		requirements-test.txt constraints.txt
+		requirements-cluster.txt requirements-test.txt constraints.txt
 	test -x $(RUN) || { $(CHECK) && $(PYTHON) -m venv .venv; }
 	$(RUN) -m pip install --quiet --constraint constraints.txt --requirement requirements-test.txt
 	$(INSTALL)

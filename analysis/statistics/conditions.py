@@ -19,11 +19,12 @@ from ann2brian.analysis.statistics.trains import Trains, _mean
 from ann2brian.models.arrays import Array, Integers
 from ann2brian.models.checks import require_one_of
 from ann2brian.models.spiking.recording import Recording
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, rankdata, ttest_1samp, wilcoxon
 
 NETWORK = "(network)"  # stands for a layer in rows of the whole network
 ROUNDING = 1e-9  # of the largest value; smaller differences are none
+FEW = 13  # differences with ties of which scipy makes an exact test
 TESTS = ("wilcoxon", "t")
 STATISTICS = (
     "rate_hz",
@@ -118,8 +119,6 @@ def compare_conditions(
             ]
             continue
         rule, border, _ = layer_bursts(trains[0], one, measure.burst_interval_ms)
-        if rule == "none":
-            border = math.nan
         first, second = (
             _image_statistics(own, recording, measure, None if rule == "phase" else border)
             for own, recording in zip(trains, (one, other), strict=True)
@@ -241,7 +240,24 @@ def _wilcoxon(differences: Array) -> tuple[float, float]:
     if not changed.size:
         return (0.0, 1.0) if differences.size else (math.nan, math.nan)
     ranks = rankdata(np.abs(changed))
-    return float(ranks @ np.sign(changed) / ranks.sum()), float(wilcoxon(changed).pvalue)
+    effect = float(ranks @ np.sign(changed) / ranks.sum())
+    if changed.size <= FEW and np.unique(ranks).size < ranks.size:
+        return effect, _exact_p(ranks, changed > 0)
+    return effect, float(wilcoxon(changed).pvalue)
+
+
+def _exact_p(ranks: Array, is_gain: NDArray[np.bool_]) -> float:
+    """Two-sided p of the sum of some ranks, if each is in it with probability 1/2.
+
+    What scipy gives for few ranks with ties, in a second, since it makes all the sums one by one.
+    """
+    doubled = np.rint(2 * ranks).astype(np.int64)  # ties have half ranks
+    ways = np.ones(1)
+    for rank in doubled:
+        ways = np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))
+    reached = int(doubled[is_gain].sum())
+    tail = min(ways[: reached + 1].sum(), ways[reached:].sum())
+    return float(min(1.0, 2.0 * tail / ways.sum()))
 
 
 def _paired_t(differences: Array) -> tuple[float, float]:

@@ -138,7 +138,7 @@ _CIFAR_GAP = Recipe(
 )
 # Keeps the map of the image in its first layer, with 777 792 weights and 155 648 hidden units. The
 # thresholds are stricter than the specification's, for a loss within two points.
-_CIFAR_DEEP = replace(
+_CIFARDEEP = replace(
     _CIFAR_GAP,
     build=partial(gap_net, (64, 3, 1), (128, 3, 2), (128, 3, 1), (192, 3, 2), (192, 3, 1), n_in=3),
     epochs=30,
@@ -187,9 +187,9 @@ RECIPES: dict[str, Recipe] = {
     **_recipes("digits", _DIGITS_GAP, ("conv2", "conv3")),
     **_recipes("fashion", _FASHION_GAP, ("conv2", "conv3", "conv4")),
     **_recipes("cifar", _CIFAR_GAP, ("conv2", "conv3", "conv4")),
-    "cifar-deep-albsnn": _CIFAR_DEEP,
-    "cifar-deep-gap-real": replace(_CIFAR_DEEP, binarisation=Binarisation(variant="none")),
-    "cifar-deep-gap-binary": replace(_CIFAR_DEEP, binarisation=Binarisation(variant="all")),
+    "cifardeep-albsnn": _CIFARDEEP,
+    "cifardeep-gap-real": replace(_CIFARDEEP, binarisation=Binarisation(variant="none")),
+    "cifardeep-gap-binary": replace(_CIFARDEEP, binarisation=Binarisation(variant="all")),
     "cifarnet-albsnn": _CIFARNET,
     "cifarnet-gap-real": replace(_CIFARNET, binarisation=Binarisation(variant="none")),
 }

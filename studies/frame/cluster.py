@@ -108,7 +108,7 @@ def _finished(
                 f"(last {error.last_worker.address}), perhaps for want of memory; give them more "
                 "of it, or run with a smaller --batch. The same command continues"
             ) from None
-        except (CancelledError, futures.CancelledError, futures.TimeoutError):
+        except (CancelledError, futures.CancelledError):
             raise Lost(
                 f"the scheduler at {scheduler} was lost; start it and its workers again. The same "
                 "command continues"
@@ -179,6 +179,8 @@ def _require_sound_workers(client: distributed.Client) -> None:
     if not workers:
         print(f"waiting for workers; see {client.dashboard_link}", file=sys.stderr)
     for address, about in workers.items():
+        if isinstance(about, OSError):
+            continue  # it has just gone
         if not isinstance(about, About):
             raise RuntimeError(
                 f"worker {address} cannot load this project ({about}); "

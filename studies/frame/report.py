@@ -105,7 +105,8 @@ def write_report(folder: Path, draws: Sequence[Draw] = (), out: Path | None = No
         If the folder is not complete.
     """
     # Imported where it is needed: it takes a second, and a study runs without it.
-    from ann2brian.studies.frame.interactive import accuracy_over_time, raster
+    from ann2brian.studies.frame.page.over_time import accuracy_over_time
+    from ann2brian.studies.frame.page.raster import raster
     from bokeh.resources import Resources
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -195,8 +196,9 @@ def _only(table: pd.DataFrame, column: str) -> str:
 
 
 def _title(folder: Path, metrics: pd.DataFrame) -> str:
-    parts = [_only(metrics, column) for column in ("scheme", "dataset", "network")]
-    return ", ".join(filter(None, parts)) or f"{folder.parent.name}, {folder.name}"
+    scheme, dataset, network = (_only(metrics, x) for x in ("scheme", "dataset", "network"))
+    what = ", ".join(filter(None, (dataset, network)))
+    return f"{scheme or folder.parent.name}, {what or folder.name}"
 
 
 def _run(
@@ -228,7 +230,7 @@ def _run(
 
 def _headlines(metrics: pd.DataFrame, time: pd.DataFrame | None) -> dict[str, Any] | None:
     """The numbers that a reader asks first, one row for each row of the metrics."""
-    from ann2brian.studies.frame.interactive import name_of, naming_columns
+    from ann2brian.studies.frame.page.over_time import name_of, naming_columns
 
     columns = [one for one in HEADLINES if one[0] in metrics]
     if not {"n_images", "snn_accuracy"} <= set(metrics):

@@ -23,6 +23,9 @@ from ann2brian.studies.frame.result_folder import ResultFolder
 
 Report = Callable[[int, int], None]
 IMAGES_PER_SHARD = 1000  # at most, of a task that several processes share
+# Tasks for each process from which on it does whole ones: then all write and compile side by side.
+# With fewer, of which some take longer, processes would wait for the last one.
+MANY = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +68,8 @@ def computed(
 ) -> list[Path]:
     """Folders of all tasks; those that an earlier run finished are kept.
 
-    With as many unfinished tasks as processes or more, each process does whole tasks; else the
-    tasks follow each other, and the processes share the images of each. A run that is stopped, by
+    With many unfinished tasks for each process, it does whole ones; else the tasks follow each
+    other, and the processes share the images of each. A run that is stopped, by
     Ctrl-C or ``kill -9``, leaves the finished folders whole and the others out.
 
     Parameters
@@ -106,7 +109,7 @@ def computed(
         for task in missing:
             _tell(task)
         cluster.compute(folder, missing, scheduler)
-    elif jobs > 1 and len(missing) >= jobs:
+    elif jobs > 1 and len(missing) >= MANY * jobs:
         _in_whole_tasks(folder, missing, jobs)
     else:
         for task in missing:

@@ -49,10 +49,15 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_shell_commands_exist(command, monkeypatch):
-    """Targets of make, and files and flags of the studies, without running them."""
+    """Targets of make, and files and flags of studies and of Dask, without running them."""
     words = shlex.split(command)
     if words[0] == "make":
         assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        return
+    if words[0] == "dask":
+        package_or_skip("distributed")
+        command = importlib.import_module(f"distributed.cli.dask_{words[1]}").main
+        command.make_context(words[1], words[2:])  # reads the flags, and no more
         return
     assert words[0] == "python"
     assert (ROOT / words[1]).is_file()

@@ -22,7 +22,7 @@ from ann2brian.models.places import ROOT
 from ann2brian.studies.catalogue import STUDIES
 from ann2brian.studies.frame import study as frame
 from ann2brian.studies.frame.flags import place_of
-from ann2brian.studies.frame.result_folder import REQUIRED_COLUMNS, ResultFolder, complete_results
+from ann2brian.studies.frame.result_folder import REQUIRED_COLUMNS, complete_results
 from ann2brian.studies.frame.spike_files import load_spikes
 
 import ann2brian as ab
@@ -290,10 +290,11 @@ def test_every_flag_names_another_result(study, tmp_path, monkeypatch):
     class Named(Exception):
         pass
 
-    def stop(folder, name, compute):
+    def stop(folder, *_, **__):
         raise Named(folder.path.name)
 
-    monkeypatch.setattr(ResultFolder, "condition", stop)
+    monkeypatch.setattr(frame, "_task", lambda *_, **__: None)
+    monkeypatch.setattr(frame, "computed", stop)
     monkeypatch.setattr(frame.Case, "conversion", True)
 
     def name(*flags):
@@ -311,6 +312,7 @@ def test_every_flag_names_another_result(study, tmp_path, monkeypatch):
     assert len({name(*flags) for flags in changes}) == len(changes)
     nowhere = ("--data", tmp_path / "nowhere")  # not read for the digits
     assert name(*nowhere, "--network", study.networks["digits"]) == name()
+    assert name("--scheduler", "tcp://127.0.0.1:8786") == name()  # changes no number
 
 
 def declared(study):
@@ -414,18 +416,18 @@ def test_what_is_printed(study, finished, tmp_path, capsys):
 
 def test_interrupted_study_goes_on_where_it_stopped(study, tmp_path, monkeypatch):
     """A study stopped in its second condition keeps the first; the tables are those of one run."""
-    whole, calls = frame._condition, []
+    whole, calls = frame._write, []
 
-    def failing(working, study, case, arguments, *, is_shown):
+    def failing(study, case, *rest):
         calls.append(case.label)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        whole(working, study, case, arguments, is_shown=is_shown)
+        whole(study, case, *rest)
 
     if study.name not in TWO:
         pytest.skip(f"{study.name}: no flags of two conditions are known here")
     once = quick_run(study, tmp_path / "once", *TWO[study.name])
-    monkeypatch.setattr(frame, "_condition", failing)
+    monkeypatch.setattr(frame, "_write", failing)
     with pytest.raises(SystemExit) as stop:
         quick_run(study, tmp_path, *TWO[study.name])
     assert stop.value.code == 130

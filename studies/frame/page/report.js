@@ -28,17 +28,19 @@ async function draw(name) {
 }
 
 function connect(plots, data) {
+  const boxes = [...document.querySelectorAll("#raster input[data-shows]")]; // one a layer
+  const sources = boxes.map((box) => plots.get_model_by_id(box.dataset.shows).data_source);
   const neuron = unpacked(data.neuron);
   const step = unpacked(data.step);
   const choice = document.getElementById("image");
   const note = document.getElementById("image-note");
   const show = () => {
     const image = Number(choice.value);
-    data.sources.forEach((source, layer) => {
+    sources.forEach((source, layer) => {
       const part = image * data.layers.length + layer;
       const [start, end] = [data.starts[part], data.starts[part + 1]];
       const own = neuron.subarray(start, end);
-      plots.get_model_by_id(source).data = {
+      source.data = {
         neuron: own,
         time_ms: Float64Array.from(step.subarray(start, end), (one) => one * data.dt_ms),
         y: Float64Array.from(own, (one) => layer + (one + 0.5) / data.layers[layer]),

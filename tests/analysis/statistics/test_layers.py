@@ -164,7 +164,7 @@ def test_regular_trains():
 def test_random_trains():
     """Spikes with probability p in each step: CV^2 and Fano factor are 1 - p."""
     p = 0.02
-    spikes = np.random.default_rng(3).random((40, 20, 20_000)) < p
+    spikes = np.random.default_rng(3).random((40, 10, 20_000)) < p
     row = only_row(of_array(spikes), pairs_per_image=5)
     assert row["isi_cv"] == pytest.approx(math.sqrt(1 - p), abs=0.01)
     assert row["isi_cv2"] == pytest.approx(1.0, abs=0.02)
@@ -222,7 +222,7 @@ def test_a_spike_before_the_onset_is_counted():
 # ---- invariants ----
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(recordings(), st.integers(1, 50))
 def test_shift_in_time(recording, shift):
     """Later spikes in a window that is as much longer: only rates and first spikes change."""
@@ -240,7 +240,7 @@ def test_shift_in_time(recording, shift):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(recordings(), st.randoms(use_true_random=False))
 def test_order_of_neurons_and_images(recording, random):
     """Other numbers of neurons and images: the same statistics, where all pairs are measured."""

@@ -6,6 +6,7 @@ Runs are tiny: a few digits, a few steps, Brian2's NumPy target. Figures are dra
 import itertools
 import json
 from dataclasses import fields
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -25,6 +26,7 @@ from ann2brian.studies.frame import study as frame
 from ann2brian.studies.frame.conditions import Case
 from ann2brian.studies.frame.figures import Result
 from ann2brian.studies.frame.spike_files import load_spikes
+from ann2brian.studies.frame.work import Task
 
 NORMALISATIONS, POOLINGS, TIMINGS = (
     BurstOptions.declared(name).choices for name in ("normalisation", "pooling", "timing")
@@ -384,7 +386,7 @@ def test_matched_is_that_of_the_whole_curves(quick):
 def no_runs(monkeypatch):
     """Studies without conversions and simulations: which conditions there would be."""
 
-    def tables_by_hand(working, study, case, arguments, *, is_shown):
+    def tables_by_hand(case, working, recording):
         costs = dict.fromkeys(("sub_steps", "time_ms", "spikes_per_image", "energy_nj"), 1.0)
         time = {"condition": case.label, "accuracy": 0.5, "logit_mse": 1.0, **costs}
         steps = 1 + np.arange(case.options.n_steps)
@@ -393,7 +395,15 @@ def no_runs(monkeypatch):
         row |= vars(case.options) | {"condition": case.label}
         pd.DataFrame([row]).to_csv(working / "metrics.csv", index=False)
 
-    monkeypatch.setattr(frame, "_condition", tables_by_hand)
+    def task(name, study, case, arguments, *, is_shown):
+        return Task(
+            name=name,
+            simulate=lambda start, stop: None,
+            n_images=1,
+            write=partial(tables_by_hand, case),
+        )
+
+    monkeypatch.setattr(frame, "_task", task)
     monkeypatch.setattr(frame, "_print", lambda *_: None)
     monkeypatch.setattr(Case, "conversion", True)
 

@@ -15,7 +15,6 @@ from ann2brian.studies.frame import importing
 from ann2brian.studies.frame import study as frame
 from ann2brian.studies.frame.importing import HAS_NAMES
 from ann2brian.studies.frame.publishing import is_reference
-from ann2brian.studies.frame.result_folder import ResultFolder
 
 RNG = np.random.default_rng(5)
 DIGITS = tuple("0123456789")
@@ -29,10 +28,11 @@ class Reached(Exception):
 def reached(monkeypatch, tmp_path):
     """Run a study up to its first condition: the name of its result, and its configuration."""
 
-    def stop(folder, name, compute):
+    def stop(folder, *_, **__):
         raise Reached(folder.path.name, json.loads((folder.part / "config.json").read_text()))
 
-    monkeypatch.setattr(ResultFolder, "condition", stop)
+    monkeypatch.setattr(frame, "_task", lambda *_, **__: None)
+    monkeypatch.setattr(frame, "computed", stop)
     monkeypatch.setattr(frame.Case, "conversion", True)
 
     def run(command, *flags):

@@ -25,6 +25,7 @@ from ann2brian.models.networks import datasets
 from ann2brian.models.networks.grids import NOISE_STEP, on_grid
 from ann2brian.models.networks.layers import (
     Activation,
+    Add,
     AvgPool2D,
     BatchNorm,
     BinaryConv2D,
@@ -65,6 +66,7 @@ from tests.support import small_cifar
 from tests.support.binary_networks import step_by_step as leaky_steps
 
 RECIPE = replace(train.RECIPES["digits-relu"], epochs=4, batch=64, is_flipped=True, max_shift=1)
+MOMENTUM = replace(RECIPE, learning_rate=0.1, momentum=0.9, is_short=True, is_channels_last=True)
 NOISY = replace(train.RECIPES["digits-noise"], epochs=4, batch=64)
 ESTIMATED = replace(train.RECIPES["digits-noise-estimated"], epochs=4, batch=64)
 # Rounds after epochs 1 to 4, in which layers become binary and real; signs from epoch 5 on.
@@ -151,6 +153,7 @@ def test_quoted_accuracy_is_that_of_the_file(tmp_path):
     [
         pytest.param(RECIPE, 1, id="relu-1"),
         pytest.param(RECIPE, 3, id="relu-3"),
+        pytest.param(MOMENTUM, 2, id="momentum, bfloat16, channels last"),
         pytest.param(NOISY, 2, id="noise"),
         pytest.param(ESTIMATED, 2, id="right before the noise is estimated"),
         pytest.param(ESTIMATED, 3, id="after it was estimated"),
@@ -922,6 +925,12 @@ HIDDEN_UNITS = {
     "fashion-qcfs": 14688,
     "fashion-lenet5-max": 6304,
     "fashion-caffe-max": 14720,
+    # 16 * 32**2 + 6 * (16 * 32**2 + 32 * 16**2 + 64 * 8**2) for 20 layers
+    **dict.fromkeys(("cifar-resnet20", "cifar-noise20"), 188_416),
+    **dict.fromkeys(("cifar-resnet20-qcfs", "cifar-resnet20-qcfs8"), 188_416),
+    **dict.fromkeys(("cifar-resnet14", "cifar-noise14"), 131_072),
+    **dict.fromkeys(("cifar-resnet8", "cifar-noise8"), 73_728),
+    "cifar-vgg": 120_832,
 }
 USUAL_UNITS = {"digits": 1152, "fashion": 12544}
 # Of the noise scheme: mean and deviation of the noise, steps, epochs between estimates.
@@ -937,12 +946,14 @@ SETTINGS = {
     "direct4": (0.0, 0.0, 4, 0),
     "rate": None,  # no spikes
 }
+DEEP_SETTINGS = dict.fromkeys(("noise20", "noise14", "noise8"), SETTINGS["noise"])
 
 
 def test_noise_recipes_are_those_of_the_table():
-    """Names of the noise scheme against the table, for both data sets."""
+    """Names of the noise scheme against the tables."""
     names = {n for n, recipe in train.RECIPES.items() if recipe.scheme == "noise"}
-    assert names == {f"{data}-{setting}" for data in ("digits", "fashion") for setting in SETTINGS}
+    small = {f"{data}-{setting}" for data in ("digits", "fashion") for setting in SETTINGS}
+    assert names == small | {f"cifar-{setting}" for setting in DEEP_SETTINGS}
 
 
 # Of locally binary networks: how layers become binary, and whether signs are optimised directly.
@@ -971,12 +982,14 @@ BINARY_NETWORKS = {
     "digits": (tuple(CHOICES), 23_824, 2560),
     "fashion": (tuple(CHOICES), 400_048, 22_912),
     "cifar": (tuple(CHOICES), 393_792, 33_792),
+    "cifardeep": (("albsnn", "gap-real", "gap-binary"), 777_792, 155_648),
     "cifarnet": (("albsnn", "gap-real"), 10_920_320, 327_680),
 }
 DATASETS = {
     "digits": "digits",
     "fashion": "fashion-mnist",
     "cifar": "cifar-10",
+    "cifardeep": "cifar-10",
     "cifarnet": "cifar-10",
 }
 
@@ -1038,10 +1051,12 @@ def test_recipe_builds_what_it_says(name):
     assert isinstance(module, nn.Module)
     network = from_torch(module, input=coding, classes=described.classes, name=name)
     if data != "cifarnet":  # of the published size, hence never shipped
-        assert network.n_parameters * 4 < 2_000_000
+        n_bytes = 2 if recipe.dataset == "cifar-10" else 4  # of a number
+        assert network.n_parameters * n_bytes < 2_000_000
     is_quantised = any(isinstance(layer, QuantisedReLU) for layer in network.layers)
-    assert is_quantised == name.endswith("qcfs")
-    setting = SETTINGS.get(name.partition("-")[2]) if recipe.scheme == "noise" else None
+    assert is_quantised == ("qcfs" in name)
+    settings = SETTINGS | DEEP_SETTINGS if recipe.scheme == "noise" else {}
+    setting = settings.get(name.partition("-")[2])
     is_spiking = any(isinstance(layer, Spike) for layer in network.layers)
     is_leaky = recipe.scheme == "nir"  # whose potentials leave any grid
     assert is_spiking == (setting is not None or is_leaky or recipe.scheme == "albsnn")
@@ -1059,9 +1074,9 @@ def test_recipe_builds_what_it_says(name):
         int(np.prod(network.shapes[layer.name]))
         for layer in network.layers
         if isinstance(layer, Activation | QuantisedReLU | Spike)
-        and isinstance(network.layer(layer.inputs[0]), Conv2D | BatchNorm)
+        and isinstance(network.layer(layer.inputs[0]), Conv2D | BatchNorm | Add)
     )
-    usual = BINARY_NETWORKS[data][2] if recipe.binarisation else USUAL_UNITS[data]
+    usual = BINARY_NETWORKS[data][2] if recipe.binarisation else USUAL_UNITS.get(data)
     assert hidden == HIDDEN_UNITS.get(name, usual)
 
 
@@ -1090,11 +1105,12 @@ def test_steps_start_before_the_first_spikes():
     assert {p.n_steps for p in parts if hasattr(p, "n_steps")} == {3}
 
 
-# Networks of these schemes are for their studies; not all of them are shipped.
+# Networks of these schemes and of CIFAR-10 are for studies; not all of them are shipped.
 SHIPPED = [
     name
     for name, recipe in train.RECIPES.items()
-    if recipe.scheme not in ("noise", "albsnn") or name in trained_networks()
+    if name in trained_networks()
+    or (recipe.scheme not in ("noise", "albsnn") and recipe.dataset != "cifar-10")
 ]
 LEAST = {"fashion-burst": 0.92} | dict.fromkeys(
     ("fashion-lenet", "fashion-lenet5-max", "fashion-caffe-max"), 0.85
