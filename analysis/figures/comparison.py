@@ -27,6 +27,7 @@ NAMES = {
     "rate": "rate conversion",
 }
 LONG = 100  # largest of the numbers on an axis, in the smallest
+LARGE = 9_999  # above which there is room for few of them
 LINE = ["scheme", "network", "training_seed", "condition"]  # what names a line
 
 
@@ -56,7 +57,8 @@ def frontier(axes: Sequence[Axes], time: pd.DataFrame, metrics: pd.DataFrame) ->
     check_unique(time, [*LINE, "step"])
     schemes = [scheme for scheme in NAMES if (time.scheme == scheme).any()]
     for ax, (cost, label) in zip(axes, COSTS, strict=True):
-        log_axis(ax, base=10, is_long=time[cost].max() > LONG * time[cost].min())
+        low, high = time[cost].min(), time[cost].max()
+        log_axis(ax, base=10, is_long=high > LONG * low or high > LARGE)
         for (scheme, *_), rows in time.groupby(LINE, sort=False):
             _line(ax, rows, cost, SCHEME_COLOURS[scheme])
         for (scheme, _), own in metrics.groupby(["scheme", "network"], sort=False):
@@ -83,6 +85,9 @@ def _line(ax: Axes, rows: pd.DataFrame, cost: str, colour: str) -> None:
     """One run, its interval, and a mark at its end."""
     rows = rows.sort_values("step")
     ax.plot(rows[cost], 100 * rows.accuracy, color=colour)
+    if len(rows) == 1:  # no band is as wide as a point
+        ends = (100 * rows.accuracy_low, 100 * rows.accuracy_high)
+        ax.vlines(rows[cost], *ends, color=colour, linewidth=0.8)
     ax.fill_between(
         rows[cost],
         100 * rows.accuracy_low,
@@ -130,9 +135,10 @@ def _value(setting: str) -> str:
 
 
 def _magnify(axes: Sequence[Axes], time: pd.DataFrame, metrics: pd.DataFrame) -> None:
-    """Show where runs end: what is far below is left out."""
+    """Show where the best runs of each scheme end: what is far below is left out."""
     ends = time.groupby(LINE, sort=False)[["accuracy_low", "accuracy_high"]].last()
-    low, high = ends.accuracy_low.min(), max(ends.accuracy_high.max(), metrics.ann_accuracy.max())
+    low = ends.groupby("scheme").accuracy_low.max().min()
+    high = max(ends.accuracy_high.max(), metrics.ann_accuracy.max())
     room = max(high - low, 0.02)
     for ax in axes:
-        ax.set_ylim(100 * max(low - 0.75 * room, 0), 100 * (high + 0.05 * room))
+        ax.set_ylim(100 * max(low - 1.5 * room, 0), 100 * (high + 0.05 * room))

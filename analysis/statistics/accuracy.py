@@ -103,3 +103,19 @@ def accuracy_interval(n_correct: int, n: int) -> tuple[float, float]:
     low = 0.0 if n_correct == 0 else centre - half
     high = 1.0 if n_correct == n else centre + half
     return low, high
+
+
+def needed_steps(accuracy: ArrayLike, target: float) -> int | None:
+    """First step from which on every accuracy is at least `target`; None if the last is not.
+
+    Parameters
+    ----------
+    accuracy : array_like, shape (n_steps,)
+        After each step.
+    target : float
+        Accuracy to be reached.
+    """
+    values = np.asarray(accuracy)
+    below = np.flatnonzero(values < target - 1e-9)
+    first = int(below[-1]) + 2 if below.size else 1
+    return first if first <= len(values) else None

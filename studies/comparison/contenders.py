@@ -23,8 +23,9 @@ from ann2brian.studies.frame.study import Study
 RATE = rate_conversion.NAME
 # Neurons of a gate are few or many from the start; all other schemes are read out over time.
 GATES, QUICK_GATES = (4, 6, 8, 10), (4, 8)
-N_STEPS = {"burst": 32, RATE: rate_conversion.N_STEPS, "noise": 8, "albsnn": 4}
-QUICK_N_STEPS = {"burst": 8, RATE: 16, "noise": 4, "albsnn": 2}
+# Locally binary networks are trained for one step, in which they are what they were trained to be.
+N_STEPS = {"burst": (32,), RATE: (rate_conversion.N_STEPS,), "noise": (8,), "albsnn": (1, 4)}
+QUICK_N_STEPS = {"burst": (8,), RATE: (16,), "noise": (4,), "albsnn": (1, 2)}
 _STUDIES: dict[str, Study] = {study.name: study for study in STUDIES}
 
 
@@ -90,9 +91,9 @@ def contenders(only: Sequence[str] = (), *, quick: bool = False) -> list[Contend
     ValueError
         If nothing is called so; the message lists the names.
     """
-    n_steps = QUICK_N_STEPS if quick else N_STEPS
     found = [_amos(n) for n in (QUICK_GATES if quick else GATES)]
-    found += [_stepwise(scheme, n) for scheme, n in n_steps.items()]
+    for scheme, settings in (QUICK_N_STEPS if quick else N_STEPS).items():
+        found += [_stepwise(scheme, n, is_only=len(settings) == 1) for n in settings]
     names = dict.fromkeys(name for one in found for name in (one.scheme, one.name))
     for name in only:
         if name not in names:
@@ -115,11 +116,13 @@ def _amos(neurons_per_gate: int) -> Contender:
     )
 
 
-def _stepwise(scheme: str, n_steps: int) -> Contender:
+def _stepwise(scheme: str, n_steps: int, *, is_only: bool) -> Contender:
     special: dict[str, Callable[[Network, int], Any]] = {"burst": _burst, RATE: _rate}
     options_of = special.get(scheme, partial(_spiking, scheme))
     return Contender(
-        name=scheme, scheme=scheme, options_for=lambda network: options_of(network, n_steps)
+        name=scheme if is_only else f"{scheme}-T{n_steps}",
+        scheme=scheme,
+        options_for=lambda network: options_of(network, n_steps),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,14 @@ class Entry:
     def keys(self) -> dict[str, Any]:
         """Columns that name the row in every table."""
         return {"scheme": self.contender.scheme, **self.case.keys}
+
+    def is_like(self, other: Entry) -> bool:
+        """Whether both run the same: settings that a network decides are the same for it."""
+        return (
+            self.contender.scheme == other.contender.scheme
+            and self.case.subject is other.case.subject
+            and self.case.options == other.case.options
+        )
 
 
 def load_images(arguments: argparse.Namespace) -> StudyImages:
@@ -111,7 +120,9 @@ def entries(
             subjects[name] = load(path, source, any_classes=arguments.any_classes, seen=seen)
         return subjects[name]
 
-    for name in given:
+    for name, count in Counter(given).items():
+        if count > 1:
+            raise ValueError(f"--network {name}: is named {count} times; name each network once")
         subject_of(name)
     found: list[Entry] = []
     refused: list[dict[str, str]] = []
@@ -120,13 +131,16 @@ def entries(
             try:
                 known = contender.network_for(arguments.dataset) if name is None else name
             except ValueError as error:
-                refused.append(_refusal(contender, contender.name, NO_NETWORK, error))
+                refused.append(_refusal(contender, NO_NETWORK, error))
                 continue
             subject = subject_of(known)
             try:
-                found.append(_entry(contender, subject, known))
+                entry = _entry(contender, subject, known)
             except ValueError as error:
-                refused.append(_refusal(contender, contender.name, subject.network.name, error))
+                refused.append(_refusal(contender, subject.network.name, error))
+                continue
+            if not any(entry.is_like(other) for other in found):
+                found.append(entry)
     _require_distinct(found)
     return found, refused_table(refused)
 
@@ -138,10 +152,8 @@ def _entry(contender: Contender, subject: Subject, given: str) -> Entry:
     return Entry(contender=contender, case=case, network_given=given)
 
 
-def _refusal(
-    contender: Contender, condition: str, network: str, error: ValueError
-) -> dict[str, str]:
-    values = (contender.scheme, condition, network, " ".join(str(error).split()))
+def _refusal(contender: Contender, network: str, error: ValueError) -> dict[str, str]:
+    values = (contender.scheme, contender.name, network, " ".join(str(error).split()))
     return dict(zip(REFUSED, values, strict=True))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
-from ann2brian.analysis.statistics.accuracy import accuracy_interval
+from ann2brian.analysis.statistics.accuracy import accuracy_interval, needed_steps
 from ann2brian.analysis.statistics.energy import (
     energy_nj,
     input_operations,
@@ -17,6 +17,7 @@ from ann2brian.studies.comparison.training_time import training_time
 from ann2brian.studies.frame import measures
 from ann2brian.studies.frame.measures import Run
 
+MATCHED_POINTS = 1.0  # below the trained network
 COLUMNS = (
     *("scheme", "dataset", "network", "setting", "training_seed", "condition", "n_images"),
     *("ann_accuracy", "snn_accuracy", "accuracy_low", "accuracy_high", "agreement"),
@@ -68,6 +69,27 @@ def over_time(run: Run) -> pd.DataFrame:
     table.insert(list(table).index("accuracy") + 1, "accuracy_low", low)
     table.insert(list(table).index("accuracy") + 2, "accuracy_high", high)
     return table
+
+
+def matched(over_time: pd.DataFrame, ann_accuracy: float) -> pd.DataFrame:
+    """What it takes until the accuracy stays within a point of that of the trained network.
+
+    Parameters
+    ----------
+    over_time : DataFrame
+        Of one run, see :func:`over_time`.
+    ann_accuracy : float
+        Of the trained network.
+
+    Returns
+    -------
+    DataFrame
+        One row: loss_points, ann_accuracy, and the row of that step; nothing more if there is none.
+    """
+    step = needed_steps(over_time["accuracy"], ann_accuracy - MATCHED_POINTS / 100)
+    found = pd.DataFrame({"loss_points": [MATCHED_POINTS], "ann_accuracy": [ann_accuracy]})
+    row = over_time[over_time["step"] == step].reset_index(drop=True)
+    return found.join(row)
 
 
 def _interval(accuracies: pd.Series, n_images: int) -> tuple[list[float], list[float]]:

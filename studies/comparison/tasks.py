@@ -68,14 +68,17 @@ def _write(
     working: Path,
     recording: Recording,
 ) -> None:
-    """Write the row and the curve."""
+    """Write the row, the curve, and where it comes close to the trained network."""
     run = Run(
         case=case,
         recording=recording,
         trained=trained(case, recording),
         arguments=arguments,
     )
-    tables.metrics(run, scheme, command).to_csv(working / "metrics.csv", index=False)
+    metrics = tables.metrics(run, scheme, command)
+    metrics.to_csv(working / "metrics.csv", index=False)
+    over_time = tables.over_time(run)
+    matched = tables.matched(over_time, metrics["ann_accuracy"].iloc[0])
     keys = {"scheme": scheme, **case.keys}
-    over_time = measures.named(keys, tables.over_time(run))
-    over_time.to_csv(working / "time.csv", index=False)
+    for name, table in (("time", over_time), ("matched", matched)):
+        measures.named(keys, table).to_csv(working / f"{name}.csv", index=False)

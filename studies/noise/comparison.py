@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ann2brian.analysis.statistics.accuracy import needed_steps
 from ann2brian.studies.frame.conditions import Case
 from ann2brian.studies.frame.measures import simulated
 from ann2brian.studies.noise import conditions as noise_conditions
@@ -48,7 +49,7 @@ def comparison(
                 if needed is not None and float(curve["accuracy"].iloc[0]) < target - 1e-9:
                     needed = None
             else:
-                needed = noise_conditions.needed_steps(curve["accuracy"].to_numpy(), target)
+                needed = needed_steps(curve["accuracy"].to_numpy(), target)
             rows.append(_needed(case, seed, target, needed, curve, arguments))
     return pd.DataFrame(rows)
 

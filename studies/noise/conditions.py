@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from ann2brian.models.networks.layers import Spike
 from ann2brian.models.networks.network import Network
@@ -163,18 +162,3 @@ def checks(time: pd.DataFrame) -> pd.DataFrame | None:
     )
     table["holds"] = table["found"] >= table["at_least"]
     return table
-
-
-def needed_steps(accuracy: np.ndarray, target: float) -> int | None:
-    """First step from which on every accuracy is at least `target`; None if the last is not.
-
-    Parameters
-    ----------
-    accuracy : ndarray, shape (n_steps,)
-        After each step.
-    target : float
-        Accuracy to be reached.
-    """
-    below = np.flatnonzero(accuracy < target - 1e-9)
-    first = int(below[-1]) + 2 if below.size else 1
-    return first if first <= len(accuracy) else None

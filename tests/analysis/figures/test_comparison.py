@@ -99,6 +99,17 @@ def test_all_ends_are_shown(drawn):
     assert low > 30
 
 
+def test_a_run_of_one_step_has_its_interval():
+    """A bar in place of a band."""
+    time, metrics = tables()
+    one = time[(time.scheme == "albsnn") & (time.step == 4)].assign(step=1)
+    _, axes = on((8.6, 2.9), 1, 3)
+    frontier(list(axes), one, metrics)
+    bar, _ = axes[0].collections
+    ends = bar.get_segments()[0][:, 1]
+    np.testing.assert_allclose(ends, 100 * one[["accuracy_low", "accuracy_high"]].iloc[0])
+
+
 def test_texts_stand_apart(drawn, monkeypatch):
     check_labels(drawn[0], monkeypatch)
 

@@ -75,7 +75,7 @@ def test_every_scheme_has_its_rows(metrics, result):
     assert set(REQUIRED_COLUMNS) <= set(metrics)
     assert list(dict.fromkeys(metrics.scheme)) == SCHEMES
     assert dict(zip(metrics.scheme, metrics.network, strict=True)) == SHIPPED
-    wanted = ["K = 4", "K = 8", "T = 8", "T = 16", "N = 4", "T = 2"]
+    wanted = ["K = 4", "K = 8", "T = 8", "T = 16", "N = 4", "T = 1", "T = 2"]
     assert metrics.condition.tolist() == wanted
     assert (metrics.n_images == N_IMAGES).all()
     assert not (result / "refused.csv").exists()
@@ -144,6 +144,23 @@ def test_curves_end_where_the_rows_are(metrics, time):
         assert (own[costs].diff().dropna() >= 0).all(axis=None)
 
 
+def test_matched_steps_by_hand(result, metrics, time):
+    """The first step after which no accuracy is a point below the trained network's."""
+    matched = pd.read_csv(result / "matched.csv")
+    assert matched[KEYS].equals(metrics[KEYS])
+    for row, (_, own), whole in zip(
+        matched.itertuples(), time.groupby(KEYS, sort=False), metrics.itertuples(), strict=True
+    ):
+        is_close = own.accuracy.to_numpy() >= whole.ann_accuracy - 0.01 - 1e-9
+        steps = [step for step in own.step if is_close[step - 1 :].all()]
+        if not steps:
+            assert np.isnan(row.step)
+            continue
+        there = own[own.step == steps[0]].iloc[0]
+        assert row.step == steps[0]
+        assert (row.time_ms, row.energy_nj) == (there.time_ms, there.energy_nj)
+
+
 def first_taps(network):
     """Pairs of a pixel and a unit of the first convolution that it reaches, one by one."""
     layer = network.layers[0]
@@ -176,7 +193,7 @@ def test_energy_by_hand(metrics, scheme):
 def test_an_image_that_meets_binary_weights_is_added(tmp_path):
     """A network whose layers are all binary."""
     row = pd.read_csv(
-        run(tmp_path, "--network", "digits-gap-binary", "--only", "albsnn", n_images=2)
+        run(tmp_path, "--network", "digits-gap-binary", "--only", "albsnn-T1", n_images=2)
         / "metrics.csv"
     ).iloc[0]
     taps = first_taps(load_network(trained("digits-gap-binary")))
@@ -202,7 +219,7 @@ def test_time_of_the_training(metrics, tmp_path):
     assert (row.training_s, row.training_time_from) == (7.5, "weight file")
 
 
-@pytest.mark.parametrize("name", ["amos-K4", "albsnn"])
+@pytest.mark.parametrize("name", ["amos-K4", "albsnn-T2"])
 def test_a_row_is_made_again_alone_by_its_command(metrics, tmp_path, name):
     """The command that the row names, against the row."""
     (number,) = np.flatnonzero(metrics.command.str.contains(f"--only {name} "))
@@ -257,6 +274,8 @@ def test_who_can_hold_a_network(arguments, network, held, reason):
     asked, source = arguments("--network", network)
     found, refused = entries(who.contenders(quick=True), source, asked)
     assert {entry.contender.scheme for entry in found} == held
+    if network == "digits-direct2":  # which says itself for how many steps it was trained
+        assert [entry.case.label for entry in found] == ["N = 2", "T = 2"]
     assert set(refused.scheme) == set(SCHEMES) - held
     assert refused.reason.str.contains(reason).any()
     assert (refused.network == network).all()
@@ -357,7 +376,9 @@ def test_figure_has_what_the_table_says(result, time, metrics):
         }
         assert len(set(colours.values())) == len(SCHEMES)
     names = [text.get_text() for text in figure.axes[-1].get_legend().get_texts()]
-    assert names[:5] == ["AMOS, K = 4, 8", "burst", "noise", "ALBSNN", "rate conversion"]
+    assert names[:5] == [
+        *("AMOS, K = 4, 8", "burst", "noise", "ALBSNN, T = 1, 2", "rate conversion")
+    ]
 
 
 def test_only_whole_results_are_published(result, tmp_path, monkeypatch):
@@ -367,8 +388,9 @@ def test_only_whole_results_are_published(result, tmp_path, monkeypatch):
     plain = {**config, "quick": False, "calibration": 512, "is_whole_test_split": False}
     monkeypatch.setattr(publishing, "configuration", lambda _: plain)
     assert is_reference(COMPARISON, result)
-    rows = collect([result])["comparison"]
-    assert len(rows) == len(plain["conditions"])
+    for table in collect([result]).values():
+        assert len(table) == len(plain["conditions"])
+        assert set(table.dataset) == {"digits"}
     plain["conditions"] = [own for own in plain["conditions"] if own["scheme"] != "rate"]
     assert collect([result]) == {}
 

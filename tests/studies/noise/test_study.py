@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from ann2brian.analysis.statistics.accuracy import needed_steps
 from ann2brian.analysis.statistics.residuals import residual_statistics
 from ann2brian.models.networks import datasets
 from ann2brian.models.networks import weight_files as storage
@@ -165,7 +166,7 @@ def test_comparison_counts_the_steps_that_are_needed(whole):
         pytest.approx(own["accuracy"].iloc[-1] - 0.002)
     ] * len(comparison)
     (row,) = comparison[comparison["method"] == "noise-trained, N steps"].to_dict("records")
-    needed = noise_conditions.needed_steps(own["accuracy"].to_numpy(), row["target_accuracy"])
+    needed = needed_steps(own["accuracy"].to_numpy(), row["target_accuracy"])
     assert row["n_steps"] == needed
     assert row["ms_per_image"] > 0
     rate = {c.label for c in noise_conditions.rate_conditions(1)}
@@ -217,20 +218,6 @@ def test_rate_conversion_is_that_of_the_burst_scheme():
         assert isinstance(condition.options, BurstOptions)
         assert condition.options.gamma == 1
     assert (plain.options.initial, improved.options.initial) == (0.0, 0.5)
-
-
-@pytest.mark.parametrize(
-    ("accuracies", "target", "needed"),
-    [
-        ([0.5, 0.9, 0.95], 0.9, 2),
-        ([0.9, 0.8, 0.95], 0.9, 3),
-        ([0.9, 0.95, 0.8], 0.9, None),
-        ([0.9, 0.9], 0.9, 1),
-    ],
-)
-def test_needed_steps(accuracies, target, needed):
-    """The first step from which on the accuracy stays."""
-    assert noise_conditions.needed_steps(np.array(accuracies), target) == needed
 
 
 def curves(own, control):
