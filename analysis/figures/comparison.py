@@ -120,9 +120,9 @@ def _number_settings(ax: Axes, time: pd.DataFrame) -> None:
             ax.annotate(
                 _value(end.condition),
                 (end[COSTS[-1][0]], 100 * end.accuracy),
-                xytext=(0, 3.5),
+                xytext=(3, 2),
                 textcoords="offset points",
-                ha="center",
+                ha="left",
                 va="bottom",
                 fontsize="small",
                 color=SCHEME_COLOURS[str(scheme)],
