@@ -91,9 +91,9 @@ def _run(arguments: argparse.Namespace) -> Path:
     source = load_images(arguments)
     found, refused = entries(chosen, source, arguments)
     for row in refused.itertuples():
-        print(f"left out: {row.scheme}, {row.condition}, network {row.network}: {row.reason}")
+        print(f"left out: {row.scheme} ({row.condition}): {row.reason}")
     if not found:
-        raise ValueError(f"no scheme can be run: {'; '.join(dict.fromkeys(refused.reason))}")
+        raise ValueError(f"no scheme can be run, see above; the first: {refused.reason.iloc[0]}")
     print(f"{len(source.test.images)} test images, {len(found)} runs")
     config = _configuration(arguments, source, found, refused)
     label = "-".join([arguments.dataset, *_networks(arguments, found), *arguments.only])

@@ -107,7 +107,7 @@ def entries(
     """
     seen = importing.InputFlags.of(arguments)
     given = arguments.network or ()
-    paths = {name: importing.network_path(name, seen) for name in given}
+    paths = {name: importing.network_path(name, seen) for name in given}  # before all else
     if any(one.reads_calibration for one in contenders) and (
         source.dataset is not None or source.own_calibration is not None
     ):
@@ -116,7 +116,7 @@ def entries(
 
     def subject_of(name: str) -> Subject:
         if name not in subjects:
-            path: Path = paths.get(name) or importing.network_path(name, None)
+            path: Path = paths.get(name) or importing.network_path(name, seen)
             subjects[name] = load(path, source, any_classes=arguments.any_classes, seen=seen)
         return subjects[name]
 

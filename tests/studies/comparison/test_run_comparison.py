@@ -1,5 +1,6 @@
 """The comparison: rows, curves and figure against runs by hand, and who is left out and why."""
 
+import pickle
 import shlex
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from ann2brian.studies.comparison import contenders as who
 from ann2brian.studies.comparison.entries import entries, load_images
 from ann2brian.studies.comparison.figures import comparison_frontier
 from ann2brian.studies.comparison.published import COMPARISON, collect, comparison_table
+from ann2brian.studies.comparison.tasks import task
 from ann2brian.studies.frame import publishing
 from ann2brian.studies.frame.figures import Result
 from ann2brian.studies.frame.publishing import PUBLISHED, is_reference
@@ -245,11 +247,41 @@ def test_two_processes_give_the_same_numbers(metrics, time, tmp_path):
         )
 
 
+def test_rerun_begins_from_nothing(tmp_path):
+    """What a stopped run has left is taken up, and not with the flag."""
+    flags = ("--only", "noise")
+    result = run(tmp_path, *flags, n_images=2)
+    rows = pd.read_csv(result / "metrics.csv")
+    left = result.with_name(f"{result.name}.part") / "000"
+    for more, agreement in (((), -1.0), (("--rerun",), rows.agreement[0])):
+        left.mkdir(parents=True)
+        for table in ("metrics", "time", "matched"):
+            own = pd.read_csv(result / f"{table}.csv").assign(agreement=-1.0)
+            own.to_csv(left / f"{table}.csv", index=False)
+        assert run(tmp_path, *flags, *more, n_images=2) == result
+        assert pd.read_csv(result / "metrics.csv").agreement[0] == agreement
+
+
+def test_work_can_go_to_other_machines(arguments, tmp_path):
+    """A task that was pickled writes what it does here."""
+    asked, source = arguments("--only", "noise", "--target", "numpy")
+    (entry,), _ = entries(who.contenders(asked.only), source, asked)
+    own = task("000", entry, asked, "command")
+    sent = pickle.loads(pickle.dumps(own))
+    tables = []
+    for number, one in enumerate((own, sent)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        one.write(folder, one.simulate(0, 2))
+        tables.append(pd.read_csv(folder / "metrics.csv").drop(columns=WALL_TIMES))
+    pd.testing.assert_frame_equal(*tables)
+
+
 # ---- own networks ----
 
 
 @pytest.fixture
-def arguments(monkeypatch):
+def arguments():
     """Flags of a small run, and its images."""
 
     def found(*flags):
@@ -297,7 +329,8 @@ def test_a_planted_network_that_some_schemes_hold(tmp_path, capsys):
     assert refused.reason.str.contains("'planted'").all()
     printed = capsys.readouterr().out
     assert all(
-        f"left out: {row.scheme}, {row.condition}, " in printed for row in refused.itertuples()
+        f"left out: {row.scheme} ({row.condition}): {row.reason}" in printed
+        for row in refused.itertuples()
     )
 
 
@@ -305,7 +338,9 @@ def test_no_scheme_can_hold_it(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(tmp_path, "--network", "digits-lif")
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said.startswith("error: no scheme can be run: network 'digits-lif'")
+    assert said.startswith(
+        "error: no scheme can be run, see above; the first: network 'digits-lif'"
+    )
     assert not list(tmp_path.glob("comparison/*/metrics.csv"))
 
 
