@@ -338,9 +338,8 @@ def test_no_scheme_can_hold_it(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(tmp_path, "--network", "digits-lif")
     said = capsys.readouterr().err.strip().splitlines()[-1]
-    assert said.startswith(
-        "error: no scheme can be run, see above; the first: network 'digits-lif'"
-    )
+    message = "error: no scheme can be run, see above; the first: network 'digits-lif'"
+    assert said.startswith(message)
     assert not list(tmp_path.glob("comparison/*/metrics.csv"))
 
 
@@ -376,6 +375,8 @@ def test_what_is_not_shipped_is_named(arguments, monkeypatch):
         (("--dataset", "digits", "--images", "x.npz"), "--dataset digits: --images names other"),
         (("--network", "none.safetensors"), "none.safetensors"),
         (("--network", "digits-relu", "--mean", "1"), "--mean: digits-relu knows how it sees"),
+        (("--mean", "1"), "--mean: digits-relu knows how it sees an image"),
+        (("--network", "digits-relu", "digits-relu"), "digits-relu: is named 2 times"),
     ],
 )
 def test_bad_input_is_refused_in_a_line(tmp_path, capsys, flags, message):
