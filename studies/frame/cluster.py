@@ -28,7 +28,7 @@ import distributed
 from ann2brian.studies.frame import console, remote
 from ann2brian.studies.frame.remote import About, Packed
 from ann2brian.studies.frame.result_folder import ResultFolder
-from ann2brian.studies.frame.work import Task, shards
+from ann2brian.studies.frame.task import Task, shards
 from distributed.scheduler import KilledWorker
 
 # Fixed, so that parts, and what might depend on them, are equal for any number of workers. Smaller

@@ -29,7 +29,8 @@ from ann2brian.studies.frame.publishing import Published
 from ann2brian.studies.frame.report import try_report
 from ann2brian.studies.frame.result_folder import ResultFolder
 from ann2brian.studies.frame.spike_files import SPIKES, save_spikes
-from ann2brian.studies.frame.work import Report, Task, computed
+from ann2brian.studies.frame.task import Report, Task
+from ann2brian.studies.frame.work import computed
 
 Arguments = argparse.Namespace
 Tables = dict[str, pd.DataFrame]

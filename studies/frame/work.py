@@ -1,16 +1,15 @@
-"""The work of a study: one task for each condition, done by as many processes as there are.
+"""The work of a study: its tasks, done by as many processes as there are.
 
-A task says how some of its images are simulated and what is written of all of them. So it can run
-whole, in this process or in another, or in shards of its images, which are merged. What comes out
-is the same; what is finished is kept.
+A task runs whole, in this process or in another, or in shards of its images, which are merged. What
+comes out is the same; what is finished is kept.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,47 +19,13 @@ from ann2brian.models.spiking.merging import merged
 from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.frame import console
 from ann2brian.studies.frame.result_folder import ResultFolder
+from ann2brian.studies.frame.task import Report, shards
+from ann2brian.studies.frame.task import Task as Task
 
-Report = Callable[[int, int], None]
 IMAGES_PER_SHARD = 1000  # at most, of a task that several processes share
 # Tasks for each process from which on it does whole ones: then all write and compile side by side.
 # With fewer, of which some take longer, processes would wait for the last one.
 MANY = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One condition of a result.
-
-    The callables are to be picklable: module-level functions, or ``functools.partial`` of them
-    over plain data.
-
-    Parameters
-    ----------
-    name : str
-        Its folder in the result.
-    simulate : callable
-        ``simulate(start, stop)``: recording of these of its images.
-    n_images : int
-        Its images.
-    write : callable
-        ``write(folder, recording)``: writes the tables (CSV) of all its images into that folder.
-    whole : callable, optional
-        ``whole(jobs, report)``: recording of all its images by so many processes, which tells
-        ``report`` (images done, images in all); by default processes call `simulate`.
-    title : str
-        What the progress bar calls it; by default its name.
-    about : str
-        Line that is printed when it begins.
-    """
-
-    name: str
-    simulate: Callable[[int, int], Recording]
-    n_images: int
-    write: Callable[[Path, Recording], None]
-    whole: Callable[[int, Report], Recording] | None = None
-    title: str = ""
-    about: str = ""
 
 
 def computed(
@@ -115,24 +80,6 @@ def computed(
         for task in missing:
             folder.condition(task.name, partial(_alone, task, jobs))
     return [folder.path_of(task.name) for task in tasks]
-
-
-def shards(n_images: int, most: int, at_least: int = 1) -> list[tuple[int, int]]:
-    """First image of each shard, and the first that is no longer in it.
-
-    All but the last are equal, so that they share a compiled program.
-
-    Parameters
-    ----------
-    n_images : int
-        Images in all.
-    most : int
-        Images of a shard.
-    at_least : int
-        Shards, if there are so many images.
-    """
-    size = -(-n_images // max(at_least, -(-n_images // most)))
-    return [(start, min(start + size, n_images)) for start in range(0, n_images, size)]
 
 
 def _require_distinct(tasks: Sequence[Task]) -> None:

@@ -14,7 +14,8 @@ import pytest
 from ann2brian.models.spiking.recording import Recording
 from ann2brian.studies.frame import work
 from ann2brian.studies.frame.result_folder import ResultFolder
-from ann2brian.studies.frame.work import MANY, Task, computed, shards
+from ann2brian.studies.frame.task import shards
+from ann2brian.studies.frame.work import MANY, Task, computed
 
 from tests.support.recordings import recording_of
 
