@@ -14,7 +14,7 @@ from ann2brian.studies.comparison.entries import Entry
 from ann2brian.studies.frame import measures
 from ann2brian.studies.frame.conditions import Case
 from ann2brian.studies.frame.measures import Run
-from ann2brian.studies.frame.work import Report, Task
+from ann2brian.studies.frame.task import Report, Task
 
 
 def task(name: str, entry: Entry, arguments: argparse.Namespace, command: str) -> Task:
