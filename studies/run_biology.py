@@ -6,7 +6,7 @@ perturbations that matter most add up; and which layer fails first. See docs/bio
 
     python studies/run_biology.py                              # digits
     python studies/run_biology.py --quick                      # minutes: fewer of everything
-    python studies/run_biology.py --dataset fashion-mnist --images 1000 --jobs 2
+    python studies/run_biology.py --dataset fashion-mnist --images 1000
     python studies/run_biology.py --only leak refractory --schemes amos burst
     python studies/run_biology.py --perturbation my_perturbation.py:KIND
 
@@ -28,6 +28,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from ann2brian.models.engine.builds import usable_cores
 from ann2brian.studies.biology import layers, tables
 from ann2brian.studies.biology import runs as single
 from ann2brian.studies.biology.arms import DATASETS, OPTIONS, Arm, arms
@@ -95,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--batch", type=flags.positive, help="images side by side")
     parser.add_argument(
-        "--jobs", type=flags.positive, default=1, help="processes that do the work (default: 1)"
+        "--jobs", type=flags.positive, help="processes that do the work (default: one a core)"
     )
     parser.add_argument(
         "--scheduler",
@@ -105,8 +106,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--target",
         choices=("cpp_standalone", "cython", "numpy"),
-        default="cpp_standalone",
-        help="how Brian2 runs the networks (default: cpp_standalone)",
+        help="how Brian2 runs the networks (default: cpp_standalone; numpy with --quick)",
     )
     parser.add_argument(
         "--seed", type=flags.natural, default=1, help="first of the seeds (default: 1)"
@@ -126,6 +126,10 @@ def main(argv: Sequence[str] | None = None) -> Path:
 
 
 def _run(arguments: argparse.Namespace) -> Path:
+    if arguments.jobs is None:
+        arguments.jobs = 1 if arguments.scheduler else usable_cores()
+    if arguments.target is None:
+        arguments.target = "numpy" if arguments.quick else "cpp_standalone"
     own = [read_kind(text) for text in arguments.perturbation]
     kinds = {kind.name: kind for kind in _kinds(arguments, [kind for kind, _ in own])}
     source = study_images.load(

@@ -1,8 +1,8 @@
-"""How strong a perturbation a network bears: loss of accuracy, where it is reached, and intervals.
+"""How strong a perturbation a network bears: losses of accuracy, where they are reached, intervals.
 
-Answers are right or wrong for each strength, seed of the perturbation and image. Intervals are those
-of the pigeonhole bootstrap: seeds and images are drawn anew, each with replacement, and all strengths
-take the same draw, since they share seeds and images. It is conservative (Owen 2007).
+Answers are right or wrong for each strength, seed of the perturbation and image. Intervals are
+those of the pigeonhole bootstrap: seeds and images are drawn anew, each with replacement, and all
+strengths take the same draw, since they share seeds and images. It is conservative (Owen 2007).
 
 References
 ----------
@@ -61,7 +61,7 @@ def losses(
 
 
 def draws(n_seeds: int, n_images: int, n_draws: int, seed: int) -> tuple[Array, Array]:
-    """Weights of seeds and of images in each draw, shapes (n_draws, n); those of a draw add to 1."""
+    """Weights of seeds and images in each draw, shapes (n_draws, n); those of a draw add to 1."""
     rng = np.random.default_rng(seed)
     seeds, images = (
         rng.multinomial(n, np.full(n, 1 / n), size=n_draws) / n for n in (n_seeds, n_images)

@@ -203,7 +203,8 @@ def pairs(
         # What draws nothing is the same for every seed.
         stack = np.stack([np.broadcast_to(one, both.shape) for one in (*alone, both)])
         (first, second, joint), drawn = tolerance.losses(stack, control)
-        excess = drawn[:, 2] - drawn[:, 0] - drawn[:, 1]
+        both_low, both_high = tolerance.interval(drawn[:, 2])
+        low, high = tolerance.interval(drawn[:, 2] - drawn[:, 0] - drawn[:, 1])
         rows.append(
             {
                 "scheme": scheme,
@@ -222,7 +223,8 @@ def pairs(
                     zip(("both_low", "both_high"), tolerance.interval(drawn[:, 2]), strict=True)
                 ),
                 "excess": joint - first - second,
-                **dict(zip(("excess_low", "excess_high"), tolerance.interval(excess), strict=True)),
+                "excess_low": low,
+                "excess_high": high,
             }
         )
     return pd.DataFrame(rows)
