@@ -221,16 +221,13 @@ def scheme_handles(schemes: Sequence[str]) -> list[Line2D]:
 
 def point_handles() -> list[Line2D]:
     """Entries of a legend of `tolerances`."""
-    found = []
-    for points, marker in MARKERS.items():
-        fill = "black" if points == min(MARKERS) else "white"
-        label = f"{points} point{'s' if points > 1 else ''} lost"
-        style = {"color": "black", "linestyle": "none", "markerfacecolor": fill}
-        found.append(Line2D([], [], marker=marker, label=label, **style))
-    outside = {"color": "black", "linestyle": "none"}
-    found.append(Line2D([], [], marker="<", label="before the weakest tested", **outside))
-    found.append(Line2D([], [], marker=">", label="beyond the strongest tested", **outside))
-    return found
+    lost = {n: f"{n} point{'s' if n > 1 else ''} lost" for n in MARKERS}
+    about = [(MARKERS[n], lost[n], "black" if n == min(MARKERS) else "white") for n in MARKERS]
+    about += [("<", "before the weakest tested", "black"), (">", "beyond the strongest", "black")]
+    return [
+        Line2D([], [], color="black", linestyle="none", marker=m, label=text, markerfacecolor=fill)
+        for m, text, fill in about
+    ]
 
 
 def _tested(rows: pd.DataFrame) -> list[float]:

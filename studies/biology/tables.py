@@ -219,9 +219,8 @@ def pairs(
                 "loss_second": second,
                 "loss_sum": first + second,
                 "loss_both": joint,
-                **dict(
-                    zip(("both_low", "both_high"), tolerance.interval(drawn[:, 2]), strict=True)
-                ),
+                "both_low": both_low,
+                "both_high": both_high,
                 "excess": joint - first - second,
                 "excess_low": low,
                 "excess_high": high,
