@@ -10,24 +10,30 @@ import numpy as np
 from ann2brian.models.biology import phase_ms, threshold_mv
 from ann2brian.models.networks.network import accuracy
 from ann2brian.models.networks.weight_files import trained
-from ann2brian.models.schemes.albsnn.options import AlbsnnOptions
-from ann2brian.models.schemes.amos.options import AmosOptions
-from ann2brian.models.schemes.burst.options import BurstOptions
-from ann2brian.models.schemes.noise.options import NoiseOptions
+from ann2brian.models.schemes import SCHEMES
 from ann2brian.models.spiking.network import SpikingNetwork
 from ann2brian.studies.frame.conditions import Case
 from ann2brian.studies.frame.network_under_test import load
 from ann2brian.studies.frame.study_images import StudyImages
-from ann2brian.studies.noise.conditions import RATE_STEPS, rate_conditions
 from numpy.typing import NDArray
 
 # Steps after which accuracy rises no more; rate conversion runs the network of the burst scheme.
 OPTIONS: Mapping[str, tuple[str, Any]] = {
-    "amos": ("relu", AmosOptions(neurons_per_gate=8)),
-    "burst": ("burst", BurstOptions(n_steps=16)),
-    "noise": ("noise", NoiseOptions(n_steps=4)),
-    "albsnn": ("albsnn", AlbsnnOptions(n_steps=1)),
-    "rate": ("burst", rate_conditions(RATE_STEPS)[1].options),
+    "amos": ("relu", SCHEMES["amos"].options(neurons_per_gate=8)),
+    "burst": ("burst", SCHEMES["burst"].options(n_steps=16)),
+    "noise": ("noise", SCHEMES["noise"].options(n_steps=4)),
+    "albsnn": ("albsnn", SCHEMES["albsnn"].options(n_steps=1)),
+    "rate": (
+        "burst",
+        SCHEMES["burst"].options(  # one spike a step, and no pause between steps
+            n_steps=64,
+            gamma=1,
+            guard_ms=0.0,
+            delay_ms=0.0,
+            normalisation="percentile",
+            percentile=99.9,
+        ),
+    ),
 }
 DATASETS: Mapping[str, str] = {"digits": "digits", "fashion-mnist": "fashion"}
 

@@ -159,7 +159,7 @@ KINDS: tuple[Kind, ...] = (
     Kind(
         name="delay jitter",
         make=biology.delay_jitter,
-        strengths=(0, 0.1, 0.25, 0.5, 1, 2, 4),
+        strengths=(0, 0.1, 0.25, 0.5, 1, 2, 4, 8),
         scale=TIME,
     ),
     Kind(
@@ -169,16 +169,16 @@ KINDS: tuple[Kind, ...] = (
         scale=FRACTION,
     ),
     Kind(
-        # Of half a threshold each: at the largest rate, a sum of 0.35 thresholds (s.d.) in a step.
+        # Of a threshold each: at the largest rate, a sum of 0.7 thresholds (s.d.) in a step.
         name="background",
-        make=partial(biology.background, size=0.5),
+        make=partial(biology.background, size=1.0),
         strengths=(0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5),
         scale=RATE,
     ),
     Kind(
         name="synaptic currents",  # the strength is the decay
         make=biology.synaptic_currents,
-        strengths=(0, 0.2, 0.4, 0.7, 1, 2, 4, 8),
+        strengths=(0, 0.25, 0.5, 1, 2, 4, 8, 16),
         scale=TIME,
         is_random=False,
     ),
