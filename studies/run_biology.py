@@ -83,6 +83,9 @@ def parser() -> argparse.ArgumentParser:
         "--seeds", type=flags.positive, default=N_SEEDS, help="seeds of what is random (default: 5)"
     )
     parser.add_argument(
+        "--coarse", action="store_true", help="every second strength only (so with --quick)"
+    )
+    parser.add_argument(
         "--trains",
         type=flags.positive,
         default=N_TRAINS,
@@ -164,7 +167,8 @@ def _run(arguments: argparse.Namespace) -> Path:
 def _kinds(arguments: argparse.Namespace, own: Sequence[Kind]) -> list[Kind]:
     """What is swept; with ``--quick`` fewer, but all that are named."""
     if not arguments.quick:
-        return chosen([*KINDS, *own], arguments.only)
+        kinds = chosen([*KINDS, *own], arguments.only)
+        return [kind.coarse() for kind in kinds] if arguments.coarse else kinds
     for name, most in QUICK.items():
         given = getattr(arguments, name)
         setattr(arguments, name, most if given is None else min(given, most))
@@ -233,14 +237,16 @@ def _computed(
         done = computed(folder, tasks, **workers)
         return Runs.read(dict(zip(points, done, strict=True)))
 
-    groups = single.points(list(found), list(kinds.values()), seeds)
-    print(f"{len(found)} schemes, {len(kinds)} perturbations, {sum(map(len, groups))} runs")
-    done = run(groups)
-    single.require_sound_controls(done, kinds)
+    print(f"{len(found)} schemes, {len(kinds)} perturbations, at most {arguments.seeds} seeds")
+    done = Runs.read({})
+    for scheme, arm in found.items():
+        own = single.swept(scheme, list(kinds.values()), seeds, run, arm.labels)
+        print(f"{scheme}: {len(own.rows)} runs; controls equal the unperturbed one", flush=True)
+        done = done.plus(own)
     sweep = tables.sweep(done, found, kinds, dataset)
     borne = tables.tolerances(done, found, kinds, dataset)
     paired = tables.pair_points(borne, kinds, seeds)
-    print(f"controls equal the unperturbed runs; {sum(map(len, paired))} runs of pairs")
+    print(f"{sum(map(len, paired))} runs of pairs")
     done = done.plus(run(paired)) if paired else done
     at = layers.failing(sweep)
     tasks = [

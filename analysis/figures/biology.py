@@ -90,15 +90,14 @@ def tolerances(ax: Axes, table: pd.DataFrame) -> None:
         beyond the strongest that was tested.
     """
     name = only_value(table, "perturbation")
-    first = table.iloc[0]
-    ends = (first["weakest"], first["strongest"])
-    strength_axis(ax, ends, has_none=False)
+    furthest = table.loc[np.abs(np.log(table["strongest"] / table["weakest"])).idxmax()]
+    strength_axis(ax, (furthest["weakest"], furthest["strongest"]), has_none=False)
     schemes = list(dict.fromkeys(table["scheme"]))
     for (scheme, points), own in table.groupby(["scheme", "points"], sort=False):
         row = own.iloc[0]
         y = schemes.index(scheme) + (0.18 if points > min(MARKERS) else -0.18)
         colour = scheme_colour(str(scheme))
-        line = [_edge(row, end, ends) for end in ("weak", "strong")]
+        line = [_edge(row, end) for end in ("weak", "strong")]
         ax.plot(line, [y, y], color=colour, linewidth=1.2, solid_capstyle="butt")
         fill = colour if points == min(MARKERS) else "white"
         if row["is"] == "within":
@@ -231,9 +230,9 @@ def point_handles() -> list[Line2D]:
 
 
 def _tested(rows: pd.DataFrame) -> list[float]:
-    """Strengths in the order of the table, each once."""
+    """Strengths of the scheme that was tested furthest, in their order."""
     check_rows(rows)
-    return list(dict.fromkeys(rows["relative"]))
+    return max((list(own["relative"]) for _, own in rows.groupby("scheme")), key=len)
 
 
 def _unit(rows: pd.DataFrame) -> str:
@@ -241,7 +240,7 @@ def _unit(rows: pd.DataFrame) -> str:
     return "part" if unit == "of 1" else unit
 
 
-def _edge(row: pd.Series, end: str, tested: tuple[float, float]) -> float:
+def _edge(row: pd.Series, end: str) -> float:
     """One end of an interval; of one that lies outside, the end of what was tested."""
     where = row[f"{end}_is"]
-    return row[f"relative_{end}"] if where == "within" else tested[where == "beyond"]
+    return row[f"relative_{end}"] if where == "within" else row[BESIDE[where][1]]

@@ -87,6 +87,7 @@ class Kind:
 
     def __post_init__(self) -> None:
         """Refuse what tables and interpolation could not hold."""
+        object.__setattr__(self, "strengths", tuple(map(float, self.strengths)))
         if not NAME.fullmatch(self.name):
             raise ValueError(
                 f"perturbation {self.name!r}: its name needs letters, digits, spaces and hyphens"
@@ -95,23 +96,23 @@ class Kind:
         if not (len(steps) > 1 and ((steps > 0).all() or (steps < 0).all())):
             raise ValueError(
                 f"perturbation {self.name!r}: strengths must be none and at least two more, all "
-                f"rising or all falling, got {tuple(self.strengths)}"
+                f"rising or all falling, got {self.strengths}"
             )
         if not np.isfinite(self.tested).all() or (self.is_log and min(self.tested) <= 0):
             raise ValueError(
                 f"perturbation {self.name!r}: all strengths but none must be finite"
-                f"{' and above 0' if self.is_log else ''}, got {tuple(self.tested)}"
+                f"{' and above 0' if self.is_log else ''}, got {self.tested}"
             )
 
     @property
     def none(self) -> float:
         """Strength that changes nothing."""
-        return float(self.strengths[0])
+        return self.strengths[0]
 
     @property
     def tested(self) -> tuple[float, ...]:
         """Strengths that perturb, from the weakest to the strongest."""
-        return tuple(map(float, self.strengths[1:]))
+        return tuple(self.strengths[1:])
 
     def coarse(self) -> Kind:
         """The same with every second strength, the strongest included."""

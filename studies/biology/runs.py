@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, zip_longest
@@ -23,6 +23,7 @@ from ann2brian.studies.frame.work import Task
 from numpy.typing import NDArray
 
 ROW, PREDICTIONS = "run.json", "predictions.npy"
+BREAKDOWN = 0.5  # of its accuracy lost: a scheme has broken down, and is swept no further
 UNPERTURBED = "none"  # in the column of the perturbation
 Made = tuple[tuple[Callable[[float], Perturbation], float], ...]
 
@@ -52,26 +53,53 @@ class Point:
         return "-".join([self.scheme, *(parts or [UNPERTURBED]), f"seed{self.seed}"])
 
 
-def points(
-    schemes: Sequence[str], kinds: Sequence[Kind], seeds: Sequence[int]
-) -> list[list[Point]]:
-    """All runs of the sweep, a list for each scheme and perturbation, which share a program.
+def points(scheme: str, kind: Kind, strength: float, seeds: Sequence[int]) -> list[Point]:
+    """Runs at one strength; of what draws nothing, and of controls, one seed says all."""
+    is_random = kind.is_random and strength != kind.none
+    chosen = seeds if is_random else seeds[:1]
+    return [Point(scheme=scheme, parts=((kind.name, strength),), seed=seed) for seed in chosen]
 
-    The first list has the unperturbed networks. Of what draws nothing, and of the controls, one
-    seed says all.
+
+def swept(
+    scheme: str,
+    kinds: Iterable[Kind],
+    seeds: Sequence[int],
+    run: Callable[[Sequence[list[Point]]], Runs],
+    labels: NDArray[Any],
+) -> Runs:
+    """Runs of a scheme under each perturbation, from none to breakdown.
+
+    All perturbations take a step together; one that has broken down takes no more.
+
+    Parameters
+    ----------
+    scheme : str
+        Of an arm.
+    kinds : iterable of Kind
+        Perturbations.
+    seeds : sequence of int
+        Of what is random.
+    run : callable
+        ``run(groups)``: runs lists of points that share a program each.
+    labels : ndarray of int, shape (n_images,)
+        Classes of the images.
     """
-    first = seeds[0]
-    found = [[Point(scheme=scheme, parts=(), seed=first) for scheme in schemes]]
-    for scheme in schemes:
-        for kind in kinds:
-            found.append(
-                [
-                    Point(scheme=scheme, parts=((kind.name, float(strength)),), seed=seed)
-                    for strength in kind.strengths
-                    for seed in (seeds if kind.is_random and strength != kind.none else [first])
-                ]
-            )
-    return found
+    unperturbed = Point(scheme=scheme, parts=(), seed=seeds[0])
+    done = run([[unperturbed], *(points(scheme, kind, kind.none, seeds) for kind in kinds)])
+    require_sound_controls(done, {kind.name: kind for kind in kinds})
+    least = (1 - BREAKDOWN) * (done.predictions[unperturbed] == labels).mean()
+    left = {kind: list(kind.tested) for kind in kinds}
+    while left:
+        step = {
+            kind: points(scheme, kind, strengths.pop(0), seeds) for kind, strengths in left.items()
+        }
+        done = done.plus(run(list(step.values())))
+        left = {
+            kind: ahead
+            for kind, ahead in left.items()
+            if ahead and done.correct(scheme, step[kind][0].parts, labels).mean() >= least
+        }
+    return done
 
 
 def interleaved(groups: Sequence[list[Point]], width: int) -> list[Point]:
@@ -167,6 +195,11 @@ class Runs:
     def plus(self, others: Runs) -> Runs:
         """These and others."""
         return Runs(self.rows | others.rows, self.predictions | others.predictions)
+
+    def strengths(self, scheme: str, kind: Kind) -> tuple[float, ...]:
+        """Strengths of a perturbation with which a scheme was run, from the weakest; not none."""
+        own = {p.parts for p in self.rows if p.scheme == scheme}
+        return tuple(s for s in kind.tested if ((kind.name, s),) in own)
 
     def unperturbed(self, scheme: str) -> Point:
         """Point of the network without perturbation."""

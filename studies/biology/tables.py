@@ -28,7 +28,7 @@ def sweep(
         control = runs.predictions[base] == arm.labels
         for kind in kinds.values():
             factor = kind.scale.factor(arm.spiking)
-            for strength in (kind.none, *kind.tested):
+            for strength in (kind.none, *runs.strengths(scheme, kind)):
                 parts = ((kind.name, strength),)
                 own = [p for p in runs.rows if p.scheme == scheme and p.parts == parts]
                 right = runs.correct(scheme, parts, arm.labels)
@@ -76,25 +76,21 @@ def tolerances(
     for scheme, arm in arms.items():
         control = runs.predictions[runs.unperturbed(scheme)] == arm.labels
         for kind in kinds.values():
-            correct = _correct(runs, arm, kind)
+            tested = runs.strengths(scheme, kind)
+            correct = [runs.correct(scheme, ((kind.name, s),), arm.labels) for s in tested]
             found, drawn = tolerance.losses(correct, control)
             for n in POINTS:
-                at, *ends = _crossings(kind, found, drawn, n / 100)
+                at, *ends = _crossings(kind, tested, found, drawn, n / 100)
                 rows.append(
                     {"scheme": scheme, "dataset": dataset, "perturbation": kind.name, "points": n}
-                    | {"mean_loss": float(np.clip(found, 0, None).mean())}
-                    | _told(kind, kind.scale.factor(arm.spiking), at, ends)
+                    | {"place": place(kind, tested, at), "largest_loss": float(found.max())}
+                    | _told(kind, tested, kind.scale.factor(arm.spiking), at, ends)
                 )
     return pd.DataFrame(rows)
 
 
-def _correct(runs: Runs, arm: Arm, kind: Kind) -> np.ndarray:
-    """Shape (n_strengths, n_seeds, n_images)."""
-    return np.array([runs.correct(arm.scheme, ((kind.name, s),), arm.labels) for s in kind.tested])
-
-
 def _crossings(
-    kind: Kind, found: np.ndarray, drawn: np.ndarray, level: float
+    kind: Kind, tested: Sequence[float], found: np.ndarray, drawn: np.ndarray, level: float
 ) -> tuple[float, float, float]:
     """Strength at which a loss is reached, and the weak and the strong end of its interval.
 
@@ -102,26 +98,37 @@ def _crossings(
     """
 
     def at(lost: np.ndarray) -> float:
-        return tolerance.crossing(kind.tested, lost, level, is_log=kind.is_log)
+        return tolerance.crossing(tested, lost, level, is_log=kind.is_log)
 
     every = np.array([at(lost) for lost in drawn])
-    if not _rises(kind):  # order by what perturbs more, in which infinities stand already
+    if not _rise(kind.tested):  # order by what perturbs more, in which infinities stand already
         every = np.where(np.isfinite(every), -every, every)
     weak, strong = tolerance.interval(every)
-    if not _rises(kind):
+    if not _rise(kind.tested):
         weak, strong = (-end if np.isfinite(end) else end for end in (weak, strong))
     return at(found), weak, strong
 
 
-def _rises(kind: Kind) -> bool:
-    return kind.tested[-1] > kind.tested[0]
+def place(kind: Kind, tested: Sequence[float], at: float) -> float:
+    """Where a strength stands on the way from the weakest, 0, to the strongest of the kind, 1."""
+    if not np.isfinite(at):
+        at = tested[-1] if at > 0 else tested[0]
+    x = np.array([kind.tested[0], at, kind.tested[-1]])
+    low, own, high = np.log(x) if kind.is_log else x
+    return float((own - low) / (high - low))
+
+
+def _rise(tested: Sequence[float]) -> bool:
+    return tested[-1] > tested[0]
 
 
 def _place(value: float) -> str:
     return WITHIN if np.isfinite(value) else BEYOND if value > 0 else BEFORE
 
 
-def _told(kind: Kind, factor: float, at: float, ends: Sequence[float]) -> dict[str, Any]:
+def _told(
+    kind: Kind, tested: Sequence[float], factor: float, at: float, ends: Sequence[float]
+) -> dict[str, Any]:
     """Columns of a strength: where it lies, numbers in both units, and in words."""
     row: dict[str, Any] = {"is": _place(at), "weak_is": _place(ends[0])}
     row["strong_is"] = _place(ends[1])
@@ -132,37 +139,41 @@ def _told(kind: Kind, factor: float, at: float, ends: Sequence[float]) -> dict[s
             for name, value in values.items()
         }
         row[f"{unit}_unit"] = getattr(kind.scale, unit)
-        row[f"{unit}_said"] = said(kind, times, at, ends)
-    row |= {"weakest": kind.tested[0], "strongest": kind.tested[-1]}
+        row[f"{unit}_said"] = said(kind, tested, times, at, ends)
+    row |= {"weakest": tested[0], "strongest": tested[-1]}
     return row
 
 
-def said(kind: Kind, factor: float, at: float, ends: Sequence[float]) -> str:
+def said(
+    kind: Kind, tested: Sequence[float], factor: float, at: float, ends: Sequence[float]
+) -> str:
     """A strength with its interval in words, never outside of what was tested."""
-    more, less = ("more than", "less than") if _rises(kind) else ("less than", "more than")
+    more, less = ("more than", "less than") if _rise(kind.tested) else ("less than", "more than")
 
     def word(value: float) -> str:
         if np.isfinite(value):
             return f"{value * factor:.3g}"
-        word, tested = (more, kind.tested[-1]) if value > 0 else (less, kind.tested[0])
-        return f"{word} {tested * factor:.3g}"
+        word, end = (more, tested[-1]) if value > 0 else (less, tested[0])
+        return f"{word} {end * factor:.3g}"
 
-    low, high = map(word, ends if _rises(kind) else ends[::-1])
+    low, high = map(word, ends if _rise(kind.tested) else ends[::-1])
     return word(at) if low == high == word(at) else f"{word(at)} ({low} to {high})"
 
 
 def paired_kinds(table: pd.DataFrame, kinds: Mapping[str, Kind]) -> list[str]:
     """Names of the perturbations that matter most, of which pairs are run.
 
-    First those of which most schemes lose a point within the strengths that were tested, then those
-    with the largest loss, mean over strengths and schemes. Whole numbers have no strength of just
-    one point.
+    First those of which most schemes lose a point within the strengths that were tested; then those
+    of which they lose it earliest on the way from the weakest to the strongest, mean over schemes.
+    Whole numbers have no strength of just one point.
     """
     own = table[(table["points"] == 1) & ~table["perturbation"].map(lambda n: kinds[n].is_whole)]
     ranked = own.groupby("perturbation", sort=False).agg(
-        n_schemes=("is", lambda column: (column == WITHIN).sum()), loss=("mean_loss", "mean")
+        n_schemes=("is", lambda column: (column == WITHIN).sum()), place=("place", "mean")
     )
-    ranked = ranked[ranked["n_schemes"] > 0].sort_values(["n_schemes", "loss"], ascending=False)
+    ranked = ranked[ranked["n_schemes"] > 0].sort_values(
+        ["n_schemes", "place"], ascending=[False, True]
+    )
     return list(ranked.index[:N_PAIRED])
 
 
