@@ -74,7 +74,7 @@ def accuracy_by_strength(ax: Axes, sweep: pd.DataFrame) -> None:
         ax.plot(x, 100 * own["accuracy"], color=colour, marker="o", markersize=2, linewidth=1)
     ax.set_ylim(0, 102)
     ax.set_title(name)
-    ax.set_xlabel(_unit(sweep))
+    ax.set_xlabel(sweep["relative_unit"].iloc[0])
 
 
 def tolerances(ax: Axes, table: pd.DataFrame) -> None:
@@ -110,33 +110,40 @@ def tolerances(ax: Axes, table: pd.DataFrame) -> None:
     ax.set_ylim(len(schemes) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.set_title(name)
-    ax.set_xlabel(_unit(table))
+    ax.set_xlabel(table["relative_unit"].iloc[0])
 
 
 def pairs(ax: Axes, table: pd.DataFrame) -> None:
-    """Draw what two perturbations lose together against the sum of what each loses, in points.
+    """Draw what two perturbations lose together, and the sum of what each loses, in points.
 
     Parameters
     ----------
     ax : Axes
         Where to draw.
     table : DataFrame
-        Rows of one pair: scheme, loss_sum, loss_both, both_low, both_high. On the line, losses add.
+        Rows of one pair, one for each scheme: scheme, first, second, loss_sum, loss_both, both_low,
+        both_high. Lines are 95 % intervals.
     """
     check_rows(table)
-    most = 100 * max(table["loss_sum"].max(), table["both_high"].max(), 0.01) * 1.1
-    least = 100 * min(table["loss_sum"].min(), table["both_low"].min(), 0.0) - 0.02 * most
-    ax.plot([least, most], [least, most], color=COLOURS["exact"], linewidth=0.8, zorder=0)
-    for row in table.itertuples():
+    for y, row in enumerate(table.itertuples()):
         colour = scheme_colour(str(row.scheme))
-        x = 100 * row.loss_sum
-        ax.plot([x, x], [100 * row.both_low, 100 * row.both_high], color=colour, linewidth=1.2)
-        ax.plot(x, 100 * row.loss_both, "o", color=colour)
-    ax.set_xlim(least, most)
-    ax.set_ylim(least, most)
-    ax.set_aspect("equal")
+        ax.plot([100 * row.both_low, 100 * row.both_high], [y, y], color=colour, linewidth=1.2)
+        ax.plot(100 * row.loss_both, y, "o", color=colour)
+        ax.plot(100 * row.loss_sum, y, "|", color="black", markersize=9)
+    ax.set_yticks(range(len(table)), table["scheme"])
+    ax.set_ylim(len(table) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
     ax.set_title(f"{table['first'].iloc[0]}\nand {table['second'].iloc[0]}")
-    ax.set_xlabel("sum of both losses (points)")
+    ax.set_xlabel("accuracy lost (points)")
+
+
+def pair_handles() -> list[Line2D]:
+    """Entries of a legend of `pairs`."""
+    styles = (("o", "both at once"), ("|", "sum of each alone"))
+    return [
+        Line2D([], [], color="black", linestyle="none", marker=marker, label=label)
+        for marker, label in styles
+    ]
 
 
 def layers(ax: Axes, table: pd.DataFrame, names: Sequence[str]) -> None:
@@ -233,11 +240,6 @@ def _tested(rows: pd.DataFrame) -> list[float]:
     """Strengths of the scheme that was tested furthest, in their order."""
     check_rows(rows)
     return max((list(own["relative"]) for _, own in rows.groupby("scheme")), key=len)
-
-
-def _unit(rows: pd.DataFrame) -> str:
-    unit = str(rows["relative_unit"].iloc[0])
-    return "part" if unit == "of 1" else unit
 
 
 def _edge(row: pd.Series, end: str) -> float:

@@ -57,13 +57,11 @@ def biology_pairs(result: Result) -> Figure | None:
     if table is None:
         return None
     groups = list(table.groupby(["first", "second"], sort=False))
-    figure = Figure(figsize=(0.6 + 2.2 * len(groups), 2.6))
+    figure = Figure(figsize=(1.4 + 2.2 * len(groups), 2.0))
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for ax, (_, own) in zip(axes, groups, strict=True):
         biology.pairs(ax, own)
-    axes[0].set_ylabel("loss under both (points)")
-    handles = biology.scheme_handles(list(dict.fromkeys(table["scheme"])))
-    figure.legend(handles=handles, loc="outside right center")
+    figure.legend(handles=biology.pair_handles(), loc="outside right center")
     return figure
 
 

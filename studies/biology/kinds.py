@@ -45,7 +45,7 @@ RATE = Scale(
     physical="Hz",
     factor=lambda network: 1e3 / biology.phase_ms(network),
 )
-FRACTION = Scale(relative="of 1", physical="%", factor=lambda network: 100.0)
+FRACTION = Scale(relative="fraction", physical="%", factor=lambda network: 100.0)
 BITS = Scale(relative="bits", physical="bits", factor=lambda network: 1.0)
 
 
