@@ -12,6 +12,8 @@ doi:10.1145/2063384.2063405
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
@@ -82,8 +84,10 @@ def uniform(
     Returns
     -------
     ndarray of float
+        1 where the step is negative, of neurons that have no image: nothing is drawn there, since
+        most neurons of some networks wait most of the time.
     """
-    return np.ldexp(_first_word(key, image, neuron, step, stream).astype(np.float64), -32)
+    return _where_drawn(_uniform, 1.0, key, image, neuron, step, stream)
 
 
 def normal(
@@ -100,9 +104,29 @@ def normal(
     -------
     ndarray of float
         Quantiles of 32 random bits, interpolated between `KNOTS` knots in each octave of the
-        probability (error below 1e-5) and rounded to the grid.
+        probability (error below 1e-5) and rounded to the grid; 0 where the step is negative.
     """
-    word = _first_word(key, image, neuron, step, stream).astype(np.int64)
+    return _where_drawn(_normal, 0.0, key, image, neuron, step, stream)
+
+
+def _where_drawn(
+    law: Callable[[Words], NDArray[np.float64]], otherwise: float, *address: ArrayLike
+) -> NDArray[np.float64]:
+    """Numbers of a law where the step, the fourth of the address, is not negative."""
+    broadcast = np.broadcast_arrays(*address)
+    is_drawn = broadcast[3] >= 0
+    found = np.full(is_drawn.shape, otherwise)
+    key, *counter = (part[is_drawn] for part in broadcast)
+    found[is_drawn] = law(np.asarray(philox(tuple(counter), (key, 0))[0]))
+    return found
+
+
+def _uniform(words: Words) -> NDArray[np.float64]:
+    return np.ldexp(words.astype(np.float64), -32)
+
+
+def _normal(words: Words) -> NDArray[np.float64]:
+    word = words.astype(np.int64)
     rest = word & 0x7FFFFFFF
     # The octave, from the exponent of the number; exact, as 31 bits fit a double.
     shift = np.maximum(np.frexp(rest.astype(np.float64))[1] - 8, 0)
@@ -113,12 +137,6 @@ def normal(
     )
     size = (fine + (1 << (FINE_BITS - 1))) >> FINE_BITS
     return np.where(word >> 31, -size, size) * NORMAL_STEP
-
-
-def _first_word(
-    key: ArrayLike, image: ArrayLike, neuron: ArrayLike, step: ArrayLike, stream: ArrayLike
-) -> Words:
-    return np.asarray(philox((image, neuron, step, stream), (key, 0))[0])
 
 
 def _quantiles() -> NDArray[np.int64]:

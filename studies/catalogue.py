@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from ann2brian.studies.benchmarks.published import BENCHMARK, TRAINING
+from ann2brian.studies.biology.published import BIOLOGY
 from ann2brian.studies.comparison.published import COMPARISON
 from ann2brian.studies.exchange.published import EXCHANGE
 from ann2brian.studies.frame.publishing import Reported
@@ -26,7 +27,10 @@ NAMES = (
 STUDIES: tuple[Study, ...] = tuple(
     import_module(f"ann2brian.studies.{name}.study").STUDY for name in NAMES
 )
-REPORTS: tuple[Reported, ...] = (*STUDIES, COMPARISON, TRAINING, BENCHMARK, EXCHANGE, EXPORTS)
+REPORTS: tuple[Reported, ...] = (
+    *(*STUDIES, COMPARISON, BIOLOGY),
+    *(TRAINING, BENCHMARK, EXCHANGE, EXPORTS),
+)
 
 
 def recipes() -> dict[str, Recipe]:

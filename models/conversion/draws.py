@@ -79,7 +79,9 @@ def _drawn(name: str) -> Function:
     table = {"normal_quantiles": philox.QUANTILES.astype(np.int32)} if has_table else {}
     given = ", ".join(f"int {number}" for number in _NUMBERS)
     word = f"ann2brian_philox({', '.join(_NUMBERS)})"
-    call = f"ann2brian_{name}({word}{f', {_TABLE}' if has_table else ''})"
+    drawn = f"ann2brian_{name}({word}{f', {_TABLE}' if has_table else ''})"
+    # Most neurons of chains have no image in most steps: a branch spares them the work.
+    call = f"step < 0 ? {0.0 if has_table else 1.0} : {drawn}"
     function.implementations.add_implementation(
         "cpp",
         f"{_PHILOX}\nstatic inline double {name}({given}) {{ return {call}; }}\n",

@@ -45,12 +45,23 @@ def test_normal_numbers_are_quantiles(monkeypatch):
     octaves = 2 ** np.arange(31, dtype=np.int64)
     rest = np.unique(np.concatenate([octaves - 1, octaves, octaves * 3 // 2, np.arange(300)]))
     for sign, words in ((1, rest), (-1, rest + 2**31)):
-        monkeypatch.setattr(philox, "_first_word", lambda *_, own=words: own.astype(np.uint64))
+        drawn = words.astype(np.uint64)
+        monkeypatch.setattr(philox, "philox", lambda *_, own=drawn: (own, own, own, own))
         exact = -stats.norm.ppf((rest + 0.5) / 2.0**32)
-        found = philox.normal(0, 0, 0, 0, 0)
+        found = philox.normal(0, np.zeros(rest.size, dtype=int), 0, 0, 0)
         assert np.abs(sign * found - exact).max() < 0.5 * philox.NORMAL_STEP + 2e-5
         assert (found / philox.NORMAL_STEP % 1 == 0).all()
         assert np.abs(found).max() < philox.LARGEST_NORMAL
+
+
+def test_nothing_is_drawn_between_images():
+    """Steps below 0, beside others that they do not change."""
+    steps = np.array([-7, 3, -1, 4])
+    for law, none in ((philox.normal, 0.0), (philox.uniform, 1.0)):
+        found = law(1, 2, 3, steps, 0)
+        assert found[[0, 2]].tolist() == [none, none]
+        assert found[1] == law(1, 2, 3, 3, 0) and found[3] == law(1, 2, 3, 4, 0)
+        assert found[1] != found[3]
 
 
 def test_table_is_the_same_everywhere():

@@ -1,0 +1,1 @@
+"""The study of perturbations: how much biology each scheme bears."""
