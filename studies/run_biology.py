@@ -114,9 +114,6 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seed", type=flags.natural, default=1, help="first of the seeds (default: 1)"
     )
-    parser.add_argument(
-        "--rerun", action="store_true", help="from nothing, whatever is finished already"
-    )
     flags.add_result_flags(parser)
     return parser
 
@@ -147,11 +144,10 @@ def _run(arguments: argparse.Namespace) -> Path:
     )
     found = {arm.scheme: arm for arm in arms(arguments.schemes, arguments.dataset, source)}
     config = _configuration(arguments, kinds, found, source, [path for _, path in own])
-    with ResultFolder(arguments.out / NAME, _label(arguments, own), config) as folder:
+    parent, label = arguments.out / NAME, _label(arguments, own)
+    with ResultFolder(parent, label, config, rerun=arguments.rerun) as folder:
         result = folder.path
-        if arguments.rerun or not (result / COMPLETE).exists():
-            if arguments.rerun:
-                _empty(folder.part)
+        if not (result / COMPLETE).exists():
             result = _computed(folder, arguments, kinds, found)
         else:
             shutil.rmtree(folder.part)
@@ -210,13 +206,6 @@ def _label(arguments: argparse.Namespace, own: Sequence[Any]) -> str:
     is_part = arguments.only or own or set(arguments.schemes) != set(OPTIONS)
     parts = [arguments.dataset, "quick" if arguments.quick else "", "part" if is_part else ""]
     return "-".join(filter(None, parts))
-
-
-def _empty(part: Path) -> None:
-    """Forget what an earlier run finished."""
-    for path in part.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
 
 
 def _computed(

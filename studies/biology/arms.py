@@ -12,6 +12,7 @@ from ann2brian.models.networks.network import accuracy
 from ann2brian.models.networks.weight_files import trained
 from ann2brian.models.schemes import SCHEMES
 from ann2brian.models.spiking.network import SpikingNetwork
+from ann2brian.studies.frame import rate_conversion
 from ann2brian.studies.frame.conditions import Case
 from ann2brian.studies.frame.network_under_test import load
 from ann2brian.studies.frame.study_images import StudyImages
@@ -23,17 +24,7 @@ OPTIONS: Mapping[str, tuple[str, Any]] = {
     "burst": ("burst", SCHEMES["burst"].options(n_steps=16)),
     "noise": ("noise", SCHEMES["noise"].options(n_steps=4)),
     "albsnn": ("albsnn", SCHEMES["albsnn"].options(n_steps=1)),
-    "rate": (
-        "burst",
-        SCHEMES["burst"].options(  # one spike a step, and no pause between steps
-            n_steps=64,
-            gamma=1,
-            guard_ms=0.0,
-            delay_ms=0.0,
-            normalisation="percentile",
-            percentile=99.9,
-        ),
-    ),
+    rate_conversion.NAME: ("burst", rate_conversion.improved(rate_conversion.N_STEPS)),
 }
 DATASETS: Mapping[str, str] = {"digits": "digits", "fashion-mnist": "fashion"}
 
